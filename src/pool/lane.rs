@@ -49,7 +49,7 @@ pub(super) struct LaneTask {
     undone: Undone,
     /// The path that its exchanges take.
     path: Path,
-    pulse: Pulse,
+    pulse: Arc<Pulse>,
 }
 
 /// Whose a settlement is, and what is told only after the store has decided.
@@ -84,10 +84,13 @@ impl LaneTask {
     pub(super) fn new(
         index: usize,
         core: Rc<Core>,
-        lane: Lane,
+        mut lane: Lane,
         finished: mpsc::UnboundedReceiver<Finished>,
         pulse: Pulse,
     ) -> Self {
+        let pulse = Arc::new(pulse);
+        let turning = Arc::clone(&pulse);
+        lane.tell_progress(Arc::new(move || turning.turn()));
         let (settlements, enters, undone) = (Vec::new(), Vec::new(), Undone::default());
         let path = Path::default();
         Self { index, core, lane, finished, sequence: 0, eager: false, settlements, enters, undone, path, pulse }
@@ -233,7 +236,8 @@ impl LaneTask {
         // A lane stays awake only for jobs that end as they begin; other jobs need the processor for themselves.
         self.eager = claimed == asked && self.settlements.len() >= WORTHWHILE;
         if asked > 0 {
-            self.core.hunger.got(self.index, asked, claimed);
+            // What was left because of its bytes is claimed with the next exchange.
+            self.core.hunger.got(self.index, if reply.more { claimed } else { asked }, claimed);
         }
     }
 

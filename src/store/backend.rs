@@ -21,6 +21,8 @@ pub(super) trait Opens {
 
 /// One connection of an engine over which one exchange is in flight at a time.
 pub(super) trait EngineLane: Send {
+    /// As [`Lane::tell_progress`](super::handle::Lane::tell_progress).
+    fn tell_progress(&mut self, progress: Arc<dyn Fn() + Send + Sync>);
     /// As [`Lane::exchange`](super::handle::Lane::exchange).
     fn exchange(&mut self, exchange: &Exchange) -> impl Future<Output = Result<Exchanged, StoreError>> + Send;
 }

@@ -131,6 +131,14 @@ impl OpenedLane {
 }
 
 impl<R: EngineLane, S: EngineLane> EngineLane for LaneOf<R, S> {
+    fn tell_progress(&mut self, progress: Arc<dyn Fn() + Send + Sync>) {
+        match self {
+            Self::Redis(lane) => lane.tell_progress(progress),
+            Self::Sqlite(lane) => lane.tell_progress(progress),
+            Self::None => {}
+        }
+    }
+
     async fn exchange(&mut self, exchange: &Exchange) -> Result<Exchanged, StoreError> {
         match self {
             Self::Redis(lane) => lane.exchange(exchange).await,
@@ -208,6 +216,10 @@ impl Opens for Absent {
 
 #[cfg(any(test, not(all(feature = "redis", feature = "sqlite"))))]
 impl EngineLane for Absent {
+    fn tell_progress(&mut self, _: Arc<dyn Fn() + Send + Sync>) {
+        match *self {}
+    }
+
     async fn exchange(&mut self, _: &Exchange) -> Result<Exchanged, StoreError> {
         match *self {}
     }

@@ -177,6 +177,11 @@ pub struct Lane {
 }
 
 impl Lane {
+    /// Calls this each time a part of a long answer has come, so that who waits for it shows that it is alive.
+    pub fn tell_progress(&mut self, progress: Arc<dyn Fn() + Send + Sync>) {
+        self.opened.0.tell_progress(progress);
+    }
+
     /// Settles, enters and claims in one atomic step.
     ///
     /// # Errors

@@ -178,6 +178,10 @@ pub struct Exchange {
 
 arrow!(Exchange, "exchange", Repeatable -> Exchanged);
 
+/// About how many bytes of jobs one exchange claims, because jobs may have any size: once those that it has claimed have so
+/// many, it claims no other one.
+pub const CLAIM_BYTES: usize = 1024 * 1024;
+
 /// A lane's reply.
 #[derive(Debug, Clone, Default)]
 pub struct Exchanged {
@@ -199,9 +203,12 @@ pub struct Exchanged {
     pub entered: Vec<Entered>,
     /// What gates told of ticks that passed them. A repeated exchange tells it again.
     pub due: Vec<TickDue>,
-    /// Claimed jobs for the idle workers, in order. If there are fewer than idle workers, the queues are empty or the
-    /// rest is the share of other instances.
+    /// Claimed jobs for the idle workers, in order. If there are fewer than idle workers, the queues are empty, the
+    /// rest is the share of other instances, or there is `more`.
     pub claims: Vec<Claim>,
+    /// There may be jobs for the other idle workers: no more were claimed because of their [bytes](CLAIM_BYTES). After a
+    /// repeated exchange that is unknown, and this is set unless each worker has a job.
+    pub more: bool,
     /// Idle workers, as indexes into [`Exchange::idle`], that got no job because a working record stands under them. One
     /// whose settlement is `undone` is among them. A repeated exchange does not name them again.
     pub occupied: Vec<usize>,

@@ -5,7 +5,8 @@ use windlass::store::effect::Verdict;
 use windlass::store::inspection::{JobsToDelete, QueueEnd};
 use windlass::store::moving::Waiting;
 use windlass::store::periodic::{Purpose, Reconcile, Reconciled};
-use windlass::store::queueing::When;
+use windlass::store::queueing::{CLAIM_BYTES, When};
+use windlass::store::workers::{Recovered, Recovery};
 
 use crate::fixture::{Fixture, NOW_S, Place};
 use crate::instance::{Instance, claimed, payloads};
@@ -24,6 +25,9 @@ behaviours! {
     a_job_that_is_delayed_to_many_seconds_is_deleted,
     a_task_that_is_delayed_to_many_seconds_runs_once,
     jobs_of_any_size_are_read_and_moved_in_order,
+    an_exchange_claims_a_bounded_number_of_bytes,
+    a_job_of_any_size_is_claimed_whole,
+    a_long_job_ends_in_every_way_as_it_was,
     a_long_payload_of_control_characters_costs_no_more_than_its_length,
     listings_hold_a_bounded_part_of_what_is_long,
     a_listing_of_locks_ends_at_its_limit,
@@ -221,6 +225,99 @@ async fn jobs_of_any_size_are_read_and_moved_in_order(f: &Fixture) {
     assert!(moved.iter().eq(left.chain(&all)), "each once and in order: {}", moved.len());
 }
 
+async fn an_exchange_claims_a_bounded_number_of_bytes(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 30).await;
+    let all: Vec<Bytes> = (0..30).map(|n| of_size(n, 300_000)).collect();
+    for (queue, jobs) in [("first", &all[..6]), ("q", &all[6..])] {
+        for some in jobs.chunks(3) {
+            fill(&f.store, queue, some).await;
+        }
+    }
+    let numbers: Vec<usize> = (1..=30).collect();
+    let (mut found, mut exchanges) = (Vec::new(), 0);
+    while found.len() < all.len() {
+        let free: Vec<usize> = numbers[found.len()..].to_vec();
+        let exchange = instance.next_claim(&["first", "q"], &free);
+        let exchanged = instance.send(&exchange).await;
+        let claims = claimed(&exchange, &exchanged);
+        let bytes: usize = claims.iter().map(|claim| claim.claim.payload.len()).sum();
+        assert!(bytes < CLAIM_BYTES + 301_000, "{bytes}");
+        assert_eq!(exchanged.more, claims.len() < free.len(), "what is left is told");
+        let again = instance.send(&exchange).await;
+        assert!(payloads(&claimed(&exchange, &again)) == payloads(&claims), "a repetition brings the same");
+        found.extend(payloads(&claims));
+        exchanges += 1;
+    }
+    assert!(found == all, "in the order of the queues");
+    assert_eq!(exchanges, 8, "four jobs each, and the last two");
+    let exchange = instance.next_claim(&["first", "q"], &[]);
+    assert!(!instance.send(&exchange).await.more);
+}
+
+async fn a_job_of_any_size_is_claimed_whole(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 5).await;
+    let all = [of_size(0, 10), of_size(1, 5_000_000), of_size(2, 10), of_size(3, 2_500_000), of_size(4, 10)];
+    fill(&f.store, "q", &all[..2]).await;
+    fill(&f.store, "q", &all[2..]).await;
+    let mut free = vec![1, 2, 3, 4, 5];
+    for expected in [&all[..2], &all[2..4], &all[4..]] {
+        let exchange = instance.next_claim(&["q"], &free);
+        for _ in 0..2 {
+            let exchanged = instance.send(&exchange).await;
+            let claims = claimed(&exchange, &exchanged);
+            assert!(payloads(&claims) == expected, "{} of {}", claims.len(), expected.len());
+            assert!(claims.iter().all(|claim| claim.claim.identity.id.as_ref() == claim.claim.token.as_str()));
+        }
+        free.drain(..expected.len());
+    }
+}
+
+async fn a_long_job_ends_in_every_way_as_it_was(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    let long = of_size(1, 200_000);
+    fill(&f.store, "q", std::slice::from_ref(&long)).await;
+    let claim = instance.claim_one("q").await;
+    instance.settle_one(&claim, claim.requeued()).await;
+    assert!(queued(&f.store, "q").await == [long.clone()]);
+    // Its record is found by its bytes, and its owner is dead.
+    let claim = instance.claim_one("q").await;
+    assert_eq!(claim.claim.identity.redelivered, 1);
+    let record = instance.working().await.remove(0);
+    let recovery = |record: &windlass::store::working::WorkingRecord, verdict| Recovery {
+        instance: None,
+        record: record.clone(),
+        queue: queue("q"),
+        payload: long.clone(),
+        verdict,
+        free: Vec::new(),
+        run: None,
+        tick: None,
+    };
+    let mut other = record.clone();
+    other.raw = Bytes::from([&record.raw[..record.raw.len() - 1], b" "].concat());
+    let recovered = f.store.recover(&recovery(&other, claim.requeued())).await.expect("recover");
+    assert_eq!(recovered, Recovered::No, "another record stands there");
+    let recovered = f.store.recover(&recovery(&record, claim.requeued())).await.expect("recover");
+    assert_eq!(recovered, Recovered::Yes);
+    assert!(queued(&f.store, "q").await == [long.clone()]);
+    for n in 1..=2 {
+        let claim = instance.claim_one("q").await;
+        assert!(claim.claim.payload == long);
+        if n == 1 {
+            instance.settle_one(&claim, claim.failed()).await;
+            fill(&f.store, "q", std::slice::from_ref(&long)).await;
+        } else {
+            let record = instance.working().await.remove(0);
+            let recovered = f.store.recover(&recovery(&record, claim.failed())).await.expect("recover");
+            assert_eq!(recovered, Recovered::Yes);
+        }
+        let records = failed(&f.store).await;
+        assert_eq!(records.len(), n);
+        assert!(records[n - 1] == claim.failure(), "the record has the job as it was");
+    }
+    assert_eq!(instance.working().await.len(), 0);
+}
+
 /// How many bytes one step reads on Redis, besides the few jobs that it reads at once.
 const STEP_BYTES: usize = 1_048_576;
 
@@ -266,11 +363,13 @@ async fn a_long_payload_of_control_characters_costs_no_more_than_its_length(f: &
     let strange = [long(1), long(b'\\'), long(b'"'), long(b'='), quoted, Bytes::from_static(b"\x08\t\n\x0c\r/\x7f")];
     let mut instance = Instance::join(&f.store, "a", strange.len()).await;
     fill(&f.store, "q", &strange).await;
-    let exchange = instance.next_claim(&["q"], &[1, 2, 3, 4, 5, 6]);
-    for _ in 0..2 {
-        let exchanged = instance.send(&exchange).await;
-        let claims = claimed(&exchange, &exchanged);
-        assert!(payloads(&claims) == strange, "claimed and claimed again as they are");
+    for (n, payload) in strange.iter().enumerate() {
+        let exchange = instance.next_claim(&["q"], &[n + 1]);
+        for _ in 0..2 {
+            let exchanged = instance.send(&exchange).await;
+            let claims = claimed(&exchange, &exchanged);
+            assert!(payloads(&claims) == [payload.clone()], "claimed and claimed again as it is");
+        }
     }
     for (record, payload) in instance.working().await.iter().zip(&strange) {
         assert!(record.payload.as_ref() == Some(payload));
@@ -292,7 +391,8 @@ async fn listings_hold_a_bounded_part_of_what_is_long(f: &Fixture) {
     assert_eq!(last.jobs.iter().map(|job| job.args_text().to_owned()).collect::<Vec<_>>(), ["[2]", "(3145732 bytes)"]);
 
     let mut instance = Instance::join(&f.store, "a", 5).await;
-    for claim in instance.claim(&["q"], &[1, 2, 3, 4, 5]).await {
+    for _ in 0..5 {
+        let claim = instance.claim_one("q").await;
         instance.settle_one(&claim, claim.failed()).await;
     }
     let listed = windlass::admin::failed::list(store, 0, 99).await.expect("list");

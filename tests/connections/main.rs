@@ -12,6 +12,7 @@ mod support;
 
 mod cluster;
 mod login;
+mod long;
 mod node;
 mod place;
 mod refused;

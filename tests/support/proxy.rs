@@ -72,6 +72,8 @@ struct Shared {
     refusal: Mutex<String>,
     /// How late every request and every reply arrives, at least and at most, in milliseconds.
     latency: [AtomicU64; 2],
+    /// How many bytes pass each way of a connection in a millisecond; 0 for any number.
+    rate: AtomicU64,
     upstream: PathBuf,
 }
 
@@ -96,6 +98,7 @@ impl Proxy {
             silent: [const { AtomicU64::new(0) }; 2],
             refusal: Mutex::default(),
             latency: [const { AtomicU64::new(0) }; 2],
+            rate: AtomicU64::new(0),
             upstream: upstream.to_owned(),
         });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
@@ -149,6 +152,11 @@ impl Proxy {
         self.shared.latency[1].store(most, Ordering::SeqCst);
     }
 
+    /// Lets so many bytes pass each way of a connection in a millisecond.
+    pub(crate) fn throttle(&self, rate: u64) {
+        self.shared.rate.store(rate, Ordering::SeqCst);
+    }
+
     /// Refuses new connections until it heals.
     pub(crate) fn refuse(&self) {
         self.shared.mode.send_replace(Mode::Refusing);
@@ -198,9 +206,9 @@ async fn connection(client: TcpStream, server: UnixStream, shared: &Shared, mut 
     let (from_server, to_server) = server.into_split();
     tokio::select! {
         () = requests(from_client, late_requests, shared, &owed, number) => {}
-        () = deliver(due_requests, to_server) => {}
+        () = deliver(due_requests, to_server, shared) => {}
         () = replies(from_server, late_replies, shared, &owed, number) => {}
-        () = deliver(due_replies, to_client) => {}
+        () = deliver(due_replies, to_client, shared) => {}
         _ = cuts.changed() => {}
     }
 }
@@ -285,14 +293,27 @@ async fn replies(mut server: ServerRead, client: Late, shared: &Shared, owed: &O
     }
 }
 
+/// How many bytes a slow path hands on at once.
+const PART: usize = 16 * 1024;
+
 /// Hands frames on when they are due, in their order.
-async fn deliver(mut due: mpsc::UnboundedReceiver<(Instant, Vec<u8>)>, mut to: impl AsyncWrite + Unpin) {
+async fn deliver(
+    mut due: mpsc::UnboundedReceiver<(Instant, Vec<u8>)>,
+    mut to: impl AsyncWrite + Unpin,
+    shared: &Shared,
+) {
     while let Some((at, frame)) = due.recv().await {
         if at > Instant::now() {
             tokio::time::sleep_until(at).await;
         }
-        if to.write_all(&frame).await.is_err() {
-            return;
+        for part in frame.chunks(PART) {
+            let rate = shared.rate.load(Ordering::SeqCst);
+            if let Some(micros) = (part.len() as u64 * 1000).checked_div(rate) {
+                tokio::time::sleep(Duration::from_micros(micros)).await;
+            }
+            if to.write_all(part).await.is_err() {
+                return;
+            }
         }
     }
 }

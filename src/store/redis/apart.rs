@@ -150,13 +150,13 @@ impl Apart {
         let repeat = |one: Repeated| Some(Repeated { index: *self.settlements.get(one.index)?, ..one });
         let mut claims = rest.claims;
         claims.retain_mut(|claim| self.idle.get(claim.index).map(|index| claim.index = *index).is_some());
-        let (mut findings, mut occupied) = (rest.findings, rest.occupied);
+        let (mut findings, mut occupied, more) = (rest.findings, rest.occupied, rest.more);
         findings.extend(self.findings.iter().cloned());
         occupied.retain_mut(|worker| self.idle.get(*worker).map(|index| *worker = *index).is_some());
         let lost = rest.lost.into_iter().filter_map(|index| self.settlements.get(index).copied()).collect();
         let repeated = rest.repeated.into_iter().filter_map(repeat).collect();
         let due = rest.due.into_iter().filter_map(due).collect();
-        Exchanged { dead: false, lost, undone, refused, findings, repeated, entered, due, claims, occupied }
+        Exchanged { dead: false, lost, undone, refused, findings, repeated, entered, due, claims, occupied, more }
     }
 }
 
@@ -258,7 +258,7 @@ mod tests {
             let mut call = Call::at(None);
             let Settlement { worker, queue, payload, verdict, free, tick, run, .. } = &settlement;
             let (tick, run) = (tick.as_ref(), run.as_deref());
-            Ending { worker, queue, payload, verdict, free, tick, run, about_ms: 0, counted: None }
+            Ending { worker, queue, payload, verdict, free, tick, run, about_ms: 0, counted: None, long: false }
                 .write(&mut call, &keys);
             let mut known: Vec<Bytes> = extras(&keys, &settlement).into_iter().map(|(_, key)| key).collect();
             let mut declared = call.into_keys();

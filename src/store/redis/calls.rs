@@ -29,8 +29,18 @@ impl Connection {
 
     /// Runs one command that only reads, or is an arrow by itself.
     pub(super) async fn command(&self, name: &'static str, arguments: Vec<Bytes>) -> Result<Frame, StoreError> {
+        self.command_for(name, arguments, 0).await
+    }
+
+    /// The same for an answer of about so many bytes.
+    pub(super) async fn command_for(
+        &self,
+        name: &'static str,
+        arguments: Vec<Bytes>,
+        answer: usize,
+    ) -> Result<Frame, StoreError> {
         let keys = keys_of(name, &arguments);
-        let frame = self.send(name, arguments.into_iter().map(Value::Bytes).collect()).await?;
+        let frame = self.send_for(name, arguments.into_iter().map(Value::Bytes).collect(), answer).await?;
         match self.checked(frame) {
             Err(error) => Err(rights::explain_to_instance(self, self.about(error, name, keys).await).await),
             frame => frame,

@@ -308,6 +308,16 @@ impl Connection {
     }
 
     pub(super) async fn send(&self, name: &'static str, arguments: Vec<Value>) -> Result<Frame, StoreError> {
+        self.send_for(name, arguments, 0).await
+    }
+
+    /// Sends a command whose answer has about so many bytes.
+    pub(super) async fn send_for(
+        &self,
+        name: &'static str,
+        arguments: Vec<Value>,
+        answer: usize,
+    ) -> Result<Frame, StoreError> {
         let Some(number) = self.kept.number(RECONNECT_WAIT).await else { return Err(self.down()) };
         let client = self.kept.client();
         if client.state() != ClientState::Connected {
@@ -315,7 +325,9 @@ impl Connection {
         }
         let command = CustomCommand::new_static(name, ClusterHash::Custom(self.origin.slot), false);
         let with_options = client.with_options(&self.options);
-        let frame = match self.kept.answer(number, with_options.custom_raw(command, arguments)).await {
+        let size = |value: &Value| if let Value::Bytes(bytes) = value { bytes.len() } else { 0 };
+        let bytes = arguments.iter().map(size).sum::<usize>() + answer;
+        let frame = match self.kept.answer(number, bytes, with_options.custom_raw(command, arguments)).await {
             Some(answer) => answer.map_err(|error| reply::failed(&error))?,
             None => return Err(StoreError::Unavailable(format!("{} gave no answer in time", self.origin.address()))),
         };

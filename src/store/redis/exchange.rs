@@ -3,17 +3,20 @@
 //! This is the hot path. What does not change from call to call (keys of workers and queues, the
 //! constant pieces of working records) is built once per worker (`layout`) and once per list of queues.
 
+mod answer;
 mod opening;
 mod outcomes;
+mod parts;
+mod room;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use fred::interfaces::Resp3Frame as Frame;
 
 use self::opening::open;
-use self::outcomes::{enter_outcomes, halves, unapplied};
+use self::parts::{Parts, Progress};
+use self::room::Room;
 use super::apart::Apart;
 use super::claim_queues::ClaimQueues;
 use super::connection::Connection;
@@ -27,13 +30,11 @@ use super::sharer::Sharer;
 use super::verdict::{self, Ending};
 use super::waker::RedisWaker;
 use super::{reply, rights};
+use crate::job::WorkerName;
 use crate::job::ecma::quote;
-use crate::job::{ClaimToken, Identity, WorkerName};
 use crate::store::backend::{EngineLane, Opens};
-use crate::store::effect::Gate;
 use crate::store::error::StoreError;
-use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, Part, RefusedPart};
-use crate::store::working::WorkingRecord;
+use crate::store::queueing::{Exchange, Exchanged};
 
 static EXCHANGE: Script = script!(
     "locks", "places", "identity", "remember", "delay", "recall", "entry", "cadence", "keep_run", "verdict", "lane",
@@ -74,6 +75,10 @@ pub(in crate::store) struct RedisLane {
     workers: Workers,
     /// How many exchanges in a row brought a job for every idle worker.
     full: u32,
+    /// How many bytes of jobs its replies may carry.
+    room: Room,
+    parts: Parts,
+    progress: Option<Progress>,
     queues: ClaimQueues,
     /// The last exchange, if parts of it were refused and set apart: a repetition gets the reply to the same rest.
     apart: Option<Apart>,
@@ -81,6 +86,10 @@ pub(in crate::store) struct RedisLane {
 }
 
 impl EngineLane for RedisLane {
+    fn tell_progress(&mut self, progress: Progress) {
+        self.progress = Some(progress);
+    }
+
     async fn exchange(&mut self, exchange: &Exchange) -> Result<Exchanged, StoreError> {
         if exchange.sequence == 0 {
             return Err(StoreError::Misuse("sequences of a lane start at 1".to_owned()));
@@ -142,8 +151,12 @@ impl RedisLane {
         let layout = self.workers.lay_out(self.connection.keys(), &asked, false);
         let call = || self.call(&asked, &layout, false, 0);
         match self.connection.run_built(&PLAIN, call).await {
-            Ok(frame) => self.read(exchange, frame).map(Some),
-            Err(fault) => Err(naming(&self.connection, fault, call().into_keys()).await),
+            Ok(frame) => self.read(exchange, frame).await.map(Some),
+            Err(fault) => {
+                let keys = call().into_keys();
+                self.doubt_room(exchange, &fault);
+                Err(naming(&self.connection, fault, keys).await)
+            }
         }
     }
 
@@ -167,10 +180,13 @@ impl RedisLane {
         }
         let frame = match sent {
             Ok(frame) => frame,
-            Err(Fault::Store(error)) => return Err(rights::explain(&self.connection, error).await.into()),
-            Err(fault) => return Err(fault),
+            Err(fault) => {
+                self.doubt_room(exchange, &fault);
+                let Fault::Store(error) = fault else { return Err(fault) };
+                return Err(rights::explain(&self.connection, error).await.into());
+            }
         };
-        let mut exchanged = self.read(exchange, frame)?;
+        let mut exchanged = self.read(exchange, frame).await?;
         // A command was refused midway. The error that names all missing rights takes the place of that one.
         let missing = match missing {
             Some(missing) => Some(missing),
@@ -184,7 +200,7 @@ impl RedisLane {
         let asked = exchange.idle.len();
         let full = asked > 0 && exchanged.claims.len() == asked;
         self.full = if full { self.full.saturating_add(1) } else { 0 };
-        if !full && asked > 0 {
+        if !full && asked > 0 && !exchanged.more {
             self.count(&exchange.idle).await;
         }
         Ok(exchanged)
@@ -204,7 +220,7 @@ impl RedisLane {
         call.key(self.key.clone()).key(self.paused.0.clone()).key(self.paused.1.clone());
         call.arg(self.lane_text.clone()).number(exchange.sequence);
         call.number(settled).number(entered).number(workers).number(idle).number(queues).number(layout.heads.len());
-        call.number(exchange.share.max(1));
+        call.number(exchange.share.max(1)).number(self.room.bytes()).number(self.room.step());
         call.arg(self.prefix_len.clone());
         call.arg(Bytes::from(format!("{{\"claim\":\"{}-{}-{}-", self.instance, self.lane, exchange.sequence)));
         call.arg(Bytes::from(format!("\"run_at\":{},", quote(&exchange.run_at))));
@@ -225,6 +241,7 @@ impl RedisLane {
                 run: settlement.run.as_deref(),
                 about_ms,
                 counted: counted.clone(),
+                long: verdict::is_long(&settlement.payload),
             };
             ending.write(&mut call, keys);
         }
@@ -248,122 +265,26 @@ impl RedisLane {
         }
     }
 
-    fn read(&self, exchange: &Exchange, frame: Frame) -> Result<Exchanged, StoreError> {
-        let mut reply = reply::list(frame)?.into_iter();
-        let mut next = || reply::bytes(reply.next().unwrap_or(Frame::Null)).map(Option::unwrap_or_default);
-        match &*next()? {
-            b"G" => Ok(Exchanged { dead: true, ..Exchanged::default() }),
-            b"S" => {
-                let last = next()?;
-                Err(StoreError::Misuse(format!(
-                    "exchange {} of lane {} comes after {}",
-                    exchange.sequence,
-                    self.lane,
-                    String::from_utf8_lossy(&last)
-                )))
-            }
-            b"R" => {
-                let (lost, undone) = unapplied(&next()?);
-                let (entered, due, repeated) = enter_outcomes(exchange, &next()?);
-                let mut claims = Vec::new();
-                loop {
-                    let (index, raw) = (next()?, next()?);
-                    let Some(index) = reply::parsed::<usize>(&index) else { break };
-                    claims.extend(self.on_record(exchange, index, raw));
-                }
-                Ok(Exchanged { lost, undone, repeated, entered, due, claims, ..Exchanged::default() })
-            }
-            b"A" => {
-                let (lost, undone) = unapplied(&next()?);
-                let (entered, due, repeated) = enter_outcomes(exchange, &next()?);
-                let findings = self.connection.findings(&next()?);
-                let refused = self.refused(exchange, &entered, &findings);
-                let (runs, (indexes, occupied)) = (next()?, halves(&next()?));
-                let identities = reply::list(reply.next().unwrap_or(Frame::Null))?;
-                let claims = self.claims(exchange, &runs, &indexes, identities, reply)?;
-                Ok(Exchanged { dead: false, lost, undone, refused, findings, repeated, entered, due, claims, occupied })
-            }
-            _ => Err(StoreError::Unsupported("its reply is not an exchange's".to_owned())),
+    /// An answer that was lost may have been too long, if it had jobs.
+    fn doubt_room(&mut self, exchange: &Exchange, fault: &Fault) {
+        if !exchange.idle.is_empty() && matches!(fault, Fault::Store(StoreError::Unavailable(_))) {
+            self.room.lost();
         }
     }
 
-    /// The enters that stopped at a lock that is not one.
-    fn refused(&self, exchange: &Exchange, entered: &[Entered], findings: &[StoreError]) -> Vec<RefusedPart> {
-        if findings.is_empty() {
-            return Vec::new();
+    /// Reads a reply, and what of its jobs was too long for it.
+    async fn read(&mut self, exchange: &Exchange, frame: Frame) -> Result<Exchanged, StoreError> {
+        let mut unread = Vec::new();
+        let mut exchanged = self.understand(exchange, frame, &mut unread)?;
+        let arrived: usize = exchanged.claims.iter().map(|claim| claim.payload.len()).sum();
+        let all = unread.iter().fold(arrived, |all, unread| all + unread.length);
+        if all > 0 {
+            self.room.claimed(arrived, all);
         }
-        let of_one = |(index, (enter, outcome)): (usize, (&Enter, &Entered))| {
-            let is_lock = |place: &str, gate: &Gate| match gate {
-                Gate::TakeLock { key, .. } | Gate::FreeLock { key } => {
-                    self.connection.keys().lock(key) == place.as_bytes()
-                }
-                Gate::Fresh { .. } | Gate::NextTick { .. } | Gate::TellDue { .. } => false,
-            };
-            let stopped = |finding: &&StoreError| match finding {
-                StoreError::Corrupt { place, .. } | StoreError::Barred { place, .. } => {
-                    enter.gates.iter().any(|gate| is_lock(place, gate))
-                }
-                _ => false,
-            };
-            let error = findings.iter().find(stopped).filter(|_| *outcome == Entered::Undone)?.clone();
-            Some(RefusedPart { part: Part::Enter(index), error })
-        };
-        exchange.enters.iter().zip(entered).enumerate().filter_map(of_one).collect()
-    }
-
-    /// The claims of a first reply: jobs in order, told apart by runs of queues.
-    fn claims(
-        &self,
-        exchange: &Exchange,
-        runs: &[u8],
-        indexes: &[usize],
-        identities: Vec<Frame>,
-        jobs: impl Iterator<Item = Frame>,
-    ) -> Result<Vec<Claim>, StoreError> {
-        let mut known = HashMap::new();
-        let mut identities = identities.into_iter();
-        while let (Some(position), Some(identity)) = (identities.next(), identities.next()) {
-            let text = reply::bytes(identity)?.unwrap_or_default();
-            let identity = std::str::from_utf8(&text).ok().and_then(Identity::decode);
-            known.extend(identity.map(|identity| (reply::count(position).unwrap_or(u64::MAX), identity)));
+        if !unread.is_empty() {
+            self.read_parts(exchange, &mut exchanged.claims, unread).await?;
         }
-        let mut runs = runs.split(|byte| *byte == b',').filter_map(|run| {
-            let (queue, length) = std::str::from_utf8(run).ok()?.split_once(' ')?;
-            Some((self.queues.names.get(queue.parse::<usize>().ok()?)?, length.parse::<usize>().ok()?))
-        });
-        let mut claims = Vec::with_capacity(jobs.size_hint().0);
-        let mut run = runs.next();
-        for (position, job) in jobs.enumerate() {
-            while run.is_some_and(|(_, left)| left == 0) {
-                run = runs.next();
-            }
-            let Some((queue, left)) = &mut run else { break };
-            *left -= 1;
-            let index = indexes.get(position).copied().unwrap_or(position);
-            let Some(worker) = exchange.idle.get(index) else { break };
-            let token = ClaimToken::new(&self.instance, self.lane, exchange.sequence, self.workers.ordinal(worker));
-            let identity = if known.is_empty() { None } else { known.remove(&(position as u64)) };
-            claims.push(Claim {
-                index,
-                queue: queue.clone(),
-                payload: reply::bytes(job)?.unwrap_or_default(),
-                identity: identity.unwrap_or_else(|| Identity::first(&token)),
-                token,
-            });
-        }
-        Ok(claims)
-    }
-
-    /// A claim of a repeated exchange, from its working record.
-    fn on_record(&self, exchange: &Exchange, index: usize, raw: Bytes) -> Option<Claim> {
-        let record = WorkingRecord::parse(exchange.idle.get(index)?, raw);
-        Some(Claim {
-            index,
-            token: record.claim?,
-            queue: record.queue?,
-            payload: record.payload?,
-            identity: record.identity?,
-        })
+        Ok(exchanged)
     }
 }
 

@@ -7,7 +7,7 @@ use super::connection::Connection;
 use super::engine::RedisStore;
 use super::recover;
 use super::script::{Script, script};
-use super::{reply, scan, verdict};
+use super::{reply, scan, values, verdict};
 use crate::job::{FirstQueues, QueueName, WorkerName};
 use crate::store::arrow::Perform;
 use crate::store::delayed::{DelayedAt, DelayedCursor, DelayedSecond, DelayedSeconds, DelayedSecondsPage};
@@ -188,7 +188,7 @@ pub(super) async fn stats(connection: &Connection, limit: usize) -> Result<Stats
         wanted.extend([keys.processed_by(worker.name()), keys.failures_of(worker.name())]);
         wanted.extend([keys.processed_by(worker.id()), keys.failures_of(worker.id())]);
     }
-    let mut values = recover::read_all(connection, wanted).await?.into_iter();
+    let mut values = values::read_all(connection, wanted).await?.into_iter();
     let mut next = || values.next().flatten().as_deref().and_then(reply::parsed::<u64>);
     let (processed, failed) = (next().unwrap_or(0), next().unwrap_or(0));
     let read = |worker: &WorkerName| {

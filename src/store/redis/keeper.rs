@@ -23,7 +23,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::patience::{MOST_MISSES, Patience};
+use super::patience::{LONG, MOST_MISSES, Patience};
 use super::sentinels::Address;
 use crate::backoff;
 use crate::store::error::StoreError;
@@ -140,15 +140,18 @@ impl Kept {
         move || shared.client()
     }
 
-    /// Waits for an answer over the connection of this number. `None` if none came within the limit.
+    /// Waits for an answer over the connection of this number. `None` if none came within the limit. So many bytes are
+    /// known to go over the connection until it has come.
     pub(super) async fn answer<T>(
         &self,
         number: u64,
+        bytes: usize,
         answer: impl Future<Output = Result<T, Error>>,
     ) -> Option<Result<T, Error>> {
         let (shared, mut answer) = (&*self.shared, pin!(answer));
-        let (doubt, limit) = shared.patience.limits(shared.misses());
-        let measured = shared.patience.is_tried().then(Instant::now);
+        let (doubt, limit) = shared.patience.limits_for(shared.misses(), bytes);
+        // What takes long because it is long says nothing of the path.
+        let measured = (bytes < LONG && shared.patience.is_tried()).then(Instant::now);
         if let Some(answer) = within(doubt, answer.as_mut()).await {
             if answer.is_ok() {
                 shared.answered();
@@ -165,7 +168,9 @@ impl Kept {
             if answer.is_ok() {
                 shared.late.fetch_add(1, Ordering::Relaxed);
                 shared.answered();
-                shared.patience.note(doubt + doubted.elapsed());
+                if bytes < LONG {
+                    shared.patience.note(doubt + doubted.elapsed());
+                }
             }
             return Some(answer);
         }

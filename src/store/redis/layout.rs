@@ -12,7 +12,7 @@ use super::verdict;
 use crate::job::ecma::quote;
 use crate::job::{ClaimToken, WorkerName};
 use crate::store::effect::Verdict;
-use crate::store::queueing::{Exchange, Exchanged};
+use crate::store::queueing::{Exchange, Exchanged, Settlement};
 
 /// How many claims of a worker may end without being counted for it.
 const UNCOUNTED: u32 = 64;
@@ -92,8 +92,9 @@ impl Workers {
         let mut settlements = BytesMut::with_capacity(5 * exchange.settlements.len());
         for settlement in &exchange.settlements {
             let worker = self.take_part(keys, &settlement.worker, &mut layout);
-            let mut op =
-                verdict::op(&settlement.verdict, &settlement.free, settlement.tick.as_ref(), settlement.run.as_deref());
+            let Settlement { verdict, payload, free, tick, run, .. } = settlement;
+            let long = verdict::is_long(payload);
+            let mut op = verdict::op(verdict, payload, (free, tick.as_ref(), run.as_deref()), long);
             let mut counted = None;
             if settlement.verdict == Verdict::Done {
                 let goes_on = usize::from(worker.position) <= exchange.idle.len();

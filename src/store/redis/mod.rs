@@ -57,6 +57,7 @@ mod take_in;
 mod tls;
 mod told_time;
 mod unreadable;
+mod values;
 mod verdict;
 mod wake;
 mod waker;

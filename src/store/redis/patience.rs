@@ -7,6 +7,12 @@ use std::time::Duration;
 /// The longest and the shortest limit for an answer.
 const MOST: Duration = Duration::from_secs(4);
 const LEAST: Duration = Duration::from_millis(500);
+/// From how many bytes on it takes longer to transfer a call and its answer.
+pub(super) const LONG: usize = 32 * 1024;
+/// How many bytes a millisecond even a slow path takes, and the longest time that is given to them: what hangs is found
+/// before its task counts as hung.
+const SLOW: usize = 128;
+const LONGEST: Duration = Duration::from_secs(40);
 /// An answer within this time is never late.
 const PROMPT: Duration = Duration::from_millis(150);
 /// How many misses in a row count.
@@ -55,6 +61,17 @@ impl Patience {
         let more = 1 << misses.min(MOST_MISSES);
         let limit = (limit * more).min(MOST);
         ((doubt * more).min(limit), limit)
+    }
+
+    /// The same for an answer before which so many bytes go over the connection: it is waited for as much longer as they take
+    /// on a slow path.
+    pub(super) fn limits_for(&self, misses: u32, bytes: usize) -> (Duration, Duration) {
+        let (doubt, limit) = self.limits(misses);
+        if bytes < LONG {
+            return (doubt, limit);
+        }
+        let more = Duration::from_millis(u64::try_from(bytes / SLOW).unwrap_or(u64::MAX)).min(LONGEST);
+        (doubt + more, limit + more)
     }
 
     /// How long opening a connection may take, which needs several round trips.
@@ -118,6 +135,19 @@ mod tests {
             assert_eq!(patience.limits(9), patience.limits(MOST_MISSES));
             assert_eq!(patience.limits(9).1, MOST);
         }
+    }
+
+    #[test]
+    fn a_long_call_or_answer_is_given_the_time_that_it_takes_on_a_slow_path() {
+        let patience = patience(15);
+        assert_eq!(patience.limits_for(0, LONG - 1), patience.limits(0));
+        let (doubt, limit) = patience.limits(1);
+        for (bytes, more) in
+            [(64_000, Duration::from_millis(500)), (1_280_000, Duration::from_secs(10)), (usize::MAX, LONGEST)]
+        {
+            assert_eq!(patience.limits_for(1, bytes), (doubt + more, limit + more));
+        }
+        assert!(limit + LONGEST < crate::supervise::pulse::LONGEST);
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use fred::interfaces::Resp3Frame as Frame;
 
 use super::connection::Connection;
 use super::engine::RedisStore;
@@ -12,6 +11,7 @@ use super::reply;
 use super::runs;
 use super::scan;
 use super::script::{Script, script};
+use super::values::read_all;
 use super::verdict::{self, Ending};
 use crate::job::{LockKey, RetryKeys, WorkerName};
 use crate::store::arrow::Perform;
@@ -32,11 +32,8 @@ static FORCE_CLEAN: Script = script!("locks", "keep_run", "force_clean");
 /// What the script returns if it must first be known whether a removed worker's job was failed.
 const REMOVED: i64 = 3;
 
-/// How many keys one MGET reads: at first, and at most. Working records hold jobs of any size.
-const CHUNKS: (usize, usize) = (64, 1024);
-
-/// How many bytes one MGET should bring.
-const CHUNK_BYTES: usize = 256 * 1024;
+/// From how many bytes on a record is compared by its digest.
+const LONG: usize = 32 * 1024;
 
 impl Perform<Working> for RedisStore {
     async fn perform(&self, arrow: Working) -> Result<Vec<Option<WorkingRecord>>, StoreError> {
@@ -112,6 +109,12 @@ pub(super) async fn recover(connection: &Connection, recovery: &Recovery) -> Res
     })
 }
 
+/// The digest of a record, as the server's scripts compute it.
+fn digest(raw: &[u8]) -> Bytes {
+    let digest = ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, raw);
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
+}
+
 /// One call of the script. `failed`: what is known of the job of a removed worker, as the script reads it.
 async fn attempt(connection: &Connection, recovery: &Recovery, failed: &'static str) -> Result<i64, StoreError> {
     let keys = connection.keys();
@@ -127,21 +130,33 @@ async fn attempt(connection: &Connection, recovery: &Recovery, failed: &'static 
         Some((instance, counter)) => call.text(instance).number(counter),
         None => call.literal("").literal(""),
     };
-    call.arg(recovery.record.raw.clone());
+    let raw = &recovery.record.raw;
+    let is_long = raw.len() >= LONG;
+    call.arg(if is_long { digest(raw) } else { raw.clone() }).flag(is_long);
     call.text(worker.id()).text(recovery.record.claim.as_ref().map_or("", |claim| claim.as_str()));
     call.literal(failed);
     let tick = recovery.tick.as_ref();
-    call.arg(Bytes::copy_from_slice(&[verdict::op(&recovery.verdict, &recovery.free, tick, recovery.run.as_deref())]));
+    let payload = &recovery.payload;
+    // Records of other programs hold the job somewhere, and written anew.
+    let stands_last = || raw.strip_suffix(b"}").is_some_and(|rest| rest.ends_with(payload));
+    let long = recovery.record.claim.is_some() && verdict::is_long(payload) && stands_last();
+    call.arg(Bytes::copy_from_slice(&[verdict::op(
+        &recovery.verdict,
+        payload,
+        (&recovery.free, tick, recovery.run.as_deref()),
+        long,
+    )]));
     let ending = Ending {
         worker,
         queue: &recovery.queue,
-        payload: &recovery.payload,
+        payload,
         verdict: &recovery.verdict,
         free: &recovery.free,
         tick,
         run: recovery.run.as_deref(),
         about_ms: if verdict::asks_calendars(tick.into_iter()) { connection.about_ms().await? } else { 0 },
         counted: None,
+        long,
     };
     ending.write(&mut call, keys);
     reply::number(connection.run(&RECOVER, call).await?)
@@ -191,24 +206,6 @@ async fn lock_values(connection: &Connection, locks: &[LockKey]) -> Result<Vec<O
     let keys = locks.iter().map(|lock| connection.keys().lock(lock)).collect();
     let text = |value: Bytes| String::from_utf8_lossy(&value).into_owned();
     Ok(read_all(connection, keys).await?.into_iter().map(|value| value.map(text)).collect())
-}
-
-/// What stands under these keys; nothing for keys of another type.
-pub(super) async fn read_all(connection: &Connection, keys: Vec<Bytes>) -> Result<Vec<Option<Bytes>>, StoreError> {
-    let mut values: Vec<Option<Bytes>> = Vec::with_capacity(keys.len());
-    let mut size = CHUNKS.0;
-    while let Some(rest) = keys.get(values.len()..).filter(|rest| !rest.is_empty()) {
-        let chunk = rest.get(..size).unwrap_or(rest);
-        let (asked, mut bytes) = (chunk.len(), 0);
-        let replies = reply::list(connection.command("MGET", chunk.to_vec()).await?)?;
-        for value in replies.into_iter().chain(std::iter::repeat(Frame::Null)).take(asked) {
-            let value = reply::bytes(value)?;
-            bytes += value.as_ref().map_or(0, Bytes::len);
-            values.push(value);
-        }
-        size = if bytes < CHUNK_BYTES { (size * 2).min(CHUNKS.1) } else { (size / 2).max(1) };
-    }
-    Ok(values)
 }
 
 pub(super) async fn working(

@@ -23,7 +23,7 @@ use super::value::{AnyValue, bytes, opt_text};
 use super::working;
 use crate::job::{ClaimToken, Identity, PayloadView, QueueName, WorkerName};
 use crate::store::error::StoreError;
-use crate::store::queueing::{Claim, Exchange};
+use crate::store::queueing::{CLAIM_BYTES, Claim, Exchange};
 
 /// How long refused jobs are stepped over before they are tried again.
 const STEPPED_OVER: Duration = Duration::from_secs(30);
@@ -31,6 +31,8 @@ const STEPPED_OVER: Duration = Duration::from_secs(30);
 const REFUSED: usize = 100;
 /// How many refused jobs of a queue are stepped over at most. The queue waits behind more of them.
 const MOST: usize = 2000;
+/// How many bytes of a queue are read at most to find those of its jobs that are refused.
+const HEAD_BYTES: usize = 16 * CLAIM_BYTES;
 
 /// Jobs that may not be claimed: their positions, and digests of their bytes.
 #[derive(Debug, Clone, Default)]
@@ -71,6 +73,10 @@ pub(super) struct RefusedJob {
 #[derive(Debug, Default)]
 pub(super) struct Claimed {
     pub(super) claims: Vec<Claim>,
+    /// How many bytes they have.
+    held: usize,
+    /// Jobs may have been left because of their bytes.
+    pub(super) more: bool,
     /// The workers that were met under which a record stands.
     pub(super) occupied: Vec<usize>,
     pub(super) refused: Vec<RefusedJob>,
@@ -124,7 +130,7 @@ pub(super) fn claim(
         claimed: Claimed::default(),
     };
     for queue in exchange.queues.iter() {
-        if claiming.idle.len() == 0 {
+        if claiming.idle.len() == 0 || claiming.is_full() {
             break;
         }
         if paused.holds(queue) {
@@ -147,11 +153,7 @@ impl Claiming<'_, '_> {
     fn queue(&mut self, queue: &QueueName) -> Result<bool, StoreError> {
         let (most, shared) = self.part(queue)?;
         let over = self.over.of(queue);
-        let mut heads = self.heads(queue, most.saturating_add(over.len()))?;
-        if !over.is_empty() {
-            heads.retain(|head| !is_among(over, head));
-            heads.truncate(most);
-        }
+        let heads = self.heads(queue, over, most, CLAIM_BYTES.saturating_sub(self.claimed.held))?;
         let (mut last, mut taken) = (None, 0);
         for (position, payload, identity) in heads {
             let Some((index, token)) = self.record(queue, &payload, identity.as_deref())? else { break };
@@ -178,14 +180,11 @@ impl Claiming<'_, '_> {
         let (most, shared) = self.part(queue)?;
         let over = self.over.of(queue);
         let room = MOST.saturating_sub(over.len()).min(REFUSED);
-        let heads = self.heads(queue, most.saturating_add(over.len()).saturating_add(room))?;
+        let heads = self.heads(queue, over, most.saturating_add(room), HEAD_BYTES)?;
         let (mut claimed, mut refused) = (0, 0);
         for head in heads {
-            if claimed == most || self.idle.len() == 0 || refused == room {
+            if claimed == most || self.idle.len() == 0 || refused == room || self.is_full() {
                 break;
-            }
-            if is_among(over, &head) {
-                continue;
             }
             let before = self.mark();
             match apart.attempt(step, Piece::Job(queue.clone(), head.0.clone()), || self.one(queue, &head))? {
@@ -214,9 +213,36 @@ impl Claiming<'_, '_> {
         Ok(true)
     }
 
-    fn heads(&mut self, queue: &QueueName, most: usize) -> Result<Vec<Head>, StoreError> {
-        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, bytes(row.get_ref(1)?), opt_text(row.get_ref(2)?)));
-        Ok(self.select.query_map(params![queue.as_str(), stored(most)], read)?.collect::<Result<_, _>>()?)
+    /// The first jobs of a queue without those that are stepped over, and no more once they have so many bytes.
+    fn heads(
+        &mut self,
+        queue: &QueueName,
+        over: &[(AnyValue, i64)],
+        most: usize,
+        most_bytes: usize,
+    ) -> Result<Vec<Head>, StoreError> {
+        let mut rows = self.select.query(params![queue.as_str(), stored(most.saturating_add(over.len()))])?;
+        let (mut heads, mut held) = (Vec::new(), 0);
+        while heads.len() < most
+            && let Some(row) = rows.next()?
+        {
+            if held >= most_bytes {
+                self.claimed.more = true;
+                break;
+            }
+            let head = (row.get(0)?, bytes(row.get_ref(1)?), opt_text(row.get_ref(2)?));
+            if over.is_empty() || !is_among(over, &head) {
+                held += head.1.len();
+                heads.push(head);
+            }
+        }
+        Ok(heads)
+    }
+
+    /// Have the claims as many bytes as one exchange brings? Then jobs may be left.
+    fn is_full(&mut self) -> bool {
+        self.claimed.more |= self.claimed.held >= CLAIM_BYTES;
+        self.claimed.held >= CLAIM_BYTES
     }
 
     /// Puts a job on record under the next worker that has none; `None` if there is no such worker.
@@ -249,15 +275,18 @@ impl Claiming<'_, '_> {
 
     fn keep(&mut self, index: usize, token: ClaimToken, queue: &QueueName, payload: Vec<u8>, identity: Option<String>) {
         let identity = identity.as_deref().and_then(Identity::decode).unwrap_or_else(|| Identity::first(&token));
+        self.claimed.held += payload.len();
         self.claimed.claims.push(Claim { index, token, queue: queue.clone(), payload: Bytes::from(payload), identity });
     }
 
     /// What is claimed by now. Claims after it are undone by [`return_to`](Self::return_to).
-    fn mark(&self) -> (usize, usize, usize) {
-        (self.exchange.idle.len() - self.idle.len(), self.claimed.claims.len(), self.claimed.occupied.len())
+    fn mark(&self) -> [usize; 4] {
+        let workers = self.exchange.idle.len() - self.idle.len();
+        [workers, self.claimed.claims.len(), self.claimed.occupied.len(), self.claimed.held]
     }
 
-    fn return_to(&mut self, (workers, claims, occupied): (usize, usize, usize)) {
+    fn return_to(&mut self, [workers, claims, occupied, held]: [usize; 4]) {
+        self.claimed.held = held;
         self.idle = self.exchange.idle.iter().enumerate();
         if let Some(last) = workers.checked_sub(1) {
             self.idle.nth(last);

@@ -51,6 +51,10 @@ pub(in crate::store) struct SqliteLane {
 }
 
 impl EngineLane for SqliteLane {
+    fn tell_progress(&mut self, _: Arc<dyn Fn() + Send + Sync>) {
+        // An answer comes whole.
+    }
+
     async fn exchange(&mut self, exchange: &Exchange) -> Result<Exchanged, StoreError> {
         match self.send(exchange).await {
             // A job that ends makes room, the record of its run takes some.
@@ -131,7 +135,9 @@ fn exchange(
         Some((None, _)) => return unknown(),
         Some((Some(last), reply)) if sequence == last => {
             let Some(reply) = Reply::decode(&reply) else { return unknown() };
-            return Ok((answer(exchange, &reply, standing(step, instance, lane, exchange)?)?, Vec::new()));
+            let exchanged = answer(exchange, &reply, standing(step, instance, lane, exchange)?)?;
+            let more = exchanged.claims.len() < exchange.idle.len();
+            return Ok((Exchanged { more, ..exchanged }, Vec::new()));
         }
         Some((Some(last), _)) if sequence < last => {
             return Err(StoreError::Misuse(format!("exchange {sequence} of a lane that is at {last}")));
@@ -194,7 +200,8 @@ fn exchange(
     let sql = "INSERT OR REPLACE INTO lanes (instance, lane, sequence, reply) VALUES (?1, ?2, ?3, ?4)";
     step.change("lanes", sql, params![instance, lane, sequence, reply.encode()])?;
     let exchanged = answer(exchange, &reply, claimed.claims)?;
-    Ok((Exchanged { occupied: claimed.occupied, refused, findings, ..exchanged }, claimed.refused))
+    let more = claimed.more && exchanged.claims.len() < exchange.idle.len();
+    Ok((Exchanged { occupied: claimed.occupied, more, refused, findings, ..exchanged }, claimed.refused))
 }
 
 /// Does a part of an exchange; with `apart` so that a refusal undoes this part alone and is the inner result.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fred::types::RespVersion;
 
+use super::parts::Parts;
+use super::room::Room;
 use super::{OPEN_LANE, RedisLane};
 use crate::store::error::StoreError;
 use crate::store::redis::claim_queues::ClaimQueues;
@@ -45,6 +47,9 @@ pub(super) async fn open(shared: &Arc<Connection>, instance: &str, lane: u8) -> 
         paused: (connection.keys().paused(), connection.keys().pause_all()),
         workers: Workers::default(),
         full: 0,
+        room: Room::default(),
+        parts: Parts::default(),
+        progress: None,
         queues: ClaimQueues::of(connection.keys(), &Arc::from([])),
         apart: None,
         connection,

@@ -1,9 +1,10 @@
 //! Replies of every kind are read.
 
+use super::outcomes::{enter_outcomes, unapplied};
 use super::*;
-use crate::job::LockKey;
-use crate::job::QueueName;
-use crate::store::effect::Busy;
+use crate::job::{ClaimToken, Identity, LockKey, QueueName};
+use crate::store::effect::{Busy, Gate};
+use crate::store::queueing::Enter;
 
 /// An exchange with one job at two gates.
 fn exchange() -> Exchange {

@@ -11,6 +11,10 @@
 --
 -- Paused queues are skipped. One EXISTS asks whether anything is paused at all.
 --
+-- Jobs may have any size, so that a number of jobs is no bound. No job is popped once those of this call have `room` bytes.
+-- Jobs beyond twice the room are on record as the others are, but the reply has the length of their record in place of
+-- their bytes, and the caller reads the record in parts.
+--
 -- Why this order: popped jobs get their records before anything else happens. If the server refuses the records (the
 -- right to MSET was taken away), the jobs go back to the heads of their queues. A queue key of another type is skipped.
 -- The records of ended claims whose workers got no new job are deleted last, in one DEL. A record that stayed would be
@@ -111,19 +115,19 @@ end
 
 -- If a queue holds more than our share, the later queues get no turn: the rest of its jobs go first, to other
 -- instances.
-local at, shared = 0, false
-local writes, runs, identities = {}, {}, {}
+local at, shared, held = 0, false, 0
+local writes, runs, identities, unshown = {}, {}, {}, {}
 -- Its first parts are set below.
 local reply = { 'A', '', '', '', '', '', identities }
 local JOBS_AT = 7
 for q = 1, queues do
-  if at >= count_open or shared then
+  if at >= count_open or shared or held >= room then
     break
   end
   local list = KEYS[queues_at + q]
-  local popped
+  local most = 0
   if not (next(passed) and passed[string.sub(list, queue_at)]) then
-    local most = count_open - at
+    most = count_open - at
     if share > 1 then
       local length = redis.pcall('LLEN', list)
       if type(length) == 'number' then
@@ -132,22 +136,28 @@ for q = 1, queues do
         most = math.min(most, part)
       end
     end
-    if most > 0 then
-      popped = redis.pcall('LPOP', list, most)
-    end
   end
-  if popped and popped.err then
-    local message = named('LPOP', list, popped.err)
-    broken[#broken + 1] = message
-    -- A refused command is refused for every queue.
-    shared = not string.find(message, '^CORRUPT')
-  elseif popped then
+  while most > 0 and held < room do
+    local asked = math.min(most, step)
+    local popped = redis.pcall('LPOP', list, asked)
+    if not popped then
+      break
+    end
+    if popped.err then
+      local message = named('LPOP', list, popped.err)
+      broken[#broken + 1] = message
+      -- A refused command is refused for every queue.
+      shared = not string.find(message, '^CORRUPT')
+      break
+    end
+    most = #popped < asked and 0 or most - asked
     local tail = ',' .. run_at .. ARGV[queue_pieces_at + q]
     runs[#runs + 1] = (q - 1) .. ' ' .. #popped
     local entry = known and identified(string.sub(list, queue_at), list, popped)
     for j = 1, #popped do
       at = at + 1
       local i, raw = open[at], popped[j]
+      held = held + #raw
       local middle = tail
       if entry and entry[j] then
         local identity = recall(string.sub(list, queue_at), entry[j])
@@ -163,9 +173,13 @@ for q = 1, queues do
       if #raw < 2 or string.byte(raw, 1) ~= 123 or string.byte(raw, -1) ~= 125 then
         body = quoted(raw)
       end
+      local record = head .. ARGV[pieces_at + i] .. middle .. body .. '}'
       writes[2 * at - 1] = KEYS[workers_at + i]
-      writes[2 * at] = head .. ARGV[pieces_at + i] .. middle .. body .. '}'
+      writes[2 * at] = record
       ended[i] = nil
+      if held > 2 * room then
+        unshown[at], raw = raw, #record
+      end
       reply[JOBS_AT + at] = raw
     end
   end
@@ -181,7 +195,7 @@ local function put_back(kept)
     end
   end
   for j = at, kept + 1, -1 do
-    local raw = reply[JOBS_AT + j]
+    local raw = unshown[j] or reply[JOBS_AT + j]
     if not (try('LPUSH', place[j], raw) or try('RPUSH', place[j], raw)) then
       -- Neither end of the queue takes the job, so that it stays claimed.
       if try('SET', writes[2 * j - 1], writes[2 * j]) then
@@ -226,6 +240,9 @@ if enters > 0 or #broken > 0 or #repeats > 0 then
 end
 
 reply[2], reply[3] = lost_list, entered_list
+if at < count_open and held >= room then
+  runs[#runs + 1] = '+'
+end
 reply[4], reply[5] = table.concat(broken, '\30'), table.concat(runs, ',')
 if at > 0 and open[at] ~= at then
   for i = 1, at do

@@ -4,14 +4,16 @@
 -- KEYS   as places.lua; windlass:lane:<instance>; windlass:paused; pause-all-workers; the working records of all
 --        workers that take part, the idle ones first; the queues; then what settle and enter read
 -- ARGV   now, lane, sequence, number of settlements, of enters, of workers, of idle ones, of queues, of heads, among
---        how many instances the jobs are shared, "queue:" prefix's length, head of our records up to the index, their
+--        how many instances the jobs are shared, about how many bytes of jobs are claimed, how many jobs are popped at
+--        once, "queue:" prefix's length, head of our records up to the index, their
 --        run_at member; then in blocks: the pieces `<index>","worker":"<name>"` of idle workers; the pieces of queues;
 --        the heads; the settlements and the enters as one string each; then what settle and enter read
 -- returns {"G"} the lane is not (or no longer) there, or cannot be read: the instance was buried, nothing is applied
 --         {"S", last} an exchange of before: nothing is applied
 --         ("entered" below is what became of the enters and, behind a ";", attempts to be repeated)
---         {"R", lost, entered, index, record, ...} a repetition
+--         {"R", lost, entered, index, record, ...} a repetition; the length of a record that does not fit (claim.lua)
 --         {"A", lost, entered, errors, runs, indexes, identities, job, ...}
+--         ("runs" end with a "+" if jobs may have been left because of their bytes)
 --         ("indexes" are, behind a ";", the idle workers under which a record stands)
 --         ("lost" are the settlements that were not applied: the number of one whose claim was lost, and with a "!"
 --         before it of one that could not be recorded, so that its claim still stands)
@@ -28,6 +30,7 @@ local LANE, PAUSED, PAUSE_ALL = key(), key(), key()
 local lane, sequence = arg(), tonumber(arg())
 local settlements, enters, workers, idle = tonumber(arg()), tonumber(arg()), tonumber(arg()), tonumber(arg())
 local queues, heads, share = tonumber(arg()), tonumber(arg()), tonumber(arg())
+local room, step = tonumber(arg()), tonumber(arg())
 local queue_at, head, run_at = tonumber(arg()) + 1, arg(), arg()
 
 local workers_at = k
@@ -71,11 +74,13 @@ elseif workers > 0 then
 end
 
 if sequence == tonumber(last) then
-  local reply = { 'R', last_lost, last_entered }
+  local reply, held = { 'R', last_lost, last_entered }, 0
   for i = 1, idle do
-    if standing[i] and string.sub(standing[i], 1, #head) == head then
+    local record = standing[i]
+    if record and string.sub(record, 1, #head) == head then
+      held = held + #record
       reply[#reply + 1] = i - 1
-      reply[#reply + 1] = standing[i]
+      reply[#reply + 1] = held <= 2 * room and record or #record
     end
   end
   return reply

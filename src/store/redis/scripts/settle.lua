@@ -47,7 +47,7 @@ for i = 1, settlements do
     if position then
       processed = processed + 1
     end
-  elseif settle(op, position and token_of(position), position) then
+  elseif settle(op, position and token_of(position), position, position and standing[position]) then
     if op % 32 == ATTEMPT % 32 and repeated then
       repeats[#repeats + 1] = (i - 1) .. ':' .. repeated
     end
