@@ -73,12 +73,11 @@ fn write_run(step: &Step<'_>, keep: &KeepRun, outcome: &RunOutcome) -> Result<()
          coalesce((SELECT max(place) FROM runs WHERE scheduled = ?1 AND name = ?2), 0) + 1, ?3)",
         params![scheduled, name, &record[..]],
     )?;
-    step.sql(
+    step.sweep(
         "DELETE FROM runs WHERE scheduled = ?1 AND name = ?2 AND place <= \
          (SELECT place FROM runs WHERE scheduled = ?1 AND name = ?2 ORDER BY place DESC LIMIT 1 OFFSET ?3)",
-    )?
-    .execute(params![scheduled, name, (*most).max(1)])?;
-    Ok(())
+        params![scheduled, name, (*most).max(1)],
+    )
 }
 
 /// Removes this list if it has lapsed, and one other that has.
@@ -103,9 +102,8 @@ pub(super) fn forget(step: &Step<'_>, list: &RunList) -> Result<(), StoreError> 
 }
 
 fn forget_rows(step: &Step<'_>, list: &[&dyn ToSql]) -> Result<(), StoreError> {
-    step.sql("DELETE FROM runs WHERE scheduled = ?1 AND name = ?2")?.execute(list)?;
-    step.sql("DELETE FROM run_lists WHERE scheduled = ?1 AND name = ?2")?.execute(list)?;
-    Ok(())
+    step.sweep("DELETE FROM runs WHERE scheduled = ?1 AND name = ?2", list)?;
+    step.sweep("DELETE FROM run_lists WHERE scheduled = ?1 AND name = ?2", list)
 }
 
 fn key(list: &RunList) -> (bool, &str) {
