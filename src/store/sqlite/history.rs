@@ -89,8 +89,7 @@ fn prune(step: &Step<'_>, length: HistoryStep) -> Result<(), StoreError> {
     let sql = "DELETE FROM history WHERE (step, minute, task) IN \
                (SELECT step, minute, task FROM history WHERE step = ?1 AND minute < ?2 LIMIT ?3)";
     let oldest = length.bucket_at(step.now_ms) - length.kept_minutes() - length.minutes();
-    step.sql(sql)?.execute([length.minutes(), oldest, PRUNED])?;
-    Ok(())
+    step.sweep(sql, [length.minutes(), oldest, PRUNED])
 }
 
 fn history(step: &Step<'_>, arrow: &ReadHistory) -> Result<Vec<(i64, RunCounts)>, StoreError> {
