@@ -22,6 +22,7 @@ use crate::store::inspection::{
 };
 use crate::store::role::Admin;
 use crate::task::definition::Registry;
+use crate::text::shell::command;
 
 /// The outcome of one retry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -226,9 +227,8 @@ impl Retrier<'_> {
             (Some(Err(error)), _) => return Err(cannot(format!("the queue its record names: {error}"))),
             (None, None) => {
                 let short = id.get(..SHOWN_ID).unwrap_or(&id);
-                return Err(cannot(format!(
-                    "its record names no queue; say which with \"windlass failed retry {short} --queue Q\""
-                )));
+                let retry = command("failed retry --queue Q", &[short]);
+                return Err(cannot(format!("its record names no queue; say which with \"{retry}\"")));
             }
         };
         let admissions = job.as_ref().map(|job| admissions(self.registry, &queue, job)).unwrap_or_default();
@@ -254,7 +254,7 @@ impl Retrier<'_> {
             Ok(None) => return self.send(vec![ready], each).await,
             Ok(Some(Refusal { plugin, reason })) => {
                 let short = id.get(..SHOWN_ID).unwrap_or(&id);
-                let remedy = format!("when it would allow the job, type windlass failed retry {short}");
+                let remedy = format!("when it would allow the job, type {}", command("failed retry", &[short]));
                 each(RetryOutcome::Refused { id, class, refused_by: plugin.to_string(), reason, remedy });
             }
             Err(failed) => each(RetryOutcome::NotRetriable { id, reason: failed.to_string() }),

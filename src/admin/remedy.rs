@@ -2,31 +2,38 @@
 
 use crate::job::PayloadView;
 use crate::store::effect::Admission;
-use crate::text::shell::word;
+use crate::text::shell::{command, word};
 
 /// Arguments longer than this are not put into a command.
 const TYPED: usize = 500;
 
 /// What stands in the way of a job that this condition refused, and the command that helps.
 pub(super) fn remedy(refused_by: &Admission, job: &PayloadView<'_>) -> String {
-    let task = word(&job.class);
     match refused_by {
         Admission::TakeLock { key, .. } => {
             format!(
-                "an equal job waits, or left its lock behind; to free it: windlass locks delete {}",
-                word(key.as_str())
+                "an equal job waits, or left its lock behind; to free it: {}",
+                command("locks delete", &[key.as_str()])
             )
         }
         Admission::NotDelayed { .. } => {
             let args = job.args();
-            let args = if args.len() > TYPED { "@FILE".to_owned() } else { word(&args) };
-            let queue = job.queue.as_deref().map(|queue| format!(" --queue {}", word(queue))).unwrap_or_default();
-            format!("an equal job is delayed; to run that one now: windlass delayed run {task} --args {args}{queue}")
+            let args = if args.len() > TYPED { "@FILE" } else { &args };
+            let verb = with_option("delayed run", "--args", args);
+            let verb = job.queue.as_deref().map_or_else(|| verb.clone(), |queue| with_option(&verb, "--queue", queue));
+            format!("an equal job is delayed; to run that one now: {}", command(&verb, &[&job.class]))
         }
         Admission::NotRepeating { .. } => {
-            format!("a later run failed and waits for its next attempt; to run that now: windlass periodic run {task}")
+            let run = command("periodic run", &[&job.class]);
+            format!("a later run failed and waits for its next attempt; to run that now: {run}")
         }
     }
+}
+
+/// A verb with the value of an option.
+fn with_option(verb: &str, option: &str, value: &str) -> String {
+    let between = if value.starts_with('-') { '=' } else { ' ' };
+    format!("{verb} {option}{between}{}", word(value))
 }
 
 #[cfg(test)]
@@ -42,9 +49,9 @@ mod tests {
         let told = remedy(&Admission::TakeLock { plugin: "QueueLock", key, ttl_s: 1 }, &job);
         assert!(told.ends_with(r"windlass locks delete 'lock:it'\''s'"), "{told}");
         let told = remedy(&Admission::NotDelayed { plugin: "DelayQueueLock" }, &job);
-        assert!(told.ends_with(r#"windlass delayed run 'it'\''s' --args '["x y"]' --queue 'a b'"#), "{told}");
+        assert!(told.ends_with(r#"windlass delayed run --args '["x y"]' --queue 'a b' 'it'\''s'"#), "{told}");
         let long = format!(r#"{{"class":"t","queue":"q","args":["{}"]}}"#, "x".repeat(TYPED));
         let told = remedy(&Admission::NotDelayed { plugin: "D" }, &PayloadView::parse(long.as_bytes()).unwrap());
-        assert!(told.ends_with("windlass delayed run t --args @FILE --queue q"), "{told}");
+        assert!(told.ends_with("windlass delayed run --args @FILE --queue q t"), "{told}");
     }
 }

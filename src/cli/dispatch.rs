@@ -13,7 +13,7 @@ use super::command::{
 };
 use super::context::CommandContext;
 use super::exit::{CliError, Exit};
-use super::output::warn;
+use super::output::{Printer, warn};
 use crate::daemon::extensions::Extensions;
 use crate::daemon::handover;
 use crate::daemon::options::{RunError, RunOptions};
@@ -85,11 +85,25 @@ pub(super) fn main_with(line: impl IntoIterator<Item = OsString>, extensions: Ex
 /// made once more from clean words.
 fn print_usage_error(line: &[OsString], error: &clap::Error) {
     let words = line.iter().map(|word| clean::line(&word.to_string_lossy()).into_owned());
-    let _ = match Cli::try_parse_from(words) {
-        Err(clean) if clean.kind() == error.kind() => clean.print(),
+    let error = match Cli::try_parse_from(words) {
+        Err(clean) if clean.kind() == error.kind() => clean,
         // Without the words that it quotes.
-        _ => clap::Error::new(error.kind()).with_cmd(&Cli::command()).print(),
+        _ => clap::Error::new(error.kind()).with_cmd(&Cli::command()),
     };
+    // An error of writing it is ignored.
+    let _ = error.print();
+    if line.iter().any(|word| word == "--json") {
+        let text = error.to_string();
+        let first = text.lines().next().unwrap_or_default();
+        let error = first.strip_prefix("error: ").unwrap_or(first).to_owned();
+        let _ = Printer::new(true).print(&ErrorOutput { error }, String::new);
+    }
+}
+
+/// An error as the document of a command.
+#[derive(Serialize)]
+struct ErrorOutput {
+    error: String,
 }
 
 /// Does this line say `run`? It is not parsed completely: the parent of the daemon needs only this, and saves the
@@ -117,10 +131,6 @@ fn name_secrets(line: &[OsString], extensions: Extensions) {
 
 /// Prints an error on stderr, and as the JSON document if `--json` was given.
 fn print_error(context: &CommandContext, error: &CliError) {
-    #[derive(Serialize)]
-    struct ErrorOutput {
-        error: String,
-    }
     // The daemon itself handles its signals by now, so nothing would end it while it hangs on stderr.
     let warn = |line: &str| if supervisor::is_supervised() { write_line(line) } else { warn(line) };
     match error {

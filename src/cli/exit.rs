@@ -134,6 +134,7 @@ impl CliError {
             },
             Self::Client(ClientError::Request(RequestError::UnknownTask { .. })) => "list the tasks: windlass tasks",
             Self::Client(ClientError::Request(RequestError::QueueMissing { .. })) => "name the queue: --queue Q",
+            Self::Client(ClientError::Duplicate { .. }) => "to count that as done: --suppress-duplicate",
             Self::NoDatabase { hint, .. } => hint,
             Self::Undirected(_) => "name the store: --store URL, or WINDLASS_STORE_URL before the command",
             Self::Store { error, .. } if error.is_transient() => {

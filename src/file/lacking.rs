@@ -68,7 +68,7 @@ impl fmt::Display for Lacking {
         let (us, owner) = (user(rights::user_of_this_thread()), user(*owner));
         write!(
             f,
-            "{us} may not {what} {}, which belongs to {owner} (mode {mode:04o}); run windlass as {owner}: sudo -u {} \
+            "{us} may not {what} {}, which belongs to {owner} (mode {mode:04o}); do it as {owner}: sudo -u {} \
              windlass ...; or share {} with a group of both (docs/files.md, chmod 2770)",
             place.display(),
             word(&owner),

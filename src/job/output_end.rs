@@ -6,10 +6,10 @@ pub const STDOUT_FOLLOWS: &str = "the end of its stdout:";
 /// How the line begins that says where the whole output is.
 const PLACE: &str = "its whole output is on ";
 
-/// The line that says where the whole output is.
+/// The line that says where the whole output is, and by which command it is printed.
 #[must_use]
-pub fn place(host: &str, path: &str, id: &str) -> String {
-    format!("{PLACE}{host} in {path} (windlass jobs output {id})")
+pub fn place(host: &str, path: &str, print: &str) -> String {
+    format!("{PLACE}{host} in {path} ({print})")
 }
 
 /// What the run wrote: the lines without those that Windlass added.
@@ -36,7 +36,7 @@ mod tests {
     #[test]
     fn what_a_run_wrote_is_told_from_what_was_added() {
         let all = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
-        let place = place("web-1", "/var/out/7.x", "7");
+        let place = place("web-1", "/var/out/7.x", "windlass jobs output 7");
         assert_eq!(place, "its whole output is on web-1 in /var/out/7.x (windlass jobs output 7)");
         for (lines, last, words) in [
             (all(&["a", "b", " "]), Some("b"), "a b  "),

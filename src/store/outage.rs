@@ -35,12 +35,21 @@ pub enum Asker {
 
 /// The outage, while there is one. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Outage(Arc<Mutex<Option<Failing>>>);
+pub struct Outage(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// When a step succeeded last before the outage.
+    answered: Option<Instant>,
+    failing: Option<Failing>,
+}
 
 #[derive(Debug)]
 struct Failing {
     since: Instant,
     last: Instant,
+    /// When a step succeeded first after the last one that failed.
+    again: Option<Instant>,
     /// Whose last step failed. One of them may try again only after a while, and then it may fail again.
     askers: HashSet<Asker>,
     /// What was told.
@@ -71,15 +80,16 @@ impl Outage {
     pub fn failed(&self, bus: &Bus, asker: Asker, doing: &str, error: &StoreError) {
         let (now, reason) = (Instant::now(), Reason::of(error));
         let is_news = {
-            let mut failing = self.lock();
-            let failing = failing.get_or_insert_with(|| Failing {
+            let mut state = self.lock();
+            let failing = state.failing.get_or_insert_with(|| Failing {
                 since: now,
                 last: now,
+                again: None,
                 askers: HashSet::new(),
                 reasons: HashSet::new(),
                 last_reason: reason,
             });
-            (failing.last, failing.last_reason) = (now, reason);
+            (failing.last, failing.again, failing.last_reason) = (now, None, reason);
             failing.askers.insert(asker);
             failing.reasons.insert(reason)
         };
@@ -90,29 +100,42 @@ impl Outage {
 
     /// A step succeeded. Tells that the outage has ended, if no step has failed for a while and nobody waits who was refused.
     pub fn answered(&self, bus: &Bus, asker: Asker) {
-        let mut present = self.lock();
-        let Some(failing) = present.as_mut() else { return };
+        let mut state = self.lock();
+        let now = Instant::now();
+        let answered = state.answered;
+        let Some(failing) = state.failing.as_mut() else {
+            state.answered = Some(now);
+            return;
+        };
         failing.askers.remove(&asker);
+        let again = *failing.again.get_or_insert(now);
         if !failing.askers.is_empty() || failing.last.elapsed() < CALM {
             return;
         }
-        let lasted = failing.last.duration_since(failing.since).as_millis();
         let what = if failing.last_reason == Reason::NoRoom { "has room again" } else { "answers again" };
-        *present = None;
-        drop(present);
-        let lasted = humantime::format_duration(Duration::from_millis(u64::try_from(lasted).unwrap_or(u64::MAX)));
-        bus.emit(Event::Notice { text: format!("the store {what} after {lasted}") });
+        // Between two steps nobody knows: it was away at least between the first and the last that failed, and at most from
+        // the last one before to the first one after.
+        let seen = shown(failing.last.duration_since(failing.since));
+        let most = shown(again.duration_since(answered.unwrap_or(failing.since)));
+        *state = State { answered: Some(now), failing: None };
+        drop(state);
+        bus.emit(Event::Notice { text: format!("the store {what} after {most} at most ({seen} at least)") });
     }
 
     /// Does it last?
     #[must_use]
     pub fn is_on(&self) -> bool {
-        self.lock().is_some()
+        self.lock().failing.is_some()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Failing>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn shown(duration: Duration) -> String {
+    let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    humantime::format_duration(Duration::from_millis(ms)).to_string()
 }
 
 #[cfg(test)]
@@ -133,6 +156,7 @@ mod tests {
         let outage = Outage::default();
         let pool = Asker::Pool;
         outage.answered(&bus, pool);
+        advance(Duration::from_millis(700)).await;
         let full = StoreError::Full("no room".to_owned());
         for _ in 0..10 {
             outage.failed(&bus, pool, "extend the lease", &full);
@@ -148,7 +172,10 @@ mod tests {
         assert!(!outage.is_on());
         outage.answered(&bus, pool);
         let ended = told();
-        assert!(ended.len() == 1 && ended[0].contains("the store has room again after 5s"), "{ended:?}");
+        assert!(
+            ended.len() == 1 && ended[0].contains("the store has room again after 5s 700ms at most (5s at least)"),
+            "{ended:?}"
+        );
         outage.failed(&bus, pool, "extend the lease", &full);
         let gone = StoreError::Unavailable("it is gone".to_owned());
         for error in [&gone, &replica(), &gone, &full, &replica()] {
@@ -157,7 +184,7 @@ mod tests {
         assert_eq!(told().len(), 3, "another outage, and two other reasons");
         advance(CALM).await;
         outage.answered(&bus, pool);
-        assert!(told()[0].contains("the store answers again after 0s"));
+        assert!(told()[0].contains("the store answers again after 2s at most (0s at least)"));
     }
 
     #[tokio::test(start_paused = true)]

@@ -118,7 +118,7 @@ impl Calendar {
     /// What it means, in English.
     #[must_use]
     pub fn description(&self) -> String {
-        self.0.cron.describe()
+        format!("{}{}", self.0.cron.describe(), fields::uneven_steps(&self.0.expression))
     }
 
     /// A second as the clocks of its zone show it.

@@ -444,7 +444,8 @@ async fn a_refused_key_stops_no_job() {
     let server = RedisServer::start(Options::default());
     let f = Fixture::at(Place::redis_on(&server)).await;
     let Place::Redis { url, namespace } = &f.place else { unreachable!("it is Redis") };
-    let keys = ["[^w]*", "worker:*", "workers", "workers:*", "windlass:[^r]*"].map(|key| format!("~{namespace}:{key}"));
+    let keys = ["[^w]*", "worker:*", "workers", "workers:*", "workerslock:*", "windlass:[^r]*"]
+        .map(|key| format!("~{namespace}:{key}"));
     let mut rule = vec!["ACL", "SETUSER", "poor", "on", ">p", "+@all"];
     rule.extend(keys.iter().map(String::as_str));
     server.command(&rule);
@@ -495,17 +496,20 @@ async fn a_refused_key_stops_no_job() {
 #[tokio::test]
 async fn a_full_disk_keeps_the_end_of_a_job_and_leaves_out_its_run() {
     let f = Fixture::sqlite().await;
-    let options = windlass::store::sqlite::Options { max_page_count: Some(120), ..Default::default() };
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    let claim = claims(&f, &mut instance, 1).await.remove(0);
+    // No page is left, not even an empty one.
+    let file = rusqlite::Connection::open(f.place.file()).expect("the file must open");
+    let pages = |name: &str| -> u32 { file.pragma_query_value(None, name, |row| row.get(0)).expect("a number") };
+    file.execute_batch("CREATE TABLE ballast (x)").expect("a table must be made");
+    while pages("freelist_count") > 0 {
+        file.execute("INSERT INTO ballast VALUES (zeroblob(4000))", []).expect("there is a page");
+    }
+    let options = windlass::store::sqlite::Options { max_page_count: Some(pages("page_count")), ..Default::default() };
     let clock = std::sync::Arc::clone(&f.clock) as _;
     let narrow = windlass::store::sqlite::SqliteStore::open_with(&f.place.file(), clock, options);
-    let narrow = windlass::store::Store::from(narrow.expect("sqlite must open"));
-    let mut instance = Instance::join(&narrow, "a", 1).await;
-    let claim = claims(&f, &mut instance, 1).await.remove(0);
-    // Until no page is left for what does not fit into one that is there.
-    for size in [3000, 1500, 800] {
-        let ballast = bytes::Bytes::from("x".repeat(size));
-        while narrow.enqueue(&[crate::look::push("ballast", &ballast, &[])]).await.is_ok() {}
-    }
+    instance.store = windlass::store::Store::from(narrow.expect("sqlite must open"));
+    instance.reopen().await;
     let output = (0..6).map(|_| "y".repeat(500)).collect();
     let large =
         Box::new(KeepRun { run: FinishedRun { output, ..run(RunOutcome::Done, 1).run }, ..*run(RunOutcome::Done, 1) });

@@ -72,8 +72,9 @@ fn jobs_that_fit_into_no_reply_are_run_and_recovered() {
     // Its daemon dies while such a job runs. The next one takes it over.
     push(&command, [job("gated", 99, 6_000_000)].into_iter());
     eventually("it runs", || runs(&folder) == 41);
-    signal(daemon.parent(), Signal::KILL);
-    signal(daemon.proper(), Signal::KILL);
+    for pid in [daemon.proper(), daemon.parent()] {
+        signal(pid, Signal::KILL);
+    }
     drop(daemon);
     fs::write(folder.path("gate"), "").expect("the gate must open");
     let daemon = folder.daemon_with_log("second");

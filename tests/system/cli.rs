@@ -181,6 +181,15 @@ fn what_cannot_be_enqueued_is_refused_with_64_and_a_reason() {
         assert!(ended.stderr.contains(reason), "{args:?}: {ended:?}");
         assert_eq!(ended.stdout, "", "{args:?}");
     }
+    for (args, error) in
+        [(&["nonsense", "--json"][..], "unrecognized subcommand"), (&["--json", "enqueue", "a", "--at", "x"], "'x'")]
+    {
+        let ended = place.run(args);
+        let said = serde_json::from_str::<serde_json::Value>(&ended.stdout).expect("one document");
+        assert!(ended.code == 64 && said["error"].as_str().is_some_and(|said| said.contains(error)), "{ended:?}");
+    }
+    let unknown = place.run(&["enqueue", "zebra"]);
+    assert!(unknown.stderr.contains("list the tasks: windlass tasks"), "{unknown:?}");
     for args in [&["enqueue", "sendmial"][..], &["perform", "sendmial"], &["tasks", "show", "sendmial"]] {
         let ended = place.run(args);
         assert!(ended.code == 1 && ended.stderr.contains("did you mean \"sendMail\"?"), "{args:?}: {ended:?}");
@@ -198,6 +207,7 @@ fn a_job_is_delayed_once_for_each_second() {
     let twice = at("@2000000000");
     assert_eq!((twice.code, twice.stdout.as_str()), (1, ""));
     assert!(twice.stderr.contains("Job already enqueued at this time with same arguments"), "{twice:?}");
+    assert!(twice.stderr.contains("to count that as done: --suppress-duplicate"), "{twice:?}");
     let suppressed = place.run(&["enqueue", "add", "--at", "2033-05-18T03:33:20Z", "--suppress-duplicate", "--json"]);
     assert_eq!(suppressed.code, 0);
     assert_eq!(suppressed.json()["duplicate"], json!(true));

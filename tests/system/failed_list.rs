@@ -106,7 +106,7 @@ fn a_refused_retry_ends_with_1_and_says_what_to_type() {
     assert_eq!(folder.windlass(&["enqueue", "bad", "--arg", "\"a b\"", "--in", "1h"]).0, Some(0));
     for how in ["0", "--all"] {
         let (code, said) = folder.windlass(&["failed", "retry", how]);
-        let typed = r#"DelayQueueLock refused; an equal job is delayed; to run that one now: windlass delayed run bad --args '["a b"]' --queue default"#;
+        let typed = r#"DelayQueueLock refused; an equal job is delayed; to run that one now: windlass delayed run --args '["a b"]' --queue default bad"#;
         assert!(code == Some(1) && said.contains(typed), "{code:?} {said}");
     }
     let (code, said) = folder.windlass(&["failed", "retry", "0", "--json"]);

@@ -78,6 +78,7 @@ fn without_a_configuration_nothing_is_made_at_all() {
     let (code, said) = run_in(folder.path(), &["run"]);
     assert_eq!(code, Some(64), "{said}");
     assert!(said.contains("no configuration was found") && said.contains("--config"), "{said}");
+    assert!(said.contains("windlass generate config"), "{said}");
     assert_eq!(names(folder.path()), ["tasks.d"]);
     // A store that is named is made by who fills it.
     assert_eq!(run_in(folder.path(), &["enqueue", "t", "--store", "sqlite:here.db"]).0, Some(0));

@@ -334,7 +334,7 @@ async fn many(context: &CommandContext, args: &EnqueueArgs, file: &Path) -> Resu
         warn(&message);
         exit = CliError::Interrupted { message, error }.exit();
     }
-    context.printer.report(&output, || bulk_text(&output))?;
+    context.printer.report(&output, || bulk_text(&output, args.suppress_duplicate))?;
     if !args.foreign && output.error.is_none() {
         warn_of_unloaded(context, &store, jobs.iter().map(|job| job.job.task.as_str())).await;
     }
@@ -356,7 +356,7 @@ fn refuse(context: &CommandContext, bad: &[BadLine]) -> Result<Exit, CliError> {
     Ok(Exit::Usage)
 }
 
-fn bulk_text(output: &BulkOutput) -> Text {
+fn bulk_text(output: &BulkOutput, suppressed: bool) -> Text {
     let mut text = format!("{} enqueued, {} delayed", output.enqueued, output.delayed);
     if !output.refused.is_empty() {
         text += &format!(", {} refused", output.refused.len());
@@ -381,6 +381,9 @@ fn bulk_text(output: &BulkOutput) -> Text {
             "  line {}: Job already enqueued at this time with same arguments ({})",
             duplicate.line, duplicate.at
         ));
+    }
+    if !output.duplicates.is_empty() && !suppressed {
+        text.push("to count them as done: --suppress-duplicate");
     }
     text
 }

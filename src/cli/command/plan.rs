@@ -8,7 +8,7 @@ use crate::cli::here::shown;
 use crate::cli::output::Text;
 use crate::cli::table::TextTable;
 use crate::clock::{Clock, SystemClock};
-use crate::text::shell::word;
+use crate::text::shell::command;
 
 /// Shows what is due within some hours.
 ///
@@ -27,7 +27,7 @@ pub(crate) async fn run(context: &CommandContext, args: PlanArgs) -> Result<Exit
     context.printer.print(&output, || {
         let at_rest = |text: Text| {
             output.at_rest.iter().fold(text, |text, one| {
-                text.and(format!("{} is {}: windlass periodic start {}", one.name, one.state, word(&one.name)))
+                text.and(format!("{} is {}: {}", one.name, one.state, command("periodic start", &[&one.name])))
             })
         };
         if output.plan.is_empty() && !output.more {

@@ -174,7 +174,7 @@ impl RunOutput {
     fn place(&self) -> String {
         let id = self.name.split('.').next().unwrap_or_default();
         let (host, path) = (crate::process::sweep::hostname(), self.path());
-        output_end::place(&host, &path.display().to_string(), id)
+        output_end::place(&host, &path.display().to_string(), &crate::text::shell::command("jobs output", &[id]))
     }
 
     fn path(&self) -> PathBuf {

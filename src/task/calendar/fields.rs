@@ -69,6 +69,23 @@ pub(super) fn read(expression: &str) -> Result<Fields, String> {
     Ok(Fields { text, both_days: day.starts_with('*') || weekday.starts_with('*') })
 }
 
+/// What the words of the library leave out: a step that does not divide its range begins anew with each hour or day, so
+/// that the last gap is shorter. Empty if there is none.
+pub(super) fn uneven_steps(expression: &str) -> String {
+    let parts: Vec<&str> = expression.split_ascii_whitespace().collect();
+    let (second, rest) = if parts.len() == 6 { (parts.first(), &parts[1..]) } else { (None, &parts[..]) };
+    let ranges =
+        [(second, 60, "minute", "second"), (rest.first(), 60, "hour", "minute"), (rest.get(1), 24, "day", "hour")];
+    let uneven = |(field, range, whole, unit): &(Option<&&str>, u32, &str, &str)| {
+        let step: u32 = field.as_ref()?.strip_prefix("*/")?.parse().ok()?;
+        let is_uneven = step > 0 && step < *range && range % step != 0;
+        let last = (range - 1) / step.max(1) * step;
+        is_uneven
+            .then(|| format!("; each {whole} begins with {unit} 0 again, {} {unit}s after {unit} {last}", range - last))
+    };
+    ranges.iter().filter_map(uneven).collect()
+}
+
 impl Field {
     fn read(&self, text: &str) -> Result<String, String> {
         let is_weekday = self.name == WEEKDAY.name;
@@ -184,6 +201,22 @@ mod tests {
         assert_eq!(text("*/10 5-15/5,50 0 L,15W,1 * FRI#1,5L"), "*/10 5-15/5,50 0 L,15W,1 * FRI#1,5L");
         assert_eq!(text("0 0 ? * +MON"), "0 0 ? * +1");
         assert_eq!((text("@Midnight"), text("@annually")), ("@daily".into(), "@annually".into()));
+    }
+
+    #[test]
+    fn steps_that_do_not_divide_their_range_are_told() {
+        for even in ["*/15 * * * *", "0 */6 * * *", "*/7", "@daily", "0-59/7 * * * *", "*/0 * * * *", "*/90 * * * *"] {
+            assert_eq!(uneven_steps(even), "", "{even}");
+        }
+        assert_eq!(
+            uneven_steps("*/7 */5 * * *"),
+            "; each hour begins with minute 0 again, 4 minutes after minute 56; each day begins with hour 0 again, 4 hours \
+             after hour 20"
+        );
+        assert_eq!(
+            uneven_steps("*/50 * * * * *"),
+            "; each minute begins with second 0 again, 10 seconds after second 50"
+        );
     }
 
     #[test]

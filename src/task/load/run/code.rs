@@ -205,6 +205,7 @@ impl Walk<'_> {
             if known.plus && !options_over && filled && (text.is_empty() || text.starts_with('+')) {
                 self.add(at, if text.is_empty() { Danger::Plus } else { Danger::Code });
             }
+            code_given |= known.plus && !options_over && text.starts_with('+');
             if text == "-" && !filled && is_su {
                 at += 1;
                 continue;
