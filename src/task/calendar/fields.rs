@@ -73,6 +73,9 @@ pub(super) fn read(expression: &str) -> Result<Fields, String> {
 /// that the last gap is shorter. Empty if there is none.
 pub(super) fn uneven_steps(expression: &str) -> String {
     let parts: Vec<&str> = expression.split_ascii_whitespace().collect();
+    if !matches!(parts.len(), 5 | 6) {
+        return String::new();
+    }
     let (second, rest) = if parts.len() == 6 { (parts.first(), &parts[1..]) } else { (None, &parts[..]) };
     let ranges =
         [(second, 60, "minute", "second"), (rest.first(), 60, "hour", "minute"), (rest.get(1), 24, "day", "hour")];

@@ -96,6 +96,7 @@ pub(super) fn read(
 ///
 /// # Errors
 /// What was expected.
+#[cfg_attr(not(feature = "daemon"), allow(dead_code, reason = "only a daemon notifies"))]
 pub(crate) fn judge(written: &str, trusted: Option<&Owners>) -> Result<(), String> {
     let search = std::env::var_os("PATH");
     find(written, Path::new("/"), search.as_deref(), trusted).map(drop).map_err(|error| error.to_string())
