@@ -91,7 +91,10 @@ fn a_job_that_another_instance_can_run_does_not_fail_here() {
         said(&folder, &["enqueue", "there", "--foreign", "--queue", "default"]);
     }
     let ran = || fs::read_to_string(other.path("ran")).unwrap_or_default().lines().count();
-    eventually("the other instance runs all", || ran() == 20);
+    // Each that comes here first is put off, for longer each time.
+    for count in [10, 15, 18, 19, 20] {
+        eventually(&format!("the other instance runs {count}"), || ran() >= count);
+    }
     assert_eq!(failed(&folder), r#"{"count":0}"#);
     here.stop();
     there.stop();

@@ -84,7 +84,7 @@ fn a_key_that_is_of_another_type_for_a_while_costs_no_job_and_does_not_stop_the_
 fn a_daemon_that_cannot_register_says_which_key_is_in_the_way_and_what_to_type() {
     let server = RedisServer::start(Options { tcp: false, durable: false });
     let folder = Folder::new(&server.url(), "");
-    for key in ["windlass:leases", "windlass:instances", "windlass:names", "workers"] {
+    for key in ["windlass:leases", "windlass:instances", "windlass:names"] {
         let key = format!("resque:{key}");
         server.command(&["SET", &key, "x"]);
         let (code, said) = folder.windlass(&["run"]);
@@ -95,4 +95,11 @@ fn a_daemon_that_cannot_register_says_which_key_is_in_the_way_and_what_to_type()
         daemon.wait_log("[ worker ] started");
         daemon.stop();
     }
+    // An instance without workers is one all the same, and has them once the key is out of the way.
+    server.command(&["SET", "resque:workers", "x"]);
+    let daemon = folder.daemon_with_log("workers");
+    daemon.wait_log("redis-cli RENAMENX resque:workers resque:workers.aside");
+    server.command(&["RENAMENX", "resque:workers", "resque:workers.aside"]);
+    daemon.wait_log("[ worker ] started");
+    daemon.stop();
 }

@@ -113,7 +113,12 @@ fn a_task_keeps_as_many_runs_as_it_says_and_others_none() {
     assert_eq!((&runs[0]["outcome"], &runs[0]["attempt"]), (&"done".into(), &2.into()));
     assert_eq!(json(&folder, &["tasks", "runs", "other"])["runs"], serde_json::json!([]));
     let (_, said) = folder.windlass(&["tasks", "show", "kept"]);
-    assert!(said.contains("the last 2 runs") && said.contains("keep_runs (tasks.toml:"), "{said}");
+    assert!(
+        said.contains("the last 2 runs")
+            && said.contains("from [defaults]: keep_runs (")
+            && said.contains("tasks.toml:8)"),
+        "{said}"
+    );
 }
 
 #[test]
