@@ -107,6 +107,22 @@ impl QueueCurve {
         self.points.forget_before(if sample.length == 0 { i64::MAX } else { self.head_number(&sample) });
     }
 
+    /// The queue was seen empty, and nothing else was read. A job that came and went since the last sample may count as one that
+    /// came later.
+    pub fn seen_empty(&mut self, at_ms: i64) {
+        let Some(last) = self.last.as_mut().filter(|last| last.sample.length == 0 && last.sample.at_ms <= at_ms) else {
+            return;
+        };
+        last.sample.at_ms = at_ms;
+        let Last { sample, arrived } = *last;
+        if sample.others {
+            self.points.restart(at_ms, arrived);
+        } else {
+            self.points.add(at_ms, arrived);
+            self.recent.add(at_ms, arrived, sample.departed.saturating_add(self.booked));
+        }
+    }
+
     /// Notes what stands at the head of a queue that others work on.
     fn stand(&mut self, sample: &QueueSample, goes_on: bool) {
         let Some(head) = sample.head.filter(|_| sample.others && sample.length > 0) else {
@@ -180,10 +196,10 @@ impl QueueCurve {
         self.last.as_ref().map(|last| &last.sample)
     }
 
-    /// The curve as text, if its next samples may be compared with it.
+    /// The curve as text, if its next samples may be compared with it, and tell what the store does not know by itself.
     #[must_use]
     pub fn pack(&self) -> Option<String> {
-        let last = self.last.filter(|last| !last.sample.others)?;
+        let last = self.last.filter(|last| !last.sample.others && last.sample.oldest_ms.is_none())?;
         let QueueSample { at_ms, departed, length, .. } = last.sample;
         Some(Kept { booked: self.booked, at_ms, departed, length, points: self.points.clone() }.pack())
     }

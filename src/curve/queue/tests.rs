@@ -116,6 +116,20 @@ fn the_next_leader_goes_on_where_this_one_stopped() {
 }
 
 #[test]
+fn a_queue_that_was_seen_empty_had_no_job_then() {
+    let mut curve = QueueCurve::default();
+    curve.add(sample(0, 0, 7));
+    for at in [10_000, 20_000, 30_000] {
+        curve.seen_empty(at);
+    }
+    // One came and went meanwhile.
+    curve.add(sample(31_000, 2, 8));
+    assert_eq!(curve.age(), between(0, 1000));
+    curve.seen_empty(32_000);
+    assert_eq!(curve.age(), between(0, 1000), "it was not empty");
+}
+
+#[test]
 fn any_numbers_are_borne() {
     let mut curve = QueueCurve::default();
     for (at, length, departed) in [
@@ -126,6 +140,7 @@ fn any_numbers_are_borne() {
         (i64::MAX, u64::MAX, 0),
     ] {
         curve.add(QueueSample { unsure: Some(i64::MAX), ..sample(at, length, departed) });
+        curve.seen_empty(at);
         let _ = (curve.age(), curve.flow(), curve.totals(), curve.pack());
     }
 }
