@@ -35,6 +35,11 @@ impl TextTable {
         self.rows.push(cells.iter().map(|cell| clean::line(cell).into_owned()).collect());
     }
 
+    /// Adds a row of as many cells as there are headings.
+    pub(super) fn cells(&mut self, cells: impl Iterator<Item = String>) {
+        self.rows.push(cells.map(|cell| clean::line(&cell).into_owned()).collect());
+    }
+
     /// Adds a row whose last cell is never cut, because people pass it to a command.
     pub(super) fn row_with_last<const N: usize>(&mut self, cells: [&str; N], last: &str) {
         self.row(cells);

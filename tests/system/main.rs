@@ -56,3 +56,4 @@ mod systemd;
 mod times;
 mod trust;
 mod unstarted;
+mod waits;
