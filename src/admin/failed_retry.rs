@@ -25,6 +25,7 @@ use crate::task::definition::Registry;
 
 /// The outcome of one retry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 #[non_exhaustive]
 pub enum RetryOutcome {

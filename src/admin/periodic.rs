@@ -29,6 +29,7 @@ use crate::task::schedule::Cadence;
 
 /// A periodic task.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct PeriodicView {
     /// Its name.

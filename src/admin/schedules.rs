@@ -24,6 +24,7 @@ const ATTEMPTS: usize = 5;
 
 /// A `[[schedule]]` of a task.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct ScheduleView {
     /// Its id: the task's name with the name of the schedule.
@@ -33,6 +34,7 @@ pub struct ScheduleView {
     /// Where its jobs go.
     pub queue: String,
     /// Their arguments.
+    #[cfg_attr(test, schema(value_type = Option<Vec<serde_json::Value>>))]
     pub args: Option<Box<serde_json::value::RawValue>>,
     /// The cron expression.
     pub schedule: String,

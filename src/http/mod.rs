@@ -17,6 +17,7 @@ mod connection;
 mod guard;
 mod health;
 mod listener;
+mod openapi;
 mod outer;
 mod patience;
 mod peer;

@@ -3,6 +3,8 @@
 //! `next` is a cursor: where the next page begins. It belongs to the list that gave it, and says so, because a position in one
 //! list is none in another.
 
+use std::cmp::Ordering;
+
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -22,6 +24,7 @@ const LONGEST: usize = 4096;
 
 /// A page of a list.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(in crate::http) struct Page<T> {
     /// What stands on it.
     pub(in crate::http) items: Vec<T>,
@@ -43,25 +46,36 @@ impl<T> Page<T> {
         Self { items, next, scanned, as_of, as_of_ms: now_ms }
     }
 
-    /// A page of items that are all known and in order of their names: those behind the cursor.
+    /// A page of items that are all known and in this order of their names: those behind the cursor.
     pub(in crate::http) fn of_names(
         all: Vec<T>,
         name: impl Fn(&T) -> &str,
+        order: impl Fn(&str, &str) -> Ordering,
         list: &str,
         query: &Query,
         clock: &dyn Clock,
     ) -> Result<Self, Problem> {
         let limit = limit(query)?;
-        let after: Option<Cursor<String>> = Cursor::of(query, list)?;
-        let is_behind = |item: &T| after.as_ref().is_none_or(|after| name(item) > after.at.as_str());
+        let after: Option<String> = Cursor::of(query, list)?;
+        let is_behind = |item: &T| after.as_ref().is_none_or(|after| order(name(item), after).is_gt());
         let mut items: Vec<T> = all.into_iter().filter(is_behind).take(limit + 1).collect();
-        let scanned = items.len().min(limit);
         let more = items.len() > limit;
         items.truncate(limit);
-        let next = items
-            .last()
-            .filter(|_| more)
-            .map(|last| Cursor { list: list.to_owned(), at: name(last).to_owned() }.text());
+        let next = items.last().filter(|_| more).map(|last| Cursor::text(list, &name(last)));
+        let scanned = items.len();
+        Ok(Self::new(items, next, scanned, clock))
+    }
+}
+
+impl<T> Page<T> {
+    /// A page of items that are all known, by their positions: for names that no cursor may show.
+    pub(in crate::http) fn of_positions(all: Vec<T>, list: &str, query: &Query, clock: &dyn Clock) -> Result<Self, Problem> {
+        let limit = limit(query)?;
+        let passed = Cursor::<usize>::of(query, list)?.unwrap_or(0);
+        let behind = passed.saturating_add(limit);
+        let next = (behind < all.len()).then(|| Cursor::text(list, &behind));
+        let items: Vec<T> = all.into_iter().skip(passed).take(limit).collect();
+        let scanned = items.len();
         Ok(Self::new(items, next, scanned, clock))
     }
 }
@@ -73,44 +87,40 @@ pub(in crate::http) fn limit(query: &Query) -> Result<usize, Problem> {
     if (1..=MOST).contains(&limit) { Ok(limit) } else { Err(wrong("limit", &expected, &limit.to_string())) }
 }
 
-/// A place in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A place in a list, with the list that it belongs to and what that was filtered by.
+#[derive(Debug, Serialize, Deserialize)]
 pub(in crate::http) struct Cursor<P> {
-    /// The list, with what it was filtered by.
     #[serde(rename = "l")]
-    pub(in crate::http) list: String,
-    /// Where it goes on.
+    list: String,
     #[serde(rename = "a")]
-    pub(in crate::http) at: P,
+    at: P,
 }
 
-impl<P: Serialize + for<'de> Deserialize<'de>> Cursor<P> {
-    /// The cursor of a request, if it has one.
+impl<P: for<'de> Deserialize<'de>> Cursor<P> {
+    /// The place that a request names, if it names one.
     ///
     /// # Errors
-    /// If it is none, or that of another list.
-    pub(in crate::http) fn of(query: &Query, list: &str) -> Result<Option<Self>, Problem> {
+    /// If it is none, or one in another list.
+    pub(in crate::http) fn of(query: &Query, list: &str) -> Result<Option<P>, Problem> {
+        const NEXT: &str = "the member next of a page of this list";
         let Some(text) = query.text("cursor") else { return Ok(None) };
         let cursor: Option<Self> = unhex(text).and_then(|bytes| serde_json::from_slice(&bytes).ok());
         match cursor {
-            Some(cursor) if cursor.list == list => Ok(Some(cursor)),
+            Some(cursor) if cursor.list == list => Ok(Some(cursor.at)),
             Some(cursor) => {
-                let detail =
-                    format!("this cursor belongs to {:?} and not to {list:?}; leave it out to begin anew", cursor.list);
-                Err(Problem::new(Kind::Malformed, detail).wrong(
-                    "?cursor",
-                    "the member next of a page of this list",
-                    "one of another list",
-                ))
+                let detail = format!("this cursor belongs to {:?} and not to {list:?}; leave it out to begin anew", cursor.list);
+                Err(Problem::new(Kind::Malformed, detail).wrong("?cursor", NEXT, "that of another one"))
             }
-            None => Err(wrong("cursor", "the member next of a page of this list", "something else")),
+            None => Err(wrong("cursor", NEXT, "something else")),
         }
     }
+}
 
-    /// As it is given out.
-    pub(in crate::http) fn text(&self) -> String {
+impl<P: Serialize> Cursor<P> {
+    /// The cursor of a place.
+    pub(in crate::http) fn text(list: &str, at: &P) -> String {
         // What it is made of always becomes JSON.
-        let bytes = serde_json::to_vec(self).unwrap_or_default();
+        let bytes = serde_json::to_vec(&Cursor { list: list.to_owned(), at }).unwrap_or_default();
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
@@ -171,9 +181,8 @@ mod tests {
 
     #[test]
     fn a_cursor_of_another_list_or_none_is_refused() {
-        let cursor = Cursor { list: "queues".to_owned(), at: 7_i64 };
-        let text = format!("cursor={}", cursor.text());
-        assert_eq!(Cursor::of(&query(&text), "queues"), Ok(Some(cursor)));
+        let text = format!("cursor={}", Cursor::text("queues", &7));
+        assert_eq!(Cursor::of(&query(&text), "queues"), Ok(Some(7_i64)));
         let told = Cursor::<i64>::of(&query(&text), "failed").unwrap_err();
         assert!(told.detail().contains("belongs to \"queues\""), "{told:?}");
         for bad in ["cursor=", "cursor=zz", "cursor=7", "cursor=7b7d", "cursor=%C3%A9%C3%A9"] {

@@ -62,6 +62,15 @@ impl Query {
         let read = |text: &str| text.parse().map_err(|_| wrong(name, expected, text));
         self.text(name).map(read).transpose()
     }
+
+    /// A parameter that is true or false; without a value it is true.
+    pub(in crate::http) fn flag(&self, name: &str) -> Result<bool, Problem> {
+        match self.text(name) {
+            None | Some("false") => Ok(false),
+            Some("" | "true") => Ok(true),
+            Some(other) => Err(wrong(name, "true or false", other)),
+        }
+    }
 }
 
 /// A parameter with another value than expected.
@@ -111,6 +120,8 @@ mod tests {
     fn parameters_are_decoded_and_asked_for_by_name() {
         let query = Query::parse("queue=a%2Fb+c&front&limit=20&%C3%A9=%C3%A9&x=%zz%").unwrap();
         assert_eq!(query.text("queue"), Some("a/b c"));
+        assert_eq!(query.flag("front"), Ok(true));
+        assert_eq!(query.flag("track"), Ok(false));
         assert_eq!(query.parsed::<u32>("limit", "a number"), Ok(Some(20)));
         assert_eq!((query.text("é"), query.text("x"), query.text("none")), (Some("é"), Some("%zz%"), None));
     }
@@ -126,6 +137,6 @@ mod tests {
         assert!(Query::parse(&"a&".repeat(2)).is_err());
         assert!(Query::parse(&(0..=MOST).map(|n| format!("{n}&")).collect::<String>()).is_err());
         let query = Query::parse("front=yes&limit=-1").unwrap();
-        assert!(query.parsed::<u32>("limit", "a number").is_err());
+        assert!(query.flag("front").is_err() && query.parsed::<u32>("limit", "a number").is_err());
     }
 }

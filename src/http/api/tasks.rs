@@ -14,7 +14,7 @@ use crate::http::site::Site;
 pub(in crate::http) async fn list(State(site): State<Site>, query: Query) -> Result<impl IntoResponse, Problem> {
     let query = query.only(&["limit", "cursor"])?;
     let all = tasks::list(&site.content().registry, site.clock.now_ms());
-    Ok(Json(Page::of_names(all, |task| &task.name, "tasks", &query, &*site.clock)?))
+    Ok(Json(Page::of_names(all, |task| &task.name, str::cmp, "tasks", &query, &*site.clock)?))
 }
 
 /// `GET /tasks/{task}`.
