@@ -100,7 +100,8 @@ impl Aftermath<'_> {
         }
         let mut occurrences: BTreeMap<i64, BTreeSet<&str>> = BTreeMap::new();
         for run in self.ledger.runs() {
-            if let Some(at) = run.scheduled_at {
+            // Ticks are told for when they were due as well.
+            if let Some(at) = run.scheduled_at.filter(|_| run.task == SCHEDULED) {
                 occurrences.entry(at).or_default().insert(&run.id);
             }
         }
