@@ -190,6 +190,7 @@ mod tests {
             .route(
                 "/long",
                 get(|| async {
+                    // The time of the tests, which passes at once, here and below.
                     tokio::time::sleep(Duration::from_secs(20)).await;
                     "at last"
                 }),
@@ -237,6 +238,7 @@ mod tests {
             if slow.client.write_all(&[byte]).await.is_err() {
                 break;
             }
+            // A byte a second.
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         assert_eq!(slow.closes_after().await, 0);
@@ -263,6 +265,7 @@ mod tests {
     async fn a_request_ends_before_the_connection_does_and_idle_ones_end_at_once() {
         let mut served = served();
         served.send("GET /long HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        // It is being answered by then.
         tokio::time::sleep(Duration::from_secs(1)).await;
         served.stop.send_replace(true);
         assert!(served.read_to("at last").await.contains("connection: close"));
@@ -279,6 +282,7 @@ mod tests {
     async fn one_that_waits_gives_way_at_once() {
         let mut served = served();
         served.send("GET / HT").await;
+        // It waits for the rest of the head by then.
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(matches!(served.slots.take(), Admitted::For(..)));
         assert_eq!(served.closes_after().await, 0);

@@ -1,57 +1,32 @@
 //! `jobs list` and `jobs cancel`: what runs is seen, and ends when a person says so.
 
-use std::fs;
-
 use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::daemon::{Folder, eventually, signal};
+use crate::engines::on_both;
 use crate::support::redis::{Options, RedisServer};
-
-/// Runs a test on both engines.
-fn on_both(test: impl Fn(&Folder)) {
-    test(&Folder::new("sqlite:jobs.db", ""));
-    let server = RedisServer::start(Options { tcp: false, durable: false });
-    test(&Folder::new(&server.url(), ""));
-}
-
-/// Gives a task more keys before its `[run]`.
-fn add(folder: &Folder, task: &str, keys: &str) {
-    let path = folder.path(&format!("tasks.d/{task}.toml"));
-    let text = fs::read_to_string(&path).expect("the task must be readable");
-    fs::write(&path, text.replace("[run]", &format!("{keys}\n[run]"))).expect("the task must be written");
-}
-
-fn json(folder: &Folder, args: &[&str]) -> Value {
-    let (_, said) = folder.windlass(&[&["--json"], args].concat());
-    serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"))
-}
 
 /// The ids of the jobs of a task that run.
 fn running(folder: &Folder, task: &str) -> Vec<String> {
-    let runs = json(folder, &["jobs", "list", "--task", task])["runs"].clone();
+    let runs = folder.json(&["jobs", "list", "--task", task])["runs"].clone();
     let runs = runs.as_array().expect("a list").iter();
     runs.map(|run| run["id"].as_str().expect("it is ours").to_owned()).collect()
 }
 
-fn enqueue(folder: &Folder, args: &[&str]) {
-    let (code, said) = folder.windlass(&[&["enqueue"], args].concat());
-    assert_eq!(code, Some(0), "{said}");
-}
-
 fn failed(folder: &Folder) -> Vec<Value> {
-    json(folder, &["failed"])["failed"].as_array().expect("a list").clone()
+    folder.json(&["failed"])["failed"].as_array().expect("a list").clone()
 }
 
 #[test]
 fn a_run_is_cancelled_and_its_job_is_not_run_again() {
     on_both(|folder| {
         folder.script("long", "echo last words; echo $0 >>runs; exec sleep 600");
-        add(folder, "long", "plugins = [\"Retry\"]");
+        folder.add_keys("long", "plugins = [\"Retry\"]");
         folder.script("short", "echo done >>done");
         let daemon = folder.daemon();
-        enqueue(folder, &["long", "--args", "[1]"]);
-        enqueue(folder, &["long", "--args", "[2]"]);
+        folder.enqueue(&["long", "--args", "[1]"]);
+        folder.enqueue(&["long", "--args", "[2]"]);
         eventually("both run", || folder.read("runs").lines().count() == 2);
         let ids = running(folder, "long");
         assert_eq!(ids.len(), 2);
@@ -66,8 +41,8 @@ fn a_run_is_cancelled_and_its_job_is_not_run_again() {
         );
         assert!(failed[0]["error"].as_str().is_some_and(|error| error.starts_with("cancelled by ")), "{failed:?}");
         assert_eq!(running(folder, "long"), ids[1..], "the other one goes on");
-        assert_eq!(json(folder, &["delayed"])["jobs"].as_array().map(Vec::len), Some(0), "no retry is planned");
-        enqueue(folder, &["short"]);
+        assert_eq!(folder.json(&["delayed"])["jobs"].as_array().map(Vec::len), Some(0), "no retry is planned");
+        folder.enqueue(&["short"]);
         eventually("its processor goes on", || folder.path("done").exists());
         assert_eq!(folder.read("runs").lines().count(), 2);
         let (code, said) = folder.windlass(&["jobs", "cancel", &ids[0]]);
@@ -81,7 +56,7 @@ fn a_run_that_ignores_the_wish_is_killed_after_the_grace() {
     on_both(|folder| {
         folder.script("deaf", "trap '' TERM; echo begun >>runs; while :; do sleep 0.1; done");
         let daemon = folder.daemon();
-        enqueue(folder, &["deaf"]);
+        folder.enqueue(&["deaf"]);
         eventually("it runs", || folder.path("runs").exists());
         let (code, said) = folder.windlass(&["jobs", "cancel", &running(folder, "deaf")[0]]);
         assert!(code == Some(0) && said.contains("cancelled deaf"), "{said}");
@@ -96,7 +71,7 @@ fn a_run_that_succeeds_all_the_same_has_done_its_job() {
         folder
             .script("polite", "trap 'echo saved >saved; exit 0' TERM; echo begun >begun; while :; do sleep 0.05; done");
         let daemon = folder.daemon();
-        enqueue(folder, &["polite"]);
+        folder.enqueue(&["polite"]);
         eventually("it runs", || folder.path("begun").exists());
         let (code, said) = folder.windlass(&["jobs", "cancel", &running(folder, "polite")[0]]);
         assert!(code == Some(0) && said.contains("had ended before it could be cancelled"), "{said}");
@@ -111,7 +86,7 @@ fn a_wish_is_heeded_by_those_who_recover_the_job_of_a_dead_instance() {
     on_both(|folder| {
         folder.script("long", "echo begun >>runs; exec sleep 600");
         let mut daemon = folder.daemon();
-        enqueue(folder, &["long"]);
+        folder.enqueue(&["long"]);
         eventually("it runs", || folder.path("runs").exists());
         let id = running(folder, "long")[0].clone();
         let (parent, proper) = (daemon.parent(), daemon.proper());
@@ -135,10 +110,10 @@ fn all_of_a_task_is_cancelled_whether_it_runs_or_waits() {
         folder.script("other", "echo done >>done");
         let daemon = folder.daemon();
         for n in 0..4 {
-            enqueue(folder, &["long", "--args", &n.to_string()]);
+            folder.enqueue(&["long", "--args", &n.to_string()]);
         }
-        enqueue(folder, &["long", "--in", "1h"]);
-        enqueue(folder, &["other"]);
+        folder.enqueue(&["long", "--in", "1h"]);
+        folder.enqueue(&["other"]);
         eventually("two run", || folder.read("runs").lines().count() == 2);
         let (code, said) = folder.windlass(&["jobs", "cancel", "--task", "long"]);
         assert!(code == Some(64) && said.contains("--yes"), "it asks first: {said}");
@@ -173,11 +148,11 @@ for line in sys.stdin:
 ",
         );
         let daemon = folder.daemon();
-        enqueue(folder, &["shared", "--args", "[600]"]);
+        folder.enqueue(&["shared", "--args", "[600]"]);
         let runs = || folder.read("tasks.d/shared.sh.runs");
         eventually("it runs", || runs().contains("600"));
         let id = running(folder, "shared")[0].clone();
-        enqueue(folder, &["shared", "--args", "[1]"]);
+        folder.enqueue(&["shared", "--args", "[1]"]);
         let (code, said) = folder.windlass(&["jobs", "cancel", &id]);
         assert!(code == Some(0) && said.contains("cancelled shared"), "{said}");
         eventually("the other one is done", || folder.windlass(&["--json", "stats"]).1.contains("\"processed\":1"));
@@ -193,7 +168,7 @@ fn the_job_of_another_programs_worker_cannot_be_cancelled() {
     server.command(&["SADD", "resque:workers", "ruby-host:7:default"]);
     let record = r#"{"queue":"default","run_at":"2026-11-30T08:00:00Z","payload":{"class":"Mail","args":[1]}}"#;
     server.command(&["SET", "resque:worker:ruby-host:7:default", record]);
-    let listed = json(&folder, &["jobs", "list"]);
+    let listed = folder.json(&["jobs", "list"]);
     assert_eq!((&listed["runs"][0]["class"], &listed["runs"][0]["id"]), (&Value::from("Mail"), &Value::Null));
     let (code, said) = folder.windlass(&["jobs", "cancel", "--task", "Mail", "--running", "--yes"]);
     assert!(code == Some(1) && said.contains("a worker of another program, which cannot be asked"), "{said}");

@@ -7,6 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use tokio::time::Instant;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_windlass");
@@ -59,6 +60,13 @@ impl Folder {
         fs::write(self.path(&format!("tasks.d/{name}.toml")), text).expect("the task must be written");
     }
 
+    /// Adds keys to a task, above its `[run]`.
+    pub(crate) fn add_keys(&self, task: &str, keys: &str) {
+        let path = self.path(&format!("tasks.d/{task}.toml"));
+        let text = fs::read_to_string(&path).expect("the task must be readable");
+        fs::write(&path, text.replace("[run]", &format!("{keys}\n[run]"))).expect("the task must be written");
+    }
+
     /// Changes the configuration: this text for that one, which must be there.
     #[track_caller]
     pub(crate) fn reconfigure(&self, old: &str, new: &str) {
@@ -88,6 +96,27 @@ impl Folder {
         let output = self.command(args).output().expect("the binary must run");
         let said = [output.stdout, output.stderr].concat();
         (output.status.code(), String::from_utf8_lossy(&said).into_owned())
+    }
+
+    /// The document that a command prints with `--json`, and its exit code.
+    #[track_caller]
+    pub(crate) fn document(&self, args: &[&str]) -> (Option<i32>, Value) {
+        let (code, said) = self.windlass(&[&["--json"], args].concat());
+        (code, serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}")))
+    }
+
+    /// The same of a command that must succeed.
+    #[track_caller]
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
+        let (code, document) = self.document(args);
+        assert_eq!(code, Some(0), "{document}");
+        document
+    }
+
+    #[track_caller]
+    pub(crate) fn enqueue(&self, args: &[&str]) {
+        let (code, said) = self.windlass(&[&["enqueue"], args].concat());
+        assert_eq!(code, Some(0), "{said}");
     }
 
     pub(crate) fn daemon(&self) -> Daemon {

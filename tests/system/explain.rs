@@ -6,18 +6,11 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::daemon::{Folder, eventually, signal};
-use crate::support::redis::{Options, RedisServer};
-
-fn on_both(test: impl Fn(&Folder)) {
-    test(&Folder::new("sqlite:jobs.db", ""));
-    let server = RedisServer::start(Options { tcp: false, durable: false });
-    test(&Folder::new(&server.url(), ""));
-}
+use crate::engines::on_both;
 
 /// What is explained: the exit code, and each cause with its command.
 fn explain(folder: &Folder, subject: &[&str]) -> (Option<i32>, Vec<(String, String)>) {
-    let (code, said) = folder.windlass(&[&["--json", "explain"], subject].concat());
-    let answer: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let (code, answer) = folder.document(&[&["explain"], subject].concat());
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let findings = answer["findings"].as_array().expect("a list").iter();
     (code, findings.map(|one| (text(&one["cause"]), text(&one["command"]))).collect())
@@ -30,28 +23,14 @@ fn causes(folder: &Folder, subject: &[&str]) -> (Option<i32>, Vec<String>) {
 
 fn expect(folder: &Folder, subject: &[&str], code: i32, expected: &[&str]) {
     let (told, causes) = causes(folder, subject);
-    assert_eq!(
-        (told, &causes[..]),
-        (Some(code), &expected.iter().map(|cause| (*cause).to_owned()).collect::<Vec<_>>()[..]),
-        "{subject:?}"
-    );
-}
-
-fn enqueue(folder: &Folder, args: &[&str]) {
-    let (code, said) = folder.windlass(&[&["enqueue"], args].concat());
-    assert_eq!(code, Some(0), "{said}");
+    let expected: Vec<String> = expected.iter().map(|cause| (*cause).to_owned()).collect();
+    assert_eq!((told, causes), (Some(code), expected), "{subject:?}");
 }
 
 /// Makes the store, which only a daemon or an enqueue does, and leaves it empty.
 fn create(folder: &Folder) {
-    enqueue(folder, &["nobody", "--foreign", "--queue", "default"]);
+    folder.enqueue(&["nobody", "--foreign", "--queue", "default"]);
     assert_eq!(folder.windlass(&["queues", "delete", "default", "--yes"]).0, Some(0));
-}
-
-fn add(folder: &Folder, task: &str, keys: &str) {
-    let path = folder.path(&format!("tasks.d/{task}.toml"));
-    let text = fs::read_to_string(&path).expect("the task must be readable");
-    fs::write(&path, text.replace("[run]", &format!("{keys}\n[run]"))).expect("the task must be written");
 }
 
 #[test]
@@ -60,7 +39,7 @@ fn without_a_daemon_it_says_so_and_names_the_command() {
         folder.script("note", "true");
         create(folder);
         expect(folder, &[], 0, &[]);
-        enqueue(folder, &["note"]);
+        folder.enqueue(&["note"]);
         let (code, findings) = explain(folder, &["queue", "default"]);
         assert_eq!((code, &findings[..]), (Some(1), &[("no_instance".to_owned(), "windlass run".to_owned())][..]));
         expect(folder, &[], 1, &["no_instance"]);
@@ -69,7 +48,7 @@ fn without_a_daemon_it_says_so_and_names_the_command() {
         expect(folder, &["job", "nosuch"], 2, &["gone"]);
         expect(folder, &["failed", "0123456789ab"], 2, &["gone"]);
         expect(folder, &["schedule", "note"], 2, &["gone"]);
-        enqueue(folder, &["note", "--in", "1h", "--args", "[1]"]);
+        folder.enqueue(&["note", "--in", "1h", "--args", "[1]"]);
         expect(folder, &["job", "--task", "note", "--args", "[1]"], 1, &["no_leader", "delayed_until"]);
     });
 }
@@ -80,7 +59,7 @@ fn what_keeps_a_queue_from_being_worked_on_is_told_with_what_mends_it() {
         folder.script("hold", "echo begun >>begun; until [ -e gate ]; do sleep 0.05; done");
         let daemon = folder.daemon();
         for n in ["[1]", "[2]", "[3]"] {
-            enqueue(folder, &["hold", "--args", n]);
+            folder.enqueue(&["hold", "--args", n]);
         }
         eventually("two run", || folder.read("begun").lines().count() == 2);
         expect(folder, &["queue", "default"], 1, &["all_busy", "behind"]);
@@ -93,7 +72,7 @@ fn what_keeps_a_queue_from_being_worked_on_is_told_with_what_mends_it() {
         assert_eq!(findings[0].1, "windlass queues resume default");
         expect(folder, &[], 1, &["paused_queue"]);
         assert_eq!(folder.windlass(&["queues", "resume", "default"]).0, Some(0));
-        enqueue(folder, &["elsewhere", "--foreign", "--queue", "other"]);
+        folder.enqueue(&["elsewhere", "--foreign", "--queue", "other"]);
         expect(folder, &["queue", "other"], 1, &["no_processor_for_queue"]);
         fs::write(folder.path("gate"), "").expect("the gate must open");
         eventually("all are done", || folder.windlass(&["--json", "stats"]).1.contains("\"processed\":3"));
@@ -109,20 +88,21 @@ fn how_a_job_failed_and_waits_for_its_retry_or_a_lock_is_told() {
     on_both(|folder| {
         folder.script("dies", "echo no space left >&2; exit 3");
         folder.script("again", "exit 1");
-        add(folder, "again", "plugins = [\"Retry\"]\n[plugin_options.Retry]\nretry_limit = 3\nretry_delay = \"1h\"");
+        folder
+            .add_keys("again", "plugins = [\"Retry\"]\n[plugin_options.Retry]\nretry_limit = 3\nretry_delay = \"1h\"");
         folder.script("alone", "echo begun >>begun; exec sleep 600");
-        add(folder, "alone", "plugins = [\"JobLock\"]\n[plugin_options.JobLock]\nenqueue_timeout = \"1h\"");
+        folder.add_keys("alone", "plugins = [\"JobLock\"]\n[plugin_options.JobLock]\nenqueue_timeout = \"1h\"");
         let daemon = folder.daemon();
-        enqueue(folder, &["dies"]);
-        enqueue(folder, &["again"]);
-        enqueue(folder, &["alone"]);
+        folder.enqueue(&["dies"]);
+        folder.enqueue(&["again"]);
+        folder.enqueue(&["alone"]);
         eventually("the first has failed", || causes(folder, &["failed", "0"]).0 == Some(1));
         expect(folder, &["failed", "0"], 1, &["failed"]);
         let (_, said) = folder.windlass(&["explain", "failed", "0"]);
         assert!(said.contains("no space left") && said.contains("windlass failed retry "), "{said}");
         eventually("the second waits", || causes(folder, &["job", "--task", "again"]).1 == ["retry_waiting"]);
         eventually("the third runs", || folder.path("begun").exists());
-        enqueue(folder, &["alone"]);
+        folder.enqueue(&["alone"]);
         eventually("its equal is put off", || causes(folder, &["job", "--task", "alone"]).1.len() == 3);
         expect(folder, &["job", "--task", "alone"], 1, &["lock_held", "running", "delayed_until"]);
         expect(folder, &[], 0, &["failing"]);
@@ -135,7 +115,7 @@ fn a_daemon_that_is_dead_is_named_until_its_jobs_are_recovered() {
     on_both(|folder| {
         folder.script("long", "echo begun >>begun; exec sleep 600");
         let mut daemon = folder.daemon();
-        enqueue(folder, &["long"]);
+        folder.enqueue(&["long"]);
         eventually("it runs", || folder.path("begun").exists());
         let (parent, proper) = (daemon.parent(), daemon.proper());
         signal(parent, Signal::KILL);
@@ -150,7 +130,7 @@ fn a_daemon_that_is_dead_is_named_until_its_jobs_are_recovered() {
 fn a_periodic_task_that_does_not_run_is_told_with_what_starts_it() {
     on_both(|folder| {
         folder.script("nightly", "true");
-        add(folder, "nightly", "schedule = \"0 3 * * *\"");
+        folder.add_keys("nightly", "schedule = \"0 3 * * *\"");
         create(folder);
         expect(folder, &["schedule", "nightly"], 1, &["not_seeded", "no_leader"]);
         let daemon = folder.daemon();

@@ -4,24 +4,10 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::daemon::{Folder, eventually, signal};
-use crate::support::redis::{Options, RedisServer};
-
-/// Runs a test on both engines.
-fn on_both(test: impl Fn(&Folder)) {
-    test(&Folder::new("sqlite:jobs.db", ""));
-    let server = RedisServer::start(Options { tcp: false, durable: false });
-    test(&Folder::new(&server.url(), ""));
-}
+use crate::engines::on_both;
 
 fn history(folder: &Folder, args: &[&str]) -> Value {
-    let (code, said) = folder.windlass(&[&["history", "--json"], args].concat());
-    assert_eq!(code, Some(0), "{said}");
-    serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"))
-}
-
-fn enqueue(folder: &Folder, task: &str) {
-    let (code, said) = folder.windlass(&["enqueue", task]);
-    assert_eq!(code, Some(0), "{said}");
+    folder.json(&[&["history"], args].concat())
 }
 
 #[test]
@@ -35,7 +21,7 @@ fn what_ran_is_shown_after_an_extension_and_what_ran_last_after_the_drain() {
             let (code, said) = folder.windlass(&["history"]);
             code == Some(0) && said == "nothing ran in the last hour\n"
         });
-        ["good", "good", "bad", "busy"].into_iter().for_each(|task| enqueue(folder, task));
+        ["good", "good", "bad", "busy"].into_iter().for_each(|task| folder.enqueue(&[task]));
         let of = |view: &Value, ends: [&str; 3]| ends.map(|end| view["total"][end].as_u64());
         eventually("all four are in the history", || {
             of(&history(folder, &[]), ["done", "failed", "later"]) == [Some(2), Some(1), Some(1)]
@@ -58,7 +44,7 @@ fn what_ran_is_shown_after_an_extension_and_what_ran_last_after_the_drain() {
         let line = said.lines().find(|line| line.starts_with("bad")).unwrap_or_else(|| panic!("{said}"));
         assert!(code == Some(0) && said.contains("FAILURE RATE") && line.contains("100.0 %"), "{said}");
 
-        enqueue(folder, "good");
+        folder.enqueue(&["good"]);
         eventually("it ran", || folder.read("good").lines().count() == 3);
         daemon.stop();
         assert_eq!(of(&history(folder, &[]), ["done", "failed", "later"]), [Some(3), Some(1), Some(1)]);
@@ -70,7 +56,7 @@ fn a_run_that_its_daemon_did_not_survive_counts_as_cut_off_where_it_is_recovered
     on_both(|folder| {
         folder.script("long", "echo >>long; [ -e stop ] || exec sleep 600");
         let mut daemon = folder.daemon();
-        enqueue(folder, "long");
+        folder.enqueue(&["long"]);
         eventually("it runs", || folder.path("long").exists());
         signal(daemon.parent(), Signal::KILL);
         daemon.wait();
@@ -116,7 +102,7 @@ fn what_is_no_window_and_what_is_no_task_is_told_with_what_to_type() {
     // The store is made, so that there is something to look into.
     let daemon = folder.daemon();
     daemon.wait_log("windlass");
-    enqueue(&folder, "report");
+    folder.enqueue(&["report"]);
     for by in ["time", "task"] {
         let (code, said) = folder.windlass(&["history", "--task", "repotr", "--by", by]);
         assert!(code == Some(1) && said.contains("there is no task \"repotr\" (did you mean \"report\"?)"), "{said}");

@@ -16,6 +16,7 @@ mod data;
 mod defaults;
 mod delayed_moves;
 mod emptied;
+mod engines;
 mod environment;
 mod explain;
 mod extending;

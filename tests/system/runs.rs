@@ -9,16 +9,10 @@ use crate::daemon::{Folder, eventually, signal};
 
 /// Adds keys above `[run]` of a task, and tables after it.
 fn extend(folder: &Folder, task: &str, keys: &str, tables: &str) {
-    let path = folder.path(&format!("tasks.d/{task}.toml"));
-    let text = fs::read_to_string(&path).expect("the task must be readable");
-    let text = text.replace("[run]", &format!("{keys}\n[run]"));
-    fs::write(path, format!("{text}\n{tables}")).expect("the task must be written");
-}
-
-fn json(folder: &Folder, args: &[&str]) -> Value {
-    let (code, said) = folder.windlass(&[&["--json"], args].concat());
-    assert_eq!(code, Some(0), "{said}");
-    serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"))
+    folder.add_keys(task, keys);
+    let path = format!("tasks.d/{task}.toml");
+    let text = folder.read(&path) + "\n" + tables;
+    fs::write(folder.path(&path), text).expect("the task must be written");
 }
 
 /// The runs of a task, once there are as many of this outcome.
@@ -72,7 +66,7 @@ fn periodic_tells_how_the_last_run_of_each_went() {
         times(run);
     }
 
-    let all = json(&folder, &["periodic"]);
+    let all = folder.json(&["periodic"]);
     let last = |name: &str| {
         let of = all["periodic"].as_array().expect("a list").iter().chain(all["schedules"].as_array().expect("a list"));
         of.clone().find(|one| one["task"] == name).unwrap_or_else(|| panic!("{all}"))["last_run"].clone()
@@ -84,7 +78,7 @@ fn periodic_tells_how_the_last_run_of_each_went() {
     assert!(said.contains("done"), "{said}");
 
     // Those of its schedules are runs of the task, too.
-    let of_task = json(&folder, &["tasks", "runs", "report", "--last", "1"]);
+    let of_task = folder.json(&["tasks", "runs", "report", "--last", "1"]);
     assert_eq!((&of_task["keep_runs"], of_task["runs"].as_array().map(Vec::len)), (&20.into(), Some(1)));
     let (code, said) = folder.windlass(&["tasks", "runs", "backup", "--last", "1"]);
     assert!(code == Some(0) && said.starts_with("BEGAN") && said.lines().count() == 2, "{said}");
@@ -106,12 +100,12 @@ fn a_task_keeps_as_many_runs_as_it_says_and_others_none() {
     for (task, args) in [("kept", "[1]"), ("other", "[2]"), ("kept", "[3]")] {
         assert_eq!(folder.windlass(&["enqueue", task, "--args", args]).0, Some(0));
     }
-    eventually("three jobs are done", || json(&folder, &["stats"])["processed"] == 3);
+    eventually("three jobs are done", || folder.json(&["stats"])["processed"] == 3);
     daemon.stop();
     let runs = runs(&folder, "kept", "done", 1);
     assert_eq!(runs.len(), 2, "{runs:?}");
     assert_eq!((&runs[0]["outcome"], &runs[0]["attempt"]), (&"done".into(), &2.into()));
-    assert_eq!(json(&folder, &["tasks", "runs", "other"])["runs"], serde_json::json!([]));
+    assert_eq!(folder.json(&["tasks", "runs", "other"])["runs"], serde_json::json!([]));
     let (_, said) = folder.windlass(&["tasks", "show", "kept"]);
     assert!(
         said.contains("the last 2 runs")

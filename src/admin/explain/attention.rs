@@ -13,10 +13,9 @@ use crate::admin::delayed;
 use crate::admin::error::AdminError;
 use crate::admin::failed_search::{self, FailedFilter};
 use crate::admin::history::last_minutes;
-use crate::job::{PayloadView, RunEnd};
+use crate::job::RunEnd;
 use crate::plugin::ending::CANCELLED;
 use crate::store::handle::Store;
-use crate::store::inspection::Queued;
 use crate::store::role::Admin;
 use crate::store::unreadable::CountUnreadable;
 use crate::task::definition::Registry;
@@ -109,9 +108,7 @@ async fn queues(store: &Store<Admin>, registry: &Registry, fleet: &Fleet) -> Res
         findings.push(Finding::blocks(Cause::NoProcessorForQueue, text).command("windlass queues"));
     }
     for (name, _) in fleet.queues.iter().take(HEADS) {
-        let next = store.run(Queued { queue: name.clone(), start: 0, stop: 0 }).await?;
-        let class = next.first().and_then(|job| PayloadView::parse(job).ok()).map(|view| view.class.into_owned());
-        findings.extend(class.and_then(|class| queue::unknown(registry, fleet, name, &class)));
+        findings.extend(queue::head(store, registry, fleet, name).await?);
     }
     Ok(findings)
 }

@@ -37,8 +37,8 @@ pub async fn queue(store: &Store<Admin>, registry: &Registry, name: &str) -> Res
     Ok(Explanation::of(subject, findings))
 }
 
-/// The class of the job that comes next, if nobody who works on the queue has it.
-async fn head(
+/// What is to be told of the job that comes next: nobody who works on the queue may have its class.
+pub(super) async fn head(
     store: &Store<Admin>,
     registry: &Registry,
     fleet: &Fleet,
