@@ -171,10 +171,10 @@ impl Retrier<'_> {
             if page.is_empty() {
                 return Ok(());
             }
-            let (mut stay, mut gone) = (0, 0);
+            let mut stay = 0;
             let mut tell = |outcome: RetryOutcome| {
                 let stays = matches!(outcome, RetryOutcome::Refused { .. } | RetryOutcome::NotRetriable { .. });
-                *(if stays { &mut stay } else { &mut gone }) += 1;
+                stay += i64::from(stays);
                 each(outcome);
             };
             let (mut batch, mut bytes, mut not_meant) = (Vec::new(), 0, 0);
@@ -194,6 +194,7 @@ impl Retrier<'_> {
                     Err(outcome) => tell(outcome),
                     Ok(ready) if ready.hooks.is_some() => {
                         self.send(std::mem::take(&mut batch), &mut tell).await?;
+                        bytes = 0;
                         self.send_alone(ready, &mut tell).await?;
                     }
                     Ok(ready) => {

@@ -88,8 +88,8 @@ pub enum RunNowOutcome {
     Runs,
 }
 
-/// The periodic tasks that are defined here, and at most `most` others that have an entry in the store; and how many more
-/// of these there are.
+/// The periodic tasks that are defined here, and at most `most` others that have an entry in the store, each with its last run;
+/// and how many more of the others there are.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -99,7 +99,25 @@ pub async fn list(
     now_ms: i64,
     most: usize,
 ) -> Result<(Vec<PeriodicView>, usize), AdminError> {
+    let (mut views, more) = states(store, registry, now_ms, most, None).await?;
+    let lists = views.iter().map(|view| RunList::Task(TaskName::as_stored(&view.task))).collect();
+    for (view, (last_run, unreadable)) in views.iter_mut().zip(runs::last(store, lists).await?) {
+        (view.last_run, view.unreadable) = (last_run, unreadable);
+    }
+    Ok((views, more))
+}
+
+/// The same without their last runs; of one name, if one is wanted.
+pub(super) async fn states(
+    store: &Store<Admin>,
+    registry: &Registry,
+    now_ms: i64,
+    most: usize,
+    wanted: Option<&str>,
+) -> Result<(Vec<PeriodicView>, usize), AdminError> {
+    let is_wanted = |name: &TaskName| wanted.is_none_or(|wanted| wanted == name.as_str());
     let (mut entries, _) = store.run(Periodic { job_locks: Vec::new() }).await?;
+    entries.retain(|entry| is_wanted(&entry.task));
     let working: HashSet<String> = store.run(RegisteredWorkers).await?.into_iter().filter_map(class_of).collect();
     let of_task = |name: &TaskName| registry.get(name.as_str()).filter(|task| task.cadence.is_some());
     let known: HashSet<TaskName> = entries.iter().map(|entry| entry.task.clone()).collect();
@@ -126,7 +144,7 @@ pub async fn list(
         let due = (!entry.stopped && entry.due_s != HALTED_S).then(|| delayed.unwrap_or(entry.due_s));
         views.push(view(&entry.task, &entry.queue, task.map(|task| &**task), state, due, entry.every_s));
     }
-    for task in registry.periodic().filter(|task| !known.contains(&task.name)) {
+    for task in registry.periodic().filter(|task| is_wanted(&task.name) && !known.contains(&task.name)) {
         let due = match &task.cadence {
             Some(Cadence::Calendar(calendar)) => calendar.after(now_ms.div_euclid(1000)),
             _ => None,
@@ -134,10 +152,6 @@ pub async fn list(
         views.push(view(&task.name, &task.queue, Some(task), "new", due, 0));
     }
     views.sort_by(|one, other| one.task.cmp(&other.task));
-    let lists = views.iter().map(|view| RunList::Task(TaskName::as_stored(&view.task))).collect();
-    for (view, (last_run, unreadable)) in views.iter_mut().zip(runs::last(store, lists).await?) {
-        (view.last_run, view.unreadable) = (last_run, unreadable);
-    }
     Ok((views, more))
 }
 

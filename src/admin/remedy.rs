@@ -2,7 +2,7 @@
 
 use crate::job::PayloadView;
 use crate::store::effect::Admission;
-use crate::text::shell::{command, word};
+use crate::text::shell::{command, with_value};
 
 /// Arguments longer than this are not put into a command.
 const TYPED: usize = 500;
@@ -19,8 +19,11 @@ pub(super) fn remedy(refused_by: &Admission, job: &PayloadView<'_>) -> String {
         Admission::NotDelayed { .. } => {
             let args = job.args();
             let args = if args.len() > TYPED { "@FILE" } else { &args };
-            let verb = with_option("delayed run", "--args", args);
-            let verb = job.queue.as_deref().map_or_else(|| verb.clone(), |queue| with_option(&verb, "--queue", queue));
+            let verb = with_value("delayed run --args", args);
+            let verb = job
+                .queue
+                .as_deref()
+                .map_or_else(|| verb.clone(), |queue| with_value(&format!("{verb} --queue"), queue));
             format!("an equal job is delayed; to run that one now: {}", command(&verb, &[&job.class]))
         }
         Admission::NotRepeating { .. } => {
@@ -28,12 +31,6 @@ pub(super) fn remedy(refused_by: &Admission, job: &PayloadView<'_>) -> String {
             format!("a later run failed and waits for its next attempt; to run that now: {run}")
         }
     }
-}
-
-/// A verb with the value of an option.
-fn with_option(verb: &str, option: &str, value: &str) -> String {
-    let between = if value.starts_with('-') { '=' } else { ' ' };
-    format!("{verb} {option}{between}{}", word(value))
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use crate::store::working::WorkingRecord;
 
 /// How many working records are read together: each may hold a job of any length.
 const READ: usize = 64;
-/// How many of the newest failures are looked at for a run that has ended.
+/// How many of the newest failures are looked at for runs that have ended, beside one for each of them.
 const NEWEST: i64 = 100;
 
 /// A job that runs.
@@ -233,7 +233,8 @@ pub async fn look_again(store: &Store<Admin>, runs: &mut [CancelledRun]) -> Resu
     if over.is_empty() {
         return Ok(());
     }
-    for record in store.run(FailedRecords { start: -NEWEST, stop: -1 }).await? {
+    let newest = NEWEST.saturating_add(i64::try_from(over.len()).unwrap_or(i64::MAX));
+    for record in store.run(FailedRecords { start: -newest, stop: -1 }).await? {
         let view = FailureView::parse(&record);
         let Some(identity) = view.identity.filter(|_| view.exception.as_deref() == Some(CANCELLED)) else { continue };
         for run in over.iter_mut().filter(|run| run.run.id.as_deref() == Some(&identity.id)) {

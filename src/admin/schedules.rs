@@ -85,12 +85,28 @@ impl OfTask<'_> {
     }
 }
 
-/// All schedules, in order of their ids.
+/// All schedules, in order of their ids, each with its last run.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
 pub async fn list(store: &Store<Admin>, registry: &Registry) -> Result<Vec<ScheduleView>, AdminError> {
-    let all: Vec<OfTask<'_>> = each(registry).collect();
+    let mut views = states(store, registry, None).await?;
+    let lists = views.iter().map(|view| RunList::Schedule(view.id.clone())).collect();
+    for (view, (last_run, unreadable)) in views.iter_mut().zip(runs::last(store, lists).await?) {
+        (view.last_run, view.unreadable) = (last_run, unreadable);
+    }
+    Ok(views)
+}
+
+/// The same without their last runs; one of them, or those of one task, if that is wanted.
+pub(super) async fn states(
+    store: &Store<Admin>,
+    registry: &Registry,
+    wanted: Option<&str>,
+) -> Result<Vec<ScheduleView>, AdminError> {
+    let is_wanted =
+        |one: &OfTask<'_>| wanted.is_none_or(|wanted| wanted == one.schedule.id || wanted == one.task.name.as_str());
+    let all: Vec<OfTask<'_>> = each(registry).filter(is_wanted).collect();
     if all.is_empty() {
         return Ok(Vec::new());
     }
@@ -98,10 +114,6 @@ pub async fn list(store: &Store<Admin>, registry: &Registry) -> Result<Vec<Sched
     let last = store.run(LastFired { ids }).await?;
     let now_s = store.run(ReadTime).await?.div_euclid(1000);
     let mut views: Vec<_> = all.iter().zip(last).map(|(one, last_s)| view(*one, last_s, now_s)).collect();
-    let lists = views.iter().map(|view| RunList::Schedule(view.id.clone())).collect();
-    for (view, (last_run, unreadable)) in views.iter_mut().zip(runs::last(store, lists).await?) {
-        (view.last_run, view.unreadable) = (last_run, unreadable);
-    }
     views.sort_by(|one, other| one.id.cmp(&other.id));
     Ok(views)
 }

@@ -200,8 +200,8 @@ mod tests {
 
     #[test]
     fn exit_codes_are_those_that_scripts_rely_on() {
-        let codes = [Exit::Done, Exit::Failure, Exit::Usage, Exit::Unavailable].map(Exit::code);
-        assert_eq!(codes, [0, 1, 64, 69]);
+        let codes = [Exit::Done, Exit::Failure, Exit::NotFound, Exit::Usage, Exit::Unavailable].map(Exit::code);
+        assert_eq!(codes, [0, 1, 2, 64, 69]);
         let unknown = RequestError::UnknownTask { task: "x".into(), suggestion: None };
         assert_eq!(CliError::from(ClientError::from(unknown)).exit(), Exit::Failure);
         assert_eq!(CliError::from(ClientError::Duplicate { second: 1 }).exit(), Exit::Failure);

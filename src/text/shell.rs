@@ -23,8 +23,14 @@ pub fn command(verb: &str, names: &[&str]) -> String {
 /// The same where the name is the value of the option at the end of `verb`.
 #[must_use]
 pub fn command_for(verb: &str, name: &str) -> String {
-    let between = if name.starts_with('-') { '=' } else { ' ' };
-    format!("windlass {verb}{between}{}", word(name))
+    format!("windlass {}", with_value(verb, name))
+}
+
+/// A verb that ends with an option, and the value of that option, which may be anything.
+#[must_use]
+pub fn with_value(verb: &str, value: &str) -> String {
+    let between = if value.starts_with('-') { '=' } else { ' ' };
+    format!("{verb}{between}{}", word(value))
 }
 
 #[cfg(test)]

@@ -1,12 +1,11 @@
-//! Everything that somebody should look at, the worst first.
+//! Everything that somebody should look at: what stands in the way first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::answer::Explanation;
 use super::cause::{Cause, Finding, for_so_long, jobs, some_names};
 use super::fleet::Fleet;
-use super::queue;
-use super::queue::{halted, judge};
+use super::queue::{self, halted, hindrances};
 use super::schedule::{no_leader, periodic_findings};
 use crate::admin::copy::aside;
 use crate::admin::delayed;
@@ -45,8 +44,7 @@ pub async fn attention(store: &Store<Admin>, registry: &Registry) -> Result<Expl
     let fleet = Fleet::read(store).await?;
     let mut findings: Vec<Finding> = fleet.instances.iter().filter_map(halted).collect();
     let next_due_s = delayed::timestamps(store, 1).await?.timestamps.first().map(|due| due.ms / 1000);
-    let leads = fleet.leader.leader.is_some() || fleet.leader.resque_scheduler.is_some();
-    if !leads && (next_due_s.is_some() || !fleet.instances.is_empty()) {
+    if !fleet.promotes() && (next_due_s.is_some() || !fleet.instances.is_empty()) {
         findings.push(no_leader("delayed jobs stay where they are"));
     } else if let Some(late_ms) =
         next_due_s.map(|due_s| fleet.now_ms.saturating_sub(due_s.saturating_mul(1000))).filter(|late| *late > LATE_MS)
@@ -70,43 +68,39 @@ pub async fn attention(store: &Store<Admin>, registry: &Registry) -> Result<Expl
         findings.push(Finding::tells(Cause::PartlyRead, text).command("windlass details"));
     }
     // Several queues may have the same cause.
-    let mut seen: Vec<String> = Vec::new();
-    findings.retain(|one| {
-        let news = !seen.contains(&one.text);
-        seen.push(one.text.clone());
-        news
-    });
+    let mut seen = HashSet::new();
+    findings.retain(|one| seen.insert(one.text.clone()));
     Ok(Explanation::of("what needs attention".to_owned(), findings))
 }
 
 /// What keeps queues from being worked on. Being busy is no fault.
 async fn queues(store: &Store<Admin>, registry: &Registry, fleet: &Fleet) -> Result<Vec<Finding>, AdminError> {
     let mut findings = Vec::new();
-    let mut by_cause: BTreeMap<String, (Vec<&str>, Finding)> = BTreeMap::new();
+    let mut of_all: BTreeMap<&str, (Vec<&str>, Finding)> = BTreeMap::new();
     for (name, length) in &fleet.queues {
-        let blocked = judge(fleet, name, *length).into_iter();
-        for one in blocked.filter(|one| one.blocks && one.cause != Cause::AllBusy) {
-            let waits = format!("{} on {name}: {}", jobs(*length, "waits", "wait"), one.text);
-            if one.cause == Cause::PausedAll || one.cause == Cause::NoInstance {
-                let entry = by_cause.entry(format!("{:?}", one.cause)).or_insert_with(|| (Vec::new(), one));
-                entry.0.push(name.as_str());
-            } else if matches!(one.cause, Cause::Halted | Cause::InstanceSilent) {
+        for one in hindrances(fleet, name).into_iter().filter(|one| one.blocks) {
+            match one.cause {
+                Cause::PausedAll => of_all.entry("paused").or_insert_with(|| (Vec::new(), one)).0.push(name.as_str()),
+                Cause::NoInstance => of_all.entry("nobody").or_insert_with(|| (Vec::new(), one)).0.push(name.as_str()),
                 // Told of the instance.
-            } else {
-                findings.push(Finding { text: waits, ..one.fact("queue", name.as_str()).fact("length", *length) });
+                Cause::Halted | Cause::InstanceSilent => {}
+                _ => {
+                    let text = format!("{} on {name}: {}", jobs(*length, "waits", "wait"), one.text);
+                    findings.push(Finding { text, ..one.fact("queue", name.as_str()).fact("length", *length) });
+                }
             }
         }
     }
-    findings.extend(by_cause.into_values().map(|(names, one)| {
-        let text = format!("{}; jobs wait on {}", one.text, some_names(names));
-        Finding { text, ..one }
-    }));
     let surplus = findings.len().saturating_sub(QUEUES);
     findings.truncate(QUEUES);
     if surplus > 0 {
-        let text = format!("{surplus} more queues are not worked on");
+        let text = format!("{surplus} more findings about queues that hold jobs and are not worked on");
         findings.push(Finding::blocks(Cause::NoProcessorForQueue, text).command("windlass queues"));
     }
+    findings.extend(of_all.into_values().map(|(names, one)| {
+        let text = format!("{}; jobs wait on {}", one.text, some_names(names));
+        Finding { text, ..one }
+    }));
     for (name, _) in fleet.queues.iter().take(HEADS) {
         findings.extend(queue::head(store, registry, fleet, name).await?);
     }

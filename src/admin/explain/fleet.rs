@@ -1,7 +1,6 @@
 //! Who is there, what is paused, who leads and what runs, read once.
 
-use std::collections::HashMap;
-use std::time::Duration;
+use std::collections::{HashMap, HashSet};
 
 use crate::admin::error::AdminError;
 use crate::admin::overview::{LeaderView, leader};
@@ -20,8 +19,8 @@ use crate::text::shell::word;
 const MOST: usize = 5000;
 /// How many workers are read together: each may hold a job of any length.
 const READ: usize = 64;
-/// How much later than its lease a ping may be: an idle worker is pinged every 5 s.
-const GRACE: Duration = Duration::from_secs(7);
+/// How old a ping may be at least, however short the lease is: an idle worker is pinged every 5 s.
+const LEAST_MS: i64 = 7000;
 
 /// The facts.
 pub(super) struct Fleet {
@@ -46,7 +45,7 @@ pub(super) struct InstanceFacts {
     /// How many of its processors are registered, and how many of these have a job.
     pub(super) processors: usize,
     pub(super) busy: usize,
-    /// For how long its youngest ping is overdue, in milliseconds; `None` if it pings or has no processors.
+    /// How old its youngest ping is, in milliseconds, if that is older than its lease; `None` also without processors.
     pub(super) silent_ms: Option<i64>,
 }
 
@@ -111,12 +110,13 @@ impl Fleet {
         for some in names.chunks(READ) {
             registered.extend(store.run(ReadWorkers { workers: some.to_vec() }).await?);
         }
+        let ours: HashSet<&str> = states.iter().map(|state| state.record.name.as_str()).collect();
         let mut of_instance: HashMap<&str, Vec<&Registered>> = HashMap::new();
         let mut foreign = Vec::new();
         for one in &registered {
             // `<instance>+<number>`.
             let owner = one.worker.name().rsplit_once('+').map(|(name, _)| name);
-            match owner.filter(|name| states.iter().any(|state| state.record.name == **name)) {
+            match owner.filter(|name| ours.contains(*name)) {
                 Some(name) => of_instance.entry(name).or_default().push(one),
                 None => foreign.push(ForeignWorker {
                     name: one.worker.name().to_owned(),
@@ -127,13 +127,13 @@ impl Fleet {
         let instances = states.into_iter().map(|state| {
             let workers = of_instance.get(state.record.name.as_str()).map(Vec::as_slice).unwrap_or_default();
             let youngest_s = workers.iter().filter_map(|worker| worker.pinged_s).max();
-            let patience_ms = i64::try_from(state.record.lease_ms).unwrap_or(i64::MAX).max(millis(GRACE));
-            let late = |pinged_s: i64| now_ms.saturating_sub(pinged_s.saturating_mul(1000)).saturating_sub(patience_ms);
+            let patience_ms = i64::try_from(state.record.lease_ms).unwrap_or(i64::MAX).max(LEAST_MS);
+            let age = |pinged_s: i64| now_ms.saturating_sub(pinged_s.saturating_mul(1000));
             InstanceFacts {
                 patterns: patterns(&state.record.queues),
                 processors: workers.len(),
                 busy: workers.iter().filter(|worker| worker.working.is_some()).count(),
-                silent_ms: youngest_s.map(late).filter(|late_ms| *late_ms > 0).map(|late_ms| late_ms + patience_ms),
+                silent_ms: youngest_s.map(age).filter(|age_ms| *age_ms > patience_ms),
                 record: state.record,
             }
         });
@@ -150,15 +150,15 @@ impl Fleet {
         self.instances.iter().find(|one| one.record.id == claim.instance())
     }
 
-    /// How many jobs of each class run, the most first.
-    pub(super) fn busiest(&self) -> Vec<(&str, usize)> {
-        let mut counts: HashMap<&str, usize> = HashMap::new();
-        for run in &self.runs {
-            *counts.entry(run.class.as_deref().unwrap_or("(no job)")).or_default() += 1;
-        }
-        let mut counts: Vec<_> = counts.into_iter().collect();
-        counts.sort_by(|(one, more), (other, fewer)| fewer.cmp(more).then(one.cmp(other)));
-        counts
+    /// The runs of an instance.
+    pub(super) fn runs_of(&self, one: &InstanceFacts) -> impl Iterator<Item = &RunFacts> {
+        let id = one.record.id.clone();
+        self.runs.iter().filter(move |run| run.record.claim.as_ref().is_some_and(|claim| claim.instance() == id))
+    }
+
+    /// Does somebody move due jobs to their queues?
+    pub(super) fn promotes(&self) -> bool {
+        self.leader.leader.is_some() || self.leader.resque_scheduler.is_some()
     }
 
     /// Does an instance that works on this queue have this task? `None` if one of them does not tell which it has.
@@ -182,10 +182,6 @@ impl RunFacts {
         let since_ms = record.run_at.as_deref().and_then(date::parse);
         Self { worker, record, class, since_ms }
     }
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The queues part of a worker's name.

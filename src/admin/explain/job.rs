@@ -11,7 +11,7 @@ use crate::admin::error::AdminError;
 use crate::admin::failed::FailedView;
 use crate::client::moment::Moment;
 use crate::client::request::ResolvedJob;
-use crate::job::{FailureView, LockKey, RetryKeys};
+use crate::job::{FailureView, RetryKeys};
 use crate::plugin::chain::Chain;
 use crate::store::delayed::{ReadAttempts, ScheduledAt};
 use crate::store::handle::Store;
@@ -23,8 +23,8 @@ use crate::text::shell;
 
 /// How many of the newest failures are looked at.
 const FAILURES: i64 = 2000;
-/// How many failures and queued jobs are read together.
-const PAGE: i64 = 250;
+/// How many failures and queued jobs are read together: each may have any length.
+const PAGE: i64 = 64;
 /// How many jobs of a queue are looked at, from its head.
 const QUEUED: i64 = 20_000;
 /// How much later than its time a delayed job may be before that is told.
@@ -143,7 +143,8 @@ async fn waiting(
     job: &ResolvedJob,
 ) -> Result<Vec<Finding>, AdminError> {
     let mut findings = Vec::new();
-    if let Some(place) = place(store, job).await? {
+    let place = place(store, job).await?;
+    if let Place::At(place) = place {
         let text = format!("it is number {} of queue {}", place + 1, job.queue);
         findings.push(Finding::tells(Cause::Behind, text).fact("position", place));
         let length = store.run(FindQueue { queue: job.queue.clone() }).await?.map_or(0, |queue| queue.length);
@@ -159,6 +160,7 @@ async fn waiting(
         }
         None => None,
     };
+    let is_delayed = !seconds.is_empty();
     for second in seconds {
         let due_ms = second.saturating_mul(1000);
         let at = Moment::of_second(second).rfc3339();
@@ -174,9 +176,15 @@ async fn waiting(
             }
             None => Finding::tells(Cause::DelayedUntil, format!("it is delayed until {at}")),
         });
-        if fleet.leader.leader.is_none() && fleet.leader.resque_scheduler.is_none() {
-            findings.push(no_leader("nobody moves delayed jobs to their queues"));
-        }
+    }
+    if is_delayed && !fleet.promotes() {
+        findings.push(no_leader("nobody moves delayed jobs to their queues"));
+    }
+    if findings.is_empty() && matches!(place, Place::Behind) {
+        let text = format!("it is not among the first {QUEUED} jobs of queue {}; it may stand behind them", job.queue);
+        findings.push(
+            Finding::tells(Cause::PartlyRead, text).command(shell::command("queues show", &[job.queue.as_str()])),
+        );
     }
     if !findings.is_empty() {
         findings.extend(locks(store, registry, job).await?);
@@ -184,20 +192,29 @@ async fn waiting(
     Ok(findings)
 }
 
-/// Where a job stands in its queue, from its head.
-async fn place(store: &Store<Admin>, job: &ResolvedJob) -> Result<Option<i64>, AdminError> {
+/// Where a job stands in its queue.
+enum Place {
+    /// Counted from the head, from 0.
+    At(i64),
+    /// Nowhere.
+    Absent,
+    /// Not among the jobs that were looked at.
+    Behind,
+}
+
+async fn place(store: &Store<Admin>, job: &ResolvedJob) -> Result<Place, AdminError> {
     let mut start = 0;
     while start < QUEUED {
         let page = store.run(Queued { queue: job.queue.clone(), start, stop: start + PAGE - 1 }).await?;
         if let Some(at) = page.iter().position(|bytes| *bytes == job.payload) {
-            return Ok(Some(start + i64::try_from(at).unwrap_or(0)));
+            return Ok(Place::At(start + i64::try_from(at).unwrap_or(0)));
         }
         if page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX) {
-            return Ok(None);
+            return Ok(Place::Absent);
         }
         start += PAGE;
     }
-    Ok(None)
+    Ok(Place::Behind)
 }
 
 /// A JobLock that the job will meet.
@@ -206,9 +223,7 @@ async fn locks(store: &Store<Admin>, registry: &Registry, job: &ResolvedJob) -> 
     let Some((key, _)) = chain.and_then(|chain| chain.job_lock(&job.queue, &job.args)) else { return Ok(None) };
     let value = store.run(LockValues { keys: vec![key.clone()] }).await?.into_iter().next().flatten();
     Ok(value.map(|value| {
-        let name = match &key {
-            LockKey::Namespaced(name) | LockKey::Verbatim(name) => name.clone(),
-        };
+        let name = key.as_str().to_owned();
         // `<expiry>:<claim>`.
         let owner = value.split_once(':').map(|(_, claim)| format!(" by the run with claim {claim}"));
         let text = format!("its JobLock {name} is held{}; it is put off until that is free", owner.unwrap_or_default());

@@ -8,7 +8,7 @@
 //!   attention what nobody asked for: everything that somebody should look at
 //! ```
 //!
-//! Every reading is bounded, and a text says where a bound cut it.
+//! What is read for one job, for the workers and for the queues is bounded, and a text says where a bound cut it.
 
 mod answer;
 mod attention;

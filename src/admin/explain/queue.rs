@@ -1,8 +1,10 @@
 //! Why the jobs of a queue are not claimed.
 
+use std::collections::HashMap;
+
 use super::answer::Explanation;
 use super::cause::{Cause, Finding, for_so_long, jobs, some_names};
-use super::fleet::{Fleet, InstanceFacts, stands_for};
+use super::fleet::{Fleet, InstanceFacts};
 use crate::admin::error::AdminError;
 use crate::admin::queues;
 use crate::client::request::nearest;
@@ -54,14 +56,8 @@ pub(super) fn unknown(registry: &Registry, fleet: &Fleet, queue: &QueueName, cla
     if fleet.knows(class, queue) != Some(false) || !fleet.instances.iter().any(|one| one.works_on(queue)) {
         return None;
     }
-    if let Some(one) = fleet.instances.iter().find(|one| one.record.skipped.iter().any(|name| name == class)) {
-        let text = format!(
-            "task {class} is skipped by instance {}, because its file has mistakes; its jobs wait",
-            one.record.name
-        );
-        return Some(
-            Finding::blocks(Cause::TaskSkipped, text).command(format!("windlass check; then {}", one.signal("HUP"))),
-        );
+    if let Some(skipped) = skipped(fleet, class) {
+        return Some(skipped);
     }
     let loaded = fleet.instances.iter().filter_map(|one| one.record.tasks.as_ref()).flatten();
     let hint = nearest(class, loaded.map(String::as_str)).filter(|name| name != class);
@@ -74,12 +70,34 @@ pub(super) fn unknown(registry: &Registry, fleet: &Fleet, queue: &QueueName, cla
     Some(Finding::blocks(Cause::UnknownTask, text).command(command).fact("task", class))
 }
 
+/// An instance that skips a task, because its file has mistakes.
+pub(super) fn skipped(fleet: &Fleet, class: &str) -> Option<Finding> {
+    let one = fleet.instances.iter().find(|one| one.record.skipped.iter().any(|name| name == class))?;
+    let text = format!(
+        "task {class} is skipped by instance {}, because its file has mistakes; its jobs wait",
+        one.record.name
+    );
+    Some(Finding::blocks(Cause::TaskSkipped, text).command(format!("windlass check; then {}", one.signal("HUP"))))
+}
+
 /// Judges a queue that holds so many jobs.
 pub(super) fn judge(fleet: &Fleet, queue: &QueueName, length: u64) -> Vec<Finding> {
     let mut findings = Vec::new();
     if length == 0 {
         findings.push(Finding::tells(Cause::Empty, format!("queue {queue} holds no jobs")));
     }
+    let hindrances = hindrances(fleet, queue);
+    // What is paused, or what nobody of us works on, has no turn.
+    if length > 0 && hindrances.is_empty() {
+        findings.extend(turn(fleet, queue, length));
+    }
+    findings.extend(hindrances);
+    findings
+}
+
+/// What keeps a queue from being worked on, however many jobs it holds.
+pub(super) fn hindrances(fleet: &Fleet, queue: &QueueName) -> Vec<Finding> {
+    let mut findings = Vec::new();
     if fleet.paused.all {
         findings
             .push(Finding::blocks(Cause::PausedAll, "all queues are paused").command("windlass queues resume --all"));
@@ -90,43 +108,39 @@ pub(super) fn judge(fleet: &Fleet, queue: &QueueName, length: u64) -> Vec<Findin
                 .command(shell::command("queues resume", &[queue.as_str()])),
         );
     }
-    let foreign: Vec<&str> =
-        fleet.foreign.iter().filter(|one| one.works_on(queue)).map(|one| one.name.as_str()).collect();
-    let willing: Vec<&InstanceFacts> = fleet.instances.iter().filter(|one| one.is_willing(queue)).collect();
-    if willing.is_empty() {
-        findings.extend(nobody(fleet, queue, &foreign));
-        return findings;
-    }
-    let processors: usize = willing.iter().map(|one| one.processors).sum();
-    let busy: usize = willing.iter().map(|one| one.busy).sum();
-    if busy < processors {
-        if length > 0 && findings.is_empty() {
-            let text = format!(
-                "{} on {queue}; {} of the {processors} processors that work on it are idle",
-                jobs(length, "waits", "wait"),
-                processors - busy
-            );
-            findings.push(Finding::tells(Cause::Behind, text).fact("length", length));
-        }
-        return findings;
-    }
-    // What is paused would not run even if a processor were free.
-    if length > 0 && findings.is_empty() {
-        findings.push(all_busy(fleet, queue, processors));
-        findings.extend(lower_priority(fleet, queue, &willing));
-        let text = format!("{} on {queue} until a processor becomes free", jobs(length, "waits", "wait"));
-        findings.push(Finding::tells(Cause::Behind, text).fact("length", length));
+    if !fleet.instances.iter().any(|one| one.is_willing(queue)) {
+        findings.extend(nobody(fleet, queue));
     }
     findings
 }
 
+/// When the jobs of a queue that is worked on begin.
+fn turn(fleet: &Fleet, queue: &QueueName, length: u64) -> Vec<Finding> {
+    let willing: Vec<&InstanceFacts> = fleet.instances.iter().filter(|one| one.is_willing(queue)).collect();
+    let processors: usize = willing.iter().map(|one| one.processors).sum();
+    let busy: usize = willing.iter().map(|one| one.busy).sum();
+    let wait = jobs(length, "waits", "wait");
+    let behind = |text| Finding::tells(Cause::Behind, text).fact("length", length);
+    if busy < processors {
+        let idle = processors - busy;
+        return vec![behind(format!(
+            "{wait} on {queue}; {idle} of the {processors} processors that work on it are idle"
+        ))];
+    }
+    let mut findings = vec![all_busy(fleet, queue, &willing, processors)];
+    findings.extend(lower_priority(fleet, queue, &willing));
+    findings.push(behind(format!("{wait} on {queue} until a processor becomes free")));
+    findings
+}
+
 /// Nobody of Windlass claims from the queue.
-fn nobody(fleet: &Fleet, queue: &QueueName, foreign: &[&str]) -> Vec<Finding> {
+fn nobody(fleet: &Fleet, queue: &QueueName) -> Vec<Finding> {
+    let foreign: Vec<&str> =
+        fleet.foreign.iter().filter(|one| one.works_on(queue)).map(|one| one.name.as_str()).collect();
     let mut findings: Vec<Finding> =
         fleet.instances.iter().filter(|one| one.works_on(queue)).filter_map(halted).collect();
     if !foreign.is_empty() {
-        let text =
-            format!("only workers of other programs work on queue {queue}: {}", some_names(foreign.iter().copied()));
+        let text = format!("only workers of other programs work on queue {queue}: {}", some_names(foreign));
         findings.push(Finding::tells(Cause::OnlyForeignWorkers, text));
         return findings;
     }
@@ -177,10 +191,16 @@ pub(super) fn halted(one: &InstanceFacts) -> Option<Finding> {
     Some(if one.is_paused() { finding.command(one.signal("CONT")) } else { finding })
 }
 
-fn all_busy(fleet: &Fleet, queue: &QueueName, processors: usize) -> Finding {
-    let busiest = fleet.busiest();
-    let classes: Vec<String> = busiest.iter().map(|(class, count)| format!("{class} ({count})")).collect();
-    let longest = fleet.runs.iter().filter_map(|run| run.since_ms).min();
+fn all_busy(fleet: &Fleet, queue: &QueueName, willing: &[&InstanceFacts], processors: usize) -> Finding {
+    let runs: Vec<_> = willing.iter().flat_map(|one| fleet.runs_of(one)).collect();
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for run in &runs {
+        *counts.entry(run.class.as_deref().unwrap_or("(no job)")).or_default() += 1;
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by(|(one, more), (other, fewer)| fewer.cmp(more).then(one.cmp(other)));
+    let classes: Vec<String> = counts.iter().map(|(class, count)| format!("{class} ({count})")).collect();
+    let longest = runs.iter().filter_map(|run| run.since_ms).min();
     let longest_for = longest.map(|since_ms| for_so_long(fleet.now_ms.saturating_sub(since_ms)));
     let longest_for = longest_for.map(|long| format!("; the longest for {long}")).unwrap_or_default();
     let text = format!(
@@ -193,17 +213,15 @@ fn all_busy(fleet: &Fleet, queue: &QueueName, processors: usize) -> Finding {
 /// Queues that come before this one wherever it is worked on, and hold jobs.
 fn lower_priority(fleet: &Fleet, queue: &QueueName, willing: &[&InstanceFacts]) -> Option<Finding> {
     let known: Vec<QueueName> = fleet.queues.iter().map(|(name, _)| name.clone()).collect();
+    let order = |one: &&InstanceFacts| -> HashMap<QueueName, usize> {
+        let queues = one.patterns.as_ref().map(|patterns| patterns.resolve(&known).queues).unwrap_or_default();
+        queues.into_iter().zip(0..).collect()
+    };
+    let orders: Vec<_> = willing.iter().map(order).collect();
     let before = |other: &QueueName| {
-        other != queue
-            && willing.iter().all(|one| {
-                let Some(patterns) = &one.patterns else { return false };
-                if !stands_for(patterns, other) {
-                    return false;
-                }
-                let order = patterns.resolve(&known).queues;
-                let place = |name: &QueueName| order.iter().position(|one| one == name);
-                place(other).zip(place(queue)).is_some_and(|(other, this)| other < this)
-            })
+        let is_first =
+            |order: &HashMap<QueueName, usize>| order.get(other).zip(order.get(queue)).is_some_and(|(a, b)| a < b);
+        orders.iter().all(is_first)
     };
     let first: Vec<String> = fleet
         .queues

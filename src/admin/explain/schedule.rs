@@ -46,22 +46,14 @@ pub(super) async fn periodic_findings(
     wanted: Option<&str>,
 ) -> Result<Vec<Finding>, AdminError> {
     let mut findings = Vec::new();
-    let is_wanted = |id: &str, task: &str| wanted.is_none_or(|wanted| wanted == id || wanted == task);
-    let most = if wanted.is_some() { usize::MAX } else { MOST_OTHERS };
-    for view in periodic::list(store, registry, fleet.now_ms, most).await?.0 {
-        if is_wanted(&view.task, &view.task) {
-            findings.extend(of_task(fleet, &view));
-            if wanted.is_some() && view.state == "due" {
-                let place = QueueName::as_stored(&view.queue);
-                findings.extend(queue::judge(fleet, &place, 1).into_iter().filter(|one| one.blocks));
-            }
+    for view in periodic::states(store, registry, fleet.now_ms, MOST_OTHERS, wanted).await?.0 {
+        findings.extend(of_task(fleet, &view));
+        if wanted.is_some() && view.state == "due" {
+            let place = QueueName::as_stored(&view.queue);
+            findings.extend(queue::judge(fleet, &place, 1).into_iter().filter(|one| one.blocks));
         }
     }
-    for view in schedules::list(store, registry).await? {
-        if is_wanted(&view.id, &view.task) {
-            findings.push(of_schedule(fleet, &view));
-        }
-    }
+    findings.extend(schedules::states(store, registry, wanted).await?.iter().map(|view| of_schedule(fleet, view)));
     let scheduled = !findings.is_empty();
     if scheduled && fleet.leader.duties.is_none() {
         findings.push(no_leader("nobody enqueues what is due"));

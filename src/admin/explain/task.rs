@@ -8,7 +8,6 @@ use super::schedule::periodic_findings;
 use crate::admin::error::AdminError;
 use crate::admin::failed_search::{self, FailedFilter};
 use crate::admin::known;
-use crate::job::QueueName;
 use crate::store::handle::Store;
 use crate::store::inspection::FindQueue;
 use crate::store::role::Admin;
@@ -35,15 +34,21 @@ pub async fn task(store: &Store<Admin>, registry: &Registry, name: &str) -> Resu
         .map(|one| one.record.name.as_str())
         .collect();
     let runs: Vec<_> = fleet.runs.iter().filter(|run| run.class.as_deref() == Some(name)).collect();
-    if defined.is_none() && loaded.is_empty() && runs.is_empty() {
+    let is_skipped = fleet.instances.iter().any(|one| one.record.skipped.iter().any(|task| task == name));
+    if defined.is_none() && loaded.is_empty() && runs.is_empty() && !is_skipped {
         let error = known::not_found(registry, name);
         let finding =
             Finding::tells(Cause::UnknownTask, format!("{error}, and no instance has loaded one of that name"));
         return Ok(Explanation::not_found(subject, finding.command("windlass tasks")));
     }
     let mut findings = Vec::new();
-    let place = defined.map_or_else(|| QueueName::as_stored("default"), |task| task.queue.clone());
-    findings.extend(queue::unknown(registry, &fleet, &place, name));
+    // Where its jobs go, as far as that is known here.
+    let place = defined.map(|task| task.queue.clone());
+    let place = place.or_else(|| runs.first().and_then(|run| run.record.queue.clone()));
+    match &place {
+        Some(place) => findings.extend(queue::unknown(registry, &fleet, place, name)),
+        None => findings.extend(queue::skipped(&fleet, name)),
+    }
     if !runs.is_empty() {
         let workers = some_names(runs.iter().map(|run| run.worker.name()));
         let longest = runs.iter().filter_map(|run| run.since_ms).min();
@@ -56,8 +61,10 @@ pub async fn task(store: &Store<Admin>, registry: &Registry, name: &str) -> Resu
             .command(shell::command_for("jobs list --task", name)),
         );
     }
-    let length = store.run(FindQueue { queue: place.clone() }).await?.map_or(0, |queue| queue.length);
-    findings.extend(queue::judge(&fleet, &place, length));
+    if let Some(place) = &place {
+        let length = store.run(FindQueue { queue: place.clone() }).await?.map_or(0, |queue| queue.length);
+        findings.extend(queue::judge(&fleet, place, length));
+    }
     findings.extend(failing(store, &fleet, name).await?);
     if defined.is_some_and(|task| task.cadence.is_some() || !task.schedules.is_empty()) {
         findings.extend(periodic_findings(store, registry, &fleet, Some(name)).await?);
@@ -66,7 +73,7 @@ pub async fn task(store: &Store<Admin>, registry: &Registry, name: &str) -> Resu
 }
 
 /// What of a task failed lately.
-pub(super) async fn failing(store: &Store<Admin>, fleet: &Fleet, task: &str) -> Result<Option<Finding>, AdminError> {
+async fn failing(store: &Store<Admin>, fleet: &Fleet, task: &str) -> Result<Option<Finding>, AdminError> {
     let since_ms = Some(fleet.now_ms.saturating_sub(LATELY_MS));
     let filter = FailedFilter { task: Some(task.to_owned()), since_ms, ..FailedFilter::default() };
     let page = failed_search::newest(store, &filter, COUNTED, |_| {}).await?;

@@ -161,7 +161,7 @@ pub(crate) enum ExplainVerb {
     },
     /// Where a job is, and what it waits for
     Job {
-        /// Its id, or a claim of it: of a job that runs or has failed
+        /// Its id, if it runs or has failed, or the claim of its run
         #[arg(required_unless_present = "of_task", conflicts_with_all = ["of_task", "args", "arg", "of_queue"])]
         id: Option<String>,
         /// The task of a job that its arguments name

@@ -14,7 +14,9 @@ use crate::client::request::Request;
 /// A job that cannot be named so, failures of the store.
 pub(crate) async fn run(context: &CommandContext, verb: Option<ExplainVerb>) -> Result<Exit, CliError> {
     let store = context.store().await?;
-    let registry = context.tasks()?.registry;
+    let tasks = context.tasks()?;
+    context.warn_of_problems(&tasks);
+    let registry = tasks.registry;
     let is_bare = verb.is_none();
     let explanation = match verb {
         None => explain::attention(&store, &registry).await?,

@@ -6,6 +6,7 @@ use tokio::time::{Instant, sleep};
 use crate::admin::delayed_moves::{self, DelayedSelection};
 use crate::admin::jobs;
 use crate::admin::known::expect_known;
+use crate::admin::queues::expect_job;
 use crate::admin::running::{self, CancelState, CancelledRun, RunPage, RunView, Which};
 use crate::cli::args::{JobsCancelArgs, JobsListArgs};
 use crate::cli::context::CommandContext;
@@ -92,7 +93,7 @@ pub(crate) async fn cancel(context: &CommandContext, args: JobsCancelArgs) -> Re
         };
         let later = delayed_moves::count(&store, &registry, &selection, |_| {}).await?.jobs;
         if runs.is_empty() && waiting + later == 0 {
-            expect_known(&registry, task)?;
+            expect_job(&store, &registry, Some(task), args.queue.as_deref()).await?;
         }
         let found = runs.len() as u64 + waiting + later;
         if found > 0 {
@@ -100,13 +101,12 @@ pub(crate) async fn cancel(context: &CommandContext, args: JobsCancelArgs) -> Re
                 (count_noun(runs.len() as u64, "run", "runs"), count_noun(waiting + later, "job", "jobs"));
             confirm(&format!("End {runs} of {task} and delete {waiting} that wait?"), args.yes)?;
         }
-        // What waits goes first, so that no run that ends makes room for it.
-        let queued = match &queue {
-            Some(queue) => jobs::delete_by_class(&store, &registry, queue, task, (0, -1)).await?.deleted,
-            None => 0,
-        };
-        let delayed = delayed_moves::change(&store, &registry, &selection, MoveTo::Nowhere, |_| {}).await?.jobs;
-        (output.queued, output.delayed) = (Some(queued), Some(delayed));
+        // In the order in which they go on, so that none comes where it was looked for already.
+        output.delayed =
+            Some(delayed_moves::change(&store, &registry, &selection, MoveTo::Nowhere, |_| {}).await?.jobs);
+        if let Some(queue) = &queue {
+            output.queued = Some(jobs::delete_by_class(&store, &registry, queue, task, (0, -1)).await?.deleted);
+        }
         // Some of it may have begun meanwhile.
         let (runs, _) = running::find(&store, which, usize::MAX).await?;
         output.runs = running::cancel(&store, &runs, &by).await?;
@@ -138,10 +138,15 @@ fn is(run: &RunView, id: &str) -> bool {
 
 fn cancel_text(output: &CancelOutput, missing: &[&String], args: &JobsCancelArgs) -> Text {
     let mut text = Text::default();
-    if let (Some(queued), Some(delayed)) = (output.queued, output.delayed) {
-        let (queued, delayed) =
-            (count_noun(queued, "queued job", "queued jobs"), count_noun(delayed, "delayed job", "delayed jobs"));
-        text.push(format!("deleted {queued} and {delayed}"));
+    if let Some(delayed) = output.delayed {
+        let delayed = count_noun(delayed, "delayed job", "delayed jobs");
+        match output.queued {
+            Some(queued) => {
+                text.push(format!("deleted {} and {delayed}", count_noun(queued, "queued job", "queued jobs")));
+            }
+            // No file here says where jobs of the task go.
+            None => text.push(format!("deleted {delayed}; for queued ones name their queue: --queue Q")),
+        }
     }
     for CancelledRun { run, state, failed_id, .. } in &output.runs {
         let (id, class) = (run.id.as_deref().unwrap_or("?"), class(run));
@@ -165,7 +170,7 @@ fn cancel_text(output: &CancelOutput, missing: &[&String], args: &JobsCancelArgs
              windlass delayed delete"
         ));
     }
-    if output.runs.is_empty() && output.queued.is_none() && missing.is_empty() {
+    if output.runs.is_empty() && output.delayed.is_none() && missing.is_empty() {
         text.push("no job of this task runs now");
     }
     text
