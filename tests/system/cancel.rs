@@ -172,4 +172,7 @@ fn the_job_of_another_programs_worker_cannot_be_cancelled() {
     assert_eq!((&listed["runs"][0]["class"], &listed["runs"][0]["id"]), (&Value::from("Mail"), &Value::Null));
     let (code, said) = folder.windlass(&["jobs", "cancel", "--task", "Mail", "--running", "--yes"]);
     assert!(code == Some(1) && said.contains("a worker of another program, which cannot be asked"), "{said}");
+    // Where its jobs wait is not known here.
+    let (_, said) = folder.windlass(&["jobs", "cancel", "--task", "Mail", "--yes"]);
+    assert!(said.contains("for queued ones name their queue: --queue Q"), "{said}");
 }

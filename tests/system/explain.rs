@@ -143,3 +143,14 @@ fn a_periodic_task_that_does_not_run_is_told_with_what_starts_it() {
         daemon.stop();
     });
 }
+
+#[test]
+fn a_task_that_is_skipped_where_it_should_run_is_not_unknown() {
+    let folder = Folder::new("sqlite:jobs.db", "skip_broken_tasks = true");
+    folder.script("note", "true");
+    fs::write(folder.path("tasks.d/thumb.toml"), "name = \"thumb\"\n[run]\nexec = 7\n")
+        .expect("a file must be written");
+    let daemon = folder.daemon();
+    eventually("it is told", || causes(&folder, &["task", "thumb"]) == (Some(1), vec!["task_skipped".to_owned()]));
+    daemon.stop();
+}
