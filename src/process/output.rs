@@ -27,6 +27,11 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const TAIL_LINES: usize = 32;
 /// How many bytes a tail keeps.
 const TAIL_BYTES: usize = 8 * 1024;
+/// The largest room of a dropped line that serves the next one.
+const RECYCLED: usize = 256;
+/// How often a pipe is read at most for what stands in it: a pipe that is twice as large as unprivileged programs can
+/// make it.
+const MOST_READS: usize = 128;
 
 /// The reading ends of a process' pipes.
 #[derive(Debug)]
@@ -61,10 +66,25 @@ impl Output {
             () = readable(self.stderr.as_ref()) => &mut self.stderr,
         };
         if let Some(pipe) = slot
-            && !pipe.read(sink)
+            && pipe.read(sink) == Found::End
         {
             pipe.lines.finish(pipe.source, sink);
             *slot = None;
+        }
+        self.is_open()
+    }
+
+    /// Reads what stands in the pipes at this moment. [`pump`](Self::pump) only knows of what the runtime has already been
+    /// told, which may lag behind a message that the process wrote to another pipe afterwards. Returns `false` when both
+    /// pipes have ended.
+    pub fn take_written(&mut self, sink: &mut impl FnMut(OutputLine<'_>)) -> bool {
+        for slot in [&mut self.stdout, &mut self.stderr] {
+            let Some(pipe) = slot else { continue };
+            let found = (0..MOST_READS).map(|_| pipe.read_untold(sink)).find(|found| *found != Found::Bytes);
+            if found == Some(Found::End) {
+                pipe.lines.finish(pipe.source, sink);
+                *slot = None;
+            }
         }
         self.is_open()
     }
@@ -80,6 +100,8 @@ impl Output {
     /// dying of SIGPIPE.
     pub async fn rest(&mut self, sink: &mut impl FnMut(OutputLine<'_>)) {
         let last = Instant::now() + PATIENCE;
+        // All that the process itself wrote stands in the pipes by now.
+        self.take_written(sink);
         while let Ok(true) = timeout_at(last.min(Instant::now() + SILENCE), self.pump(sink)).await {
             if Instant::now() >= last {
                 break;
@@ -105,18 +127,40 @@ impl Pipe {
         Ok(Self { receiver: pipe::Receiver::from_owned_fd_unchecked(fd)?, source, lines: LineSplitter::default() })
     }
 
-    /// One read; `false` at the end.
-    fn read(&mut self, sink: &mut impl FnMut(OutputLine<'_>)) -> bool {
+    /// One read of what the runtime says is there.
+    fn read(&mut self, sink: &mut impl FnMut(OutputLine<'_>)) -> Found {
         let mut chunk = [0; CHUNK];
-        match self.receiver.try_read(&mut chunk) {
-            Ok(0) => false,
+        let read = self.receiver.try_read(&mut chunk);
+        self.take(read, &chunk, sink)
+    }
+
+    /// One read whatever the runtime knows. At worst it wakes for bytes that are gone, and then finds that out by itself.
+    fn read_untold(&mut self, sink: &mut impl FnMut(OutputLine<'_>)) -> Found {
+        let mut chunk = [0; CHUNK];
+        let read = rustix::io::read(&self.receiver, &mut chunk).map_err(io::Error::from);
+        self.take(read, &chunk, sink)
+    }
+
+    fn take(&mut self, read: io::Result<usize>, chunk: &[u8], sink: &mut impl FnMut(OutputLine<'_>)) -> Found {
+        match read {
+            Ok(0) => Found::End,
             Ok(n) => {
                 self.lines.push(chunk.get(..n).unwrap_or_default(), self.source, sink);
-                true
+                Found::Bytes
             }
-            Err(error) => matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Found::Bytes,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Found::Nothing,
+            Err(_) => Found::End,
         }
     }
+}
+
+/// What a read found. An interrupted one may find bytes when it is repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Bytes,
+    Nothing,
+    End,
 }
 
 /// The last lines of an output, bounded in number and bytes.
@@ -131,12 +175,15 @@ impl Tail {
     pub fn push(&mut self, text: &str) {
         let text = text.get(..boundary(text.as_bytes(), TAIL_BYTES.min(text.len()))).unwrap_or(text);
         self.bytes += text.len();
-        // The room of an old line serves the new one, so that long outputs take none.
+        // The room of an old line serves the new one, so that long outputs take none. That of a long line does not: else all
+        // lines would have the room of the longest after a while.
         let mut line = String::new();
         while self.lines.len() >= TAIL_LINES || self.bytes > TAIL_BYTES {
             let Some(oldest) = self.lines.pop_front() else { break };
             self.bytes -= oldest.len();
-            line = oldest;
+            if oldest.capacity() <= RECYCLED {
+                line = oldest;
+            }
         }
         line.clear();
         line.push_str(text);
@@ -169,6 +216,8 @@ impl Tail {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::super::child::Running;
     use super::super::command::Command;
     use super::*;
@@ -184,6 +233,40 @@ mod tests {
         tail.push(&"ü".repeat(TAIL_BYTES));
         let lines = tail.into_lines();
         assert_eq!((lines.len(), lines[0].len()), (1, TAIL_BYTES));
+    }
+
+    #[test]
+    fn a_tail_has_no_more_room_than_its_lines_once_had() {
+        let mut tail = Tail::default();
+        for round in 0..100 {
+            tail.push(&"x".repeat(TAIL_BYTES));
+            (0..round).for_each(|n| tail.push(&n.to_string()));
+        }
+        let room: usize = tail.lines.iter().map(String::capacity).sum();
+        assert!(room <= TAIL_LINES * RECYCLED, "{room}");
+    }
+
+    #[tokio::test]
+    async fn what_stands_in_a_pipe_is_taken_though_the_runtime_was_not_told() {
+        let (reading, mut writing) = io::pipe().unwrap();
+        let mut output = Output::new(None, Some(reading.into())).unwrap();
+        let mut write = |text: &str| writing.write_all(text.as_bytes()).unwrap();
+        let mut lines: Vec<String> = Vec::new();
+        // No await stands between a write and its read: the runtime cannot have heard of it.
+        for round in 0..3 {
+            write(&format!("{round}\n"));
+            assert!(output.take_written(&mut |line| lines.push(line.text.to_owned())));
+        }
+        assert_eq!(lines, ["0", "1", "2"]);
+        assert!(output.take_written(&mut |_| panic!("nothing more was written")));
+        // Afterwards the pipe is waited for as before.
+        write("3\nhalf");
+        while lines.len() < 4 {
+            assert!(output.pump(&mut |line| lines.push(line.text.to_owned())).await);
+        }
+        drop(writing);
+        assert!(!output.take_written(&mut |line| lines.push(line.text.to_owned())));
+        assert_eq!(lines[3..], ["3", "half"]);
     }
 
     #[tokio::test]

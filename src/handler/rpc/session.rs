@@ -9,7 +9,6 @@
 use std::io;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
@@ -40,8 +39,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_secs(5);
 /// The shortest time between two checks of memory.
 const LOOK: Duration = Duration::from_secs(1);
-/// How often stderr is read at most before an answer is taken.
-const MOST_READS: u32 = 64;
 /// The longest line, in bytes.
 const LINE_CAP: usize = 16 * 1024 * 1024;
 /// The size of one read; longer lines take more.
@@ -417,15 +414,7 @@ impl Session {
     fn take_errors(&mut self) {
         let Self { kept: Some(_), errors, errors_open, stderr, pending, .. } = self else { return };
         let mut sink = |line: OutputLine<'_>| stderr.take_for(Some(&mut *pending), line);
-        for _ in 0..MOST_READS {
-            match errors.pump(&mut sink).now_or_never() {
-                Some(more) => *errors_open = more,
-                None => break,
-            }
-            if !*errors_open {
-                break;
-            }
-        }
+        *errors_open = errors.take_written(&mut sink);
     }
 
     /// What a failure or a stop tells of a job whose output is kept.
