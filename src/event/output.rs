@@ -24,7 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LAST: usize = 4 * BUDGET;
 
 /// Tells the lines of one job, or of one child of an `rpc` task. What exceeds the budget of a second, and does not wait for the
-/// next one, is dropped and counted, and told once with the next second's first line, or when the job has ended.
+/// next one, is dropped and counted, and told once with the next second's first line that begins one, or when the job has
+/// ended: a line that lasts for many seconds is told once.
 #[derive(Debug)]
 pub struct OutputTeller {
     bus: Bus,
@@ -57,6 +58,8 @@ enum Speaker {
 struct Dropped {
     lines: u64,
     bytes: usize,
+    /// Was something dropped in this second?
+    lately: bool,
 }
 
 impl OutputTeller {
@@ -128,23 +131,28 @@ impl OutputTeller {
         self.bus.emit(Event::Warning { text: format!("{}: {what}", self.who()) });
     }
 
-    /// Tells a line, if anybody wants to hear it.
-    pub fn tell(&mut self, stream: OutputStream, line: &str) {
+    /// Tells a line, if anybody wants to hear it. `continued`: it is a further piece of the line before.
+    pub fn tell(&mut self, stream: OutputStream, line: &str, continued: bool) {
         if !self.quiet && self.bus.wants(EventKind::Output) {
-            self.tell_at(Instant::now(), stream, line);
+            self.tell_at(Instant::now(), stream, line, continued);
         }
     }
 
-    fn tell_at(&mut self, now: Instant, stream: OutputStream, line: &str) {
+    fn tell_at(&mut self, now: Instant, stream: OutputStream, line: &str, continued: bool) {
         let passed = self.began.map(|began| now.saturating_duration_since(began));
         if passed.is_none_or(|passed| passed >= SECOND) {
             self.begin(now, passed.unwrap_or_default());
         }
+        if !continued && !self.dropped.lately {
+            self.report();
+        }
         let bytes = line.len().min(LONGEST_LINE) + size_of::<Event>();
         // What was read already is told; then the reader waits.
         if self.told + bytes > self.budget && !self.waits {
-            self.dropped.lines += 1;
+            // Of a long line several pieces may be dropped.
+            self.dropped.lines += u64::from(!continued || self.dropped.lines == 0);
             self.dropped.bytes += line.len();
+            self.dropped.lately = true;
             return;
         }
         self.told += bytes;
@@ -157,8 +165,8 @@ impl OutputTeller {
 
     /// Begins another second; `passed` is how long the last one took, with the silence behind it.
     fn begin(&mut self, now: Instant, passed: Duration) {
-        let (was_held, was_cut) = (self.waits && self.told >= self.budget, self.dropped.lines > 0);
-        self.report();
+        let was_held = self.waits && self.told >= self.budget;
+        let was_cut = std::mem::take(&mut self.dropped.lately);
         if was_held {
             self.patience = self.patience.saturating_sub(SECOND);
         } else if !was_cut && self.slows {
@@ -180,13 +188,13 @@ impl OutputTeller {
 
     /// Tells how much was dropped, if anything was.
     fn report(&mut self) {
-        let Dropped { lines, bytes } = std::mem::take(&mut self.dropped);
+        let Dropped { lines, bytes, .. } = std::mem::take(&mut self.dropped);
         if lines == 0 {
             return;
         }
-        let who = self.who();
+        let (who, of) = (self.who(), if lines == 1 { "line" } else { "lines" });
         let text = format!(
-            "{who} writes more than {} KiB a second: {lines} lines with {bytes} bytes are not in the log",
+            "{who} writes more than {} KiB a second: {bytes} bytes of {lines} {of} are not in the log",
             BUDGET / 1024
         );
         self.bus.emit(Event::Warning { text });
@@ -221,18 +229,36 @@ mod tests {
         let mut teller = OutputTeller::of_job(bus, Arc::from("7"), TaskName::as_stored("t"));
         // As a process' output comes: in pieces.
         let (piece, now) = ("x".repeat(16 * 1024), Instant::now());
-        for _ in 0..6400 {
-            teller.tell_at(now, OutputStream::Stdout, &piece);
+        for n in 0..6400 {
+            teller.tell_at(now, OutputStream::Stdout, &piece, n > 0);
         }
         let (lines, warnings) = told(&listeners[0]);
         assert!(lines * piece.len() <= BUDGET && lines > 50 && warnings.is_empty(), "{lines} {warnings:?}");
         drop(teller);
         let dropped = 6400 - lines;
         let bytes = dropped * piece.len();
-        let warning = format!(
-            "job 7 (t) writes more than 1024 KiB a second: {dropped} lines with {bytes} bytes are not in the log"
-        );
+        let warning =
+            format!("job 7 (t) writes more than 1024 KiB a second: {bytes} bytes of 1 line are not in the log");
         assert_eq!(told(&listeners[0]), (0, vec![warning]));
+    }
+
+    #[test]
+    fn a_line_that_lasts_for_many_seconds_is_told_with_one_notice() {
+        let (bus, listeners) = Bus::new(&[u32::MAX], 1 << 30);
+        let mut teller = OutputTeller::of_child(bus, 9, TaskName::as_stored("t"));
+        let (piece, begin) = ("x".repeat(16 * 1024), Instant::now());
+        for n in 0..6400 {
+            let now = begin + Duration::from_millis(n * 10);
+            teller.tell_at(now, OutputStream::Stderr, &piece, n > 0);
+        }
+        let (lines, warnings) = told(&listeners[0]);
+        assert!(lines < 6400 && warnings.is_empty(), "{lines} {warnings:?}");
+        let now = begin + Duration::from_secs(64);
+        teller.tell_at(now, OutputStream::Stderr, "the next", false);
+        let (told, warnings) = told(&listeners[0]);
+        let bytes = (6400 - lines) * piece.len();
+        let [warning] = &warnings[..] else { panic!("{warnings:?}") };
+        assert!(told == 1 && warning.ends_with(&format!(": {bytes} bytes of 1 line are not in the log")), "{warning}");
     }
 
     #[test]
@@ -242,14 +268,14 @@ mod tests {
         let begin = Instant::now();
         for ms in 0..3_000 {
             for _ in 0..100 {
-                teller.tell_at(begin + Duration::from_millis(ms), OutputStream::Stderr, "");
+                teller.tell_at(begin + Duration::from_millis(ms), OutputStream::Stderr, "", false);
             }
         }
         let (lines, warnings) = told(&listeners[0]);
         // Empty lines cost memory, too.
         assert_eq!(lines, 3 * (BUDGET / size_of::<Event>()));
         assert_eq!(warnings.len(), 2, "the third second is not over: {warnings:?}");
-        teller.tell_at(begin + 3 * SECOND, OutputStream::Stderr, "on");
+        teller.tell_at(begin + 3 * SECOND, OutputStream::Stderr, "on", false);
         let (lines, warnings) = told(&listeners[0]);
         assert_eq!((lines, warnings.len()), (1, 1), "{warnings:?}");
         drop(teller);
@@ -265,7 +291,7 @@ mod tests {
         let write = |teller: &mut OutputTeller, now: &mut Instant, seconds: u32| {
             let end = *now + SECOND * seconds;
             while *now < end {
-                teller.tell_at(*now, OutputStream::Stdout, &piece);
+                teller.tell_at(*now, OutputStream::Stdout, &piece, false);
                 *now = teller.held_until(*now).unwrap_or(*now + Duration::from_micros(100));
             }
         };
@@ -282,7 +308,7 @@ mod tests {
         assert_eq!(teller.held_until(now), None, "it is not slowed for ever");
         // After a while of silence it is again.
         now += PATIENCE + 2 * SECOND;
-        teller.tell_at(now, OutputStream::Stdout, "x");
+        teller.tell_at(now, OutputStream::Stdout, "x", false);
         now += PATIENCE + SECOND;
         told(&listeners[0]);
         write(&mut teller, &mut now, 5);
@@ -290,7 +316,7 @@ mod tests {
         // What is left in its pipes when it ends is told.
         teller.ended();
         for _ in 0..2000 {
-            teller.tell_at(now, OutputStream::Stdout, &piece);
+            teller.tell_at(now, OutputStream::Stdout, &piece, false);
         }
         assert_eq!(told(&listeners[0]), (2000, Vec::new()));
     }
@@ -298,7 +324,7 @@ mod tests {
     #[test]
     fn nothing_is_done_for_nobody() {
         let mut teller = OutputTeller::of_job(Bus::silent(), Arc::from("7"), TaskName::as_stored("t"));
-        teller.tell(OutputStream::Stdout, "x");
+        teller.tell(OutputStream::Stdout, "x", false);
         assert_eq!((teller.began, teller.told), (None, 0));
     }
 }

@@ -259,7 +259,7 @@ impl CapturedOutput {
             self.last = Some(line.text.to_owned());
         }
         let stream = if line.source == Source::Stderr { OutputStream::Stderr } else { OutputStream::Stdout };
-        self.log.tell(stream, line.text);
+        self.log.tell(stream, line.text, line.continued);
     }
 
     /// Passes on to the file what was taken.

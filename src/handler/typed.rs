@@ -122,7 +122,7 @@ impl Context {
         if self.bus.wants(EventKind::Output) {
             let (id, task) = (&self.job.identity.id, &self.job.task.name);
             let new = || OutputTeller::of_job(self.bus.clone(), Arc::clone(id), task.clone());
-            self.shared().log.get_or_insert_with(new).tell(OutputStream::Stdout, line);
+            self.shared().log.get_or_insert_with(new).tell(OutputStream::Stdout, line, false);
         }
     }
 

@@ -9,7 +9,7 @@ use crate::process::{OutputLine, Source};
 impl Listener for OutputTeller {
     fn take(&mut self, line: OutputLine<'_>) {
         let stream = if line.source == Source::Stderr { OutputStream::Stderr } else { OutputStream::Stdout };
-        self.tell(stream, line.text);
+        self.tell(stream, line.text, line.continued);
     }
 
     fn held_until(&self, now: Instant) -> Option<Instant> {

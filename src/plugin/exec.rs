@@ -308,7 +308,7 @@ impl HookOutput {
         }
         self.tail.push(line.text);
         if let Some(log) = &mut self.log {
-            log.tell(OutputStream::Stderr, line.text);
+            log.tell(OutputStream::Stderr, line.text, line.continued);
         }
     }
 }

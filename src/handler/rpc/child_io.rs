@@ -19,7 +19,7 @@ pub(super) struct ChildStderr {
 impl ChildStderr {
     pub(super) fn take(&mut self, line: OutputLine<'_>) {
         self.tail.push(line.text);
-        self.log.tell(OutputStream::Stderr, line.text);
+        self.log.tell(OutputStream::Stderr, line.text, line.continued);
     }
 
     /// The same where the output of jobs is kept: all jobs that the child holds get the line, because it does not say whose
@@ -58,7 +58,7 @@ impl Strays {
         let Self { lines, log, .. } = self;
         let mut sink = |line: OutputLine<'_>| {
             tail.push(line.text);
-            log.tell(OutputStream::Stdout, line.text);
+            log.tell(OutputStream::Stdout, line.text, line.continued);
         };
         lines.push(line, Source::Stdout, &mut sink);
         lines.finish(Source::Stdout, &mut sink);
