@@ -12,8 +12,8 @@ use crate::store::handle::Store;
 use crate::store::inspection::{Pause, ReadPaused, Resume};
 use crate::store::instance::{InstanceRecord, Instances};
 use crate::store::moving::{
-    Aside, Batch, Decline, Identify, LetGo, PutBack, ReadAside, RenewSource, SetAside, TakeIn, TakeInTarget, TakenIn,
-    Target, Waiting,
+    Aside, Batch, Decline, Identify, LastAside, LetGo, PutBack, ReadAside, RenewSource, SetAside, TakeIn, TakeInTarget,
+    TakenIn, Target, Waiting,
 };
 use crate::store::role::{May, Mover};
 use crate::store::workers::RegisteredWorkers;
@@ -99,8 +99,9 @@ pub async fn aside<R: May<ReadAside>>(store: &Store<R>) -> Result<Option<AsideVi
 /// task: of those one copy is enough.
 ///
 /// # Errors
-/// Refuses while an instance or a worker uses `from`, if both are the same store, and while something is set aside for
-/// another store. Fails when a store fails; what was moved stays moved, and the next call continues.
+/// Refuses while an instance or a worker uses `from`, if both are the same store, while something is set aside for another
+/// store, and while a copy the other way goes on. Fails when a store fails; what was moved stays moved, and the next call
+/// continues.
 pub async fn copy(
     from: &Store<Mover>,
     to: &Store<Mover>,
@@ -108,10 +109,12 @@ pub async fn copy(
     registry: &Registry,
     mut progress: impl FnMut(&Copied),
 ) -> Result<Copied, AdminError> {
-    let target = identified(from, to, address).await?;
+    let (target, other_way) = identified(from, to, address).await?;
     refuse_while_used(from).await?;
-    // Pauses go first, so that nothing runs there before somebody resumes it.
     let paused = from.run(ReadPaused).await?;
+    // Here nobody has seen anything of this copy, so that it is the one to end.
+    other_way.refuse_if_under_way(from, to).await?;
+    // Pauses go first, so that nothing runs there before somebody resumes it.
     let pauses: Vec<_> = paused.queues.into_iter().map(Some).chain(paused.all.then_some(None)).collect();
     for queue in &pauses {
         to.run(Pause { queue: queue.clone() }).await?;
@@ -119,7 +122,12 @@ pub async fn copy(
     let mut copied = Copied { pauses: pauses.len() as u64, ..Copied::default() };
     let mut may_be_twice = 0_u64;
     let (mut let_go, mut offered) = (None, None);
-    while let Some(batch) = from.run(SetAside { limit: BATCH, target: target.clone() }).await? {
+    loop {
+        // Both may have begun together, and only one may end, or nobody would move anything.
+        if other_way.here > target.id {
+            other_way.refuse_if_under_way(from, to).await?;
+        }
+        let Some(batch) = from.run(SetAside { limit: BATCH, target: target.clone() }).await? else { break };
         refuse_another(from, &batch, &target)?;
         if let_go.as_ref() == Some(&batch.id) {
             return Err(AdminError::Changed { what: format!("what is set aside in {}", from.describe()) });
@@ -165,7 +173,7 @@ pub async fn copy(
 /// Refuses if both are the same store, and if it is set aside for another store. Fails when a store fails; may be repeated.
 pub async fn undo(from: &Store<Mover>, to: Option<&Store<Mover>>, registry: &Registry) -> Result<Undone, AdminError> {
     let target = match to {
-        Some(to) => Some(identified(from, to, to.describe()).await?),
+        Some(to) => Some(identified(from, to, to.describe()).await?.0),
         None => None,
     };
     let mut undone = Undone::default();
@@ -193,8 +201,8 @@ pub async fn undo(from: &Store<Mover>, to: Option<&Store<Mover>>, registry: &Reg
     Ok(undone)
 }
 
-/// Who the target is. Refuses if it is the source under another address.
-async fn identified(from: &Store<Mover>, to: &Store<Mover>, address: &str) -> Result<Target, AdminError> {
+/// Who the target is, and what it moved back so far. Refuses if it is the source under another address.
+async fn identified(from: &Store<Mover>, to: &Store<Mover>, address: &str) -> Result<(Target, OtherWay), AdminError> {
     let fresh = InstanceRecord::new_id;
     loop {
         let mark = Some(fresh());
@@ -204,9 +212,38 @@ async fn identified(from: &Store<Mover>, to: &Store<Mover>, address: &str) -> Re
             return Err(AdminError::SameStore { from: from.describe().to_owned(), to: to.describe().to_owned() });
         }
         // If another command wrote its mark in between, nothing is proven yet.
-        if from.run(Identify { fresh: fresh(), mark: None }).await?.mark == mark {
-            return Ok(Target { id: target.id, address: address.to_owned() });
+        let source = from.run(Identify { fresh: fresh(), mark: None }).await?;
+        if source.mark == mark {
+            let other_way = OtherWay { here: source.id, before: target.last };
+            return Ok((Target { id: target.id, address: address.to_owned() }, other_way));
         }
+    }
+}
+
+/// Copies from the target back to the source. Two that go on at once would move the same jobs round and round.
+struct OtherWay {
+    /// The id of the source.
+    here: String,
+    /// The batch that the target had set aside last when this copy began, for whatever store.
+    before: Option<LastAside>,
+}
+
+impl OtherWay {
+    /// Refuses if the target has set aside a batch for the source since this copy began.
+    async fn refuse_if_under_way(&self, from: &Store<Mover>, to: &Store<Mover>) -> Result<(), AdminError> {
+        let last = to.run(Identify { fresh: InstanceRecord::new_id(), mark: None }).await?.last;
+        if last == self.before || last.is_none_or(|last| last.target.id != self.here) {
+            return Ok(());
+        }
+        let (from, to) = (from.describe(), to.describe());
+        let (other, this) = (command("store copy", &[to, from]), command("store copy", &[from, to]));
+        Err(AdminError::Busy {
+            what: format!(
+                "another copy moves jobs the other way at this time ({other}), and both together would move them round and \
+                 round; this one ends. When the other has ended, look where the jobs are, and if they are to go the other \
+                 way: {this}"
+            ),
+        })
     }
 }
 

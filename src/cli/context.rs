@@ -252,6 +252,14 @@ impl CommandContext {
         self.opened_at(self.url_of(address)?, namespace).await
     }
 
+    /// Do both addresses name the same database file?
+    ///
+    /// # Errors
+    /// If a text is not an address.
+    pub(super) fn are_one_file(&self, one: &str, other: &str) -> Result<bool, CliError> {
+        Ok(self.url_of(one)?.is_same_file(&self.url_of(other)?))
+    }
+
     fn url_of(&self, address: &str) -> Result<StoreUrl, CliError> {
         StoreUrl::parse(address, &self.sources.working_dir, None)
             .map_err(|error| CliError::Usage(format!("store address {:?}: {error}", scheme(address))))

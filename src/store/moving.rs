@@ -132,8 +132,8 @@ pub struct TakeInTarget {
     pub once: bool,
 }
 
-/// Returns the store's own id, which is made if it has none, and the mark that stands in it. With a mark, that replaces
-/// the one that stands there.
+/// Returns the store's own id, which is made if it has none, the mark that stands in it, and the batch that it set aside last.
+/// With a mark, that replaces the one that stands there.
 ///
 /// Two addresses name the same store if a mark that was written through one of them is read through the other. The ids do
 /// not tell this, because a copy of a store has the same id.
@@ -157,6 +157,18 @@ pub struct StoreIdentity {
     pub id: String,
     /// The last mark that was written.
     pub mark: Option<String>,
+    /// The batch that it set aside last, whether or not it still stands there. `None`: there was none, or a version set it
+    /// aside that did not write its target down.
+    pub last: Option<LastAside>,
+}
+
+/// The batch that a store set aside last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastAside {
+    /// Its number ([`BatchId`]).
+    pub number: u64,
+    /// For which store.
+    pub target: Target,
 }
 
 /// Sets at most `limit` items aside as the next batch for `target`: first queued jobs, then delayed jobs, failed jobs,

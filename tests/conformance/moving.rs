@@ -2,17 +2,25 @@
 //!
 //! Longer than 400 lines because every step between two stores is repeated, refused and undone.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use bytes::Bytes;
 use windlass::admin::AdminError;
 use windlass::admin::copy::{Copied, Undone, copy, undo};
 use windlass::job::Identity;
+use windlass::store::arrow::Arrow as _;
 use windlass::store::effect::Verdict;
+use windlass::store::inspection::{Pause, ReadPaused};
+use windlass::store::layer::{AnyArrow, AnyReply, Layer, Next};
 use windlass::store::moving::{
-    Batch, Decline, Identify, PutBack, ReadAside, RenewSource, SetAside, TakeInTarget, TakenIn, Target, Waiting,
+    Batch, Decline, Identify, LetGo, PutBack, ReadAside, RenewSource, SetAside, TakeInTarget, TakenIn, Target, Waiting,
 };
 use windlass::store::periodic::Reconciled;
 use windlass::store::queueing::When;
+use windlass::store::role::Whole;
 use windlass::store::scheduling::Fire;
+use windlass::store::{Store, StoreError};
 use windlass::task::Registry;
 
 use crate::faults::everything;
@@ -45,6 +53,9 @@ behaviours! {
     without_the_other_store_it_is_put_back,
     a_last_occurrence_that_is_none_stays_and_keeps_nothing_behind,
     very_many_entries_are_moved_in_bounded_batches,
+    a_copy_ends_at_once_beside_one_the_other_way,
+    of_two_copies_against_each_other_one_ends_and_one_moves_all,
+    a_copy_back_after_a_copy_is_none_against_it,
 }
 
 async fn try_move(from: &Fixture, to: &Fixture) -> Result<Copied, AdminError> {
@@ -341,6 +352,79 @@ async fn one_store_under_two_handles_is_known(f: &Fixture) {
     assert!(matches!(refused, Err(AdminError::SameStore { .. })), "{refused:?}");
     assert_eq!(queued(&f.store, "q").await, jobs(0..3));
     assert_eq!(f.store.run(ReadAside).await.expect("read_aside"), None);
+}
+
+/// Beside each step of this name, a copy of an earlier version moves the other way, and looks at nothing.
+struct Against {
+    step: &'static str,
+    from: Store<Whole>,
+    to: Target,
+}
+
+#[async_trait]
+impl Layer for Against {
+    async fn around(&self, arrow: AnyArrow, mut next: Next<'_>) -> Result<AnyReply, StoreError> {
+        if arrow.name() == self.step {
+            let batch = self.from.run(SetAside { limit: 1, target: self.to.clone() }).await?.expect("a batch");
+            self.from.run(LetGo { id: batch.id }).await?;
+        }
+        next.pass(arrow).await
+    }
+}
+
+/// Gives a new store this id.
+async fn named(f: Fixture, id: &str) -> Fixture {
+    f.store.run(Identify { fresh: id.to_owned(), mark: None }).await.expect("identify");
+    f
+}
+
+/// Moves from the store with this id to the other while a copy the other way has its turn at each step of this name.
+async fn move_against((from, id): (&Fixture, &str), to: &Fixture, step: &'static str) -> Result<Copied, AdminError> {
+    let target = Target { id: id.to_owned(), address: "here".to_owned() };
+    let against = Against { step, from: to.handle().await, to: target };
+    let store = from.handle().await.layered(Arc::new(against));
+    copy(&store.narrow(), &to.store.narrow(), "there", &Registry::default(), |_| {}).await
+}
+
+async fn a_copy_ends_at_once_beside_one_the_other_way(f: &Fixture) {
+    let (f, to) = (&named(f.sibling().await, "a").await, named(f.sibling().await, "b").await);
+    fill(&f.store, "q", &jobs(0..3)).await;
+    fill(&to.store, "back", &jobs(10..20)).await;
+    f.store.run(Pause { queue: None }).await.expect("pause");
+    let refused = move_against((f, "a"), &to, ReadPaused::NAME).await.expect_err("the other one was first").to_string();
+    assert!(refused.contains("another copy moves jobs the other way"), "{refused}");
+    let (here, there) = (f.store.describe(), to.store.describe());
+    assert!(refused.contains(&format!("store copy {there} {here}")), "{refused}");
+    assert_eq!(queued(&f.store, "q").await, jobs(0..3));
+    assert!(!to.store.run(ReadPaused).await.expect("read_paused").all, "it did nothing");
+}
+
+async fn of_two_copies_against_each_other_one_ends_and_one_moves_all(f: &Fixture) {
+    for (here, there, goes_on) in [("a", "b", true), ("b", "a", false)] {
+        let (from, to) = (&named(f.sibling().await, here).await, &named(f.sibling().await, there).await);
+        fill(&from.store, "q", &jobs(0..600)).await;
+        fill(&to.store, "back", &jobs(600..700)).await;
+        let moved = move_against((from, here), to, LetGo::NAME).await;
+        assert_eq!(from.store.run(ReadAside).await.expect("read_aside"), None, "no batch is left behind");
+        let left = queued(&from.store, "q").await;
+        if goes_on {
+            assert_eq!((moved.expect("copy").queued, left.len()), (600, 0));
+        } else {
+            let refused = moved.expect_err("one of them ends").to_string();
+            assert!(refused.contains("round and round"), "{refused}");
+            assert_eq!(left, jobs(250..600), "what it moved stays moved");
+        }
+    }
+}
+
+async fn a_copy_back_after_a_copy_is_none_against_it(f: &Fixture) {
+    let to = f.sibling().await;
+    fill(&f.store, "q", &jobs(0..3)).await;
+    for _ in 0..3 {
+        assert_eq!(moved(f, &to).await.queued, 3);
+        assert_eq!(moved(&to, f).await.queued, 3);
+    }
+    assert_eq!(queued(&f.store, "q").await, jobs(0..3));
 }
 
 async fn what_is_set_aside_goes_to_no_other_store(f: &Fixture) {

@@ -108,6 +108,51 @@ fn one_store_under_two_addresses_is_refused() {
 }
 
 #[test]
+fn a_database_under_two_names_is_refused() {
+    let place = Place::new();
+    place.run(&["enqueue", "add", "--arg", "1"]).done();
+    std::fs::hard_link(place.path().join("windlass.db"), place.path().join("other.db")).unwrap();
+    for args in [&["store", "copy"][..], &["store", "copy", "--undo"]] {
+        let refused = place.run(&[args, &["sqlite:windlass.db", "sqlite:other.db", "--yes"]].concat());
+        let said = "windlass: sqlite:windlass.db and sqlite:other.db are the same file: give two different stores\n";
+        assert_eq!((refused.code, refused.stderr.as_str()), (64, said));
+    }
+    assert_eq!(place.run(&["queues", "--json"]).json()["queues"][0]["length"], 1);
+    assert!(!place.path().join("other.db-wal").exists(), "it was not opened");
+}
+
+#[test]
+fn two_copies_against_each_other_end_and_lose_nothing() {
+    let place = Place::new();
+    let server = RedisServer::start(Options::default());
+    let url = server.url();
+    let half = JOBS / 2;
+    place.run_with(&["enqueue", "--bulk", "-"], &lines(0..half)).done();
+    place.run_with(&["--store", &url, "enqueue", "--bulk", "-"], &lines(half..JOBS)).done();
+    let ways = [["sqlite:windlass.db", &url], [&url, "sqlite:windlass.db"]];
+    let mut copies = ways.map(|[from, to]| {
+        let args = ["store", "copy", from, to, "--yes"];
+        place.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    });
+    for copy in &mut copies {
+        crate::daemon::eventually("the copy ends", || copy.try_wait().unwrap().is_some());
+    }
+    let ended = copies.map(|copy| copy.wait_with_output().unwrap());
+    let refused: Vec<_> = ended.iter().filter(|copy| !copy.status.success()).collect();
+    assert!(refused.len() < 2, "{ended:?}");
+    for copy in refused {
+        let said = String::from_utf8_lossy(&copy.stderr);
+        assert!(copy.status.code() == Some(1) && said.contains("another copy moves jobs the other way"), "{said}");
+    }
+    place.run(&["store", "copy", "sqlite:windlass.db", &url, "--yes"]).done();
+    let mut jobs = queued(&server);
+    assert_eq!(jobs.len(), JOBS, "{ended:?}");
+    jobs.sort_unstable();
+    jobs.dedup();
+    assert_eq!(jobs.len(), JOBS);
+}
+
+#[test]
 fn what_a_broken_copy_set_aside_is_told_and_put_back() {
     let folder = Folder::new("sqlite:windlass.db", "");
     folder.script("add", "true");

@@ -17,6 +17,12 @@ use crate::store::role::{Admin, Mover};
 /// Invalid addresses, the same store twice, a store that is in use, failures of either store.
 pub(crate) async fn run(context: &CommandContext, verb: StoreVerb) -> Result<Exit, CliError> {
     let StoreVerb::Copy(args) = verb;
+    // Before either is opened: under two names the file would be spoilt.
+    if let Some(to) = &args.to
+        && context.are_one_file(&args.from, to)?
+    {
+        return Err(CliError::Usage(format!("{} and {to} are the same file: give two different stores", args.from)));
+    }
     let from: Store<Mover> = context.store_at(&args.from, args.from_namespace.as_deref()).await?;
     let to: Option<Store<Mover>> = match &args.to {
         Some(to) if args.undo => Some(context.store_at(to, args.to_namespace.as_deref()).await?),

@@ -1,5 +1,7 @@
 //! The address of a store.
 
+#[cfg(feature = "cli")]
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::literal;
@@ -65,6 +67,18 @@ impl StoreUrl {
         let after_scheme = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
         let credentials = after_scheme.rsplit_once('@').map(|(credentials, _)| credentials);
         credentials.is_some_and(|credentials| credentials.contains(':')) || after_scheme.contains("sentinel_password=")
+    }
+
+    /// Are both the same database file, by whatever names? SQLite knows a file by its name: a second one, such as a hard
+    /// link, has a log of its own, and both together would spoil the file.
+    #[cfg(feature = "cli")]
+    #[must_use]
+    pub(crate) fn is_same_file(&self, other: &Self) -> bool {
+        let file = |url: &Self| match url {
+            Self::Sqlite(path) => std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino())),
+            Self::Redis(_) => None,
+        };
+        file(self).is_some_and(|found| Some(found) == file(other))
     }
 
     fn sqlite(rest: &str, base: &Path, state_directory: Option<&Path>) -> Result<Self, StoreUrlError> {

@@ -13,7 +13,7 @@ use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::instance::InstanceRecord;
 use crate::store::moving::{
-    Aside, Batch, BatchId, Identify, LetGo, ReadAside, RenewSource, SetAside, StoreIdentity, Target, Waiting,
+    Aside, Batch, BatchId, Identify, LastAside, LetGo, ReadAside, RenewSource, SetAside, StoreIdentity, Target, Waiting,
 };
 use crate::store::unreadable::{PassedOver, RecordKind};
 
@@ -32,7 +32,10 @@ impl Perform<Identify> for RedisStore {
         let mut reply = reply::list(self.connection.run(&IDENTIFY, call).await?)?.into_iter();
         let mut next = || reply::bytes(reply.next().unwrap_or(Frame::Null));
         let text = |bytes: Bytes| String::from_utf8_lossy(&bytes).into_owned();
-        Ok(StoreIdentity { id: text(next()?.unwrap_or_default()), mark: next()?.map(text) })
+        let (id, mark) = (text(next()?.unwrap_or_default()), next()?.map(text));
+        let number = reply::parsed(&next()?.unwrap_or_default()).unwrap_or_default();
+        let (_, target) = read_batch(number, &next()?.unwrap_or_default());
+        Ok(StoreIdentity { id, mark, last: target.map(|target| LastAside { number, target }) })
     }
 }
 

@@ -14,7 +14,7 @@ use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::instance::InstanceRecord;
 use crate::store::moving::{
-    Aside, Batch, BatchId, Identify, LetGo, ReadAside, RenewSource, SetAside, StoreIdentity, Target, Waiting,
+    Aside, Batch, BatchId, Identify, LastAside, LetGo, ReadAside, RenewSource, SetAside, StoreIdentity, Target, Waiting,
 };
 use crate::store::periodic::PeriodicEntry;
 use crate::store::unreadable::{PassedOver, RecordKind};
@@ -69,7 +69,7 @@ macro_rules! stands {
     };
 }
 
-/// The store's own id, made if it has none, and its mark.
+/// The store's own id, made if it has none, its mark, and the batch that it set aside last.
 fn identify(step: &Step<'_>, arrow: &Identify) -> Result<StoreIdentity, StoreError> {
     let Identify { fresh, mark } = arrow;
     step.sweep("DELETE FROM itself WHERE typeof(value) <> 'text'", [])?;
@@ -79,7 +79,13 @@ fn identify(step: &Step<'_>, arrow: &Identify) -> Result<StoreIdentity, StoreErr
     }
     let mut select = step.sql("SELECT value FROM itself WHERE name = ?1")?;
     let mut read = |name: &str| select.query_row([name], |row| Ok(text(row.get_ref(0)?))).optional();
-    Ok(StoreIdentity { id: read("id")?.ok_or_else(|| ignored("itself"))?, mark: read("mark")? })
+    let (id, mark) = (read("id")?.ok_or_else(|| ignored("itself"))?, read("mark")?);
+    let last = step
+        .sql("SELECT number, target, address FROM moving")?
+        .query_row([], |row| Ok((number(row.get_ref(0)?), read_target(row, 1)?)))
+        .optional()?
+        .and_then(|(number, target)| Some(LastAside { number, target: target? }));
+    Ok(StoreIdentity { id, mark, last })
 }
 
 /// Sets the next batch aside, or returns the one that is. `fresh` becomes this store's id if it has none, `token` names a
