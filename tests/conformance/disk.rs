@@ -60,6 +60,28 @@ fn copy_of(f: &Fixture) -> Place {
 }
 
 #[tokio::test]
+async fn the_file_alone_holds_everything_after_a_clean_end() {
+    let f = Fixture::sqlite().await;
+    let log = || std::fs::metadata(format!("{}-wal", f.place.file().display())).expect("the log must be there").len();
+    let instance = Instance::join(&f.store, "a", 1).await;
+    let reader = rusqlite::Connection::open(f.place.file()).expect("the file must open");
+    let count = |table| reader.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, u32>(0));
+    reader.execute_batch("BEGIN").expect("begin");
+    assert_eq!(count("jobs").expect("count"), 0);
+    fill(&f.store, "q", &jobs(0..10)).await;
+    f.store.leave(&instance.record).await.expect("an end beside somebody who reads is as clean");
+    assert!(log() > 0, "what the reader does not see yet cannot be in the file");
+    reader.execute_batch("COMMIT").expect("commit");
+    let instance = Instance::join(&f.store, "b", 1).await;
+    fill(&f.store, "q", &jobs(10..20)).await;
+    f.store.leave(&instance.record).await.expect("leave");
+    assert_eq!(log(), 0);
+    let copy = Place::sqlite();
+    std::fs::copy(f.place.file(), copy.file()).expect("the file must be there");
+    assert_eq!(queued(&Fixture::at(copy).await.store, "q").await, jobs(0..20));
+}
+
+#[tokio::test]
 async fn a_job_whose_process_died_after_the_exchange_is_recovered() {
     let f = Fixture::sqlite().await;
     fill(&f.store, "q", &jobs(0..1)).await;

@@ -12,7 +12,7 @@ use std::sync::{Arc, mpsc};
 use rusqlite::{CachedStatement, Connection};
 use tokio::sync::oneshot;
 
-use super::connection::empty_log;
+use super::connection::{empty_log, shorten_log};
 use super::notifier::Notifier;
 use super::terms::Terms;
 use crate::clock::Clock;
@@ -32,7 +32,7 @@ pub(super) struct Step<'a> {
     conn: &'a Connection,
     /// The time, milliseconds since the Unix epoch.
     pub(super) now_ms: i64,
-    wake: &'a Cell<bool>,
+    after: &'a After,
     /// What this process has seen of leaderships.
     pub(super) terms: &'a Terms,
     findings: &'a Findings,
@@ -92,8 +92,20 @@ impl<'a> Step<'a> {
 
     /// Notifies the wakers after the commit.
     pub(super) fn wake(&self) {
-        self.wake.set(true);
+        self.after.wake.set(true);
     }
+
+    /// Copies the log into the file after the commit, because this process ends.
+    pub(super) fn shorten_log(&self) {
+        self.after.shorten_log.set(true);
+    }
+}
+
+/// What the commands of a transaction ask for after the commit.
+#[derive(Default)]
+struct After {
+    wake: Cell<bool>,
+    shorten_log: Cell<bool>,
 }
 
 /// A command on its way to a thread.
@@ -223,7 +235,7 @@ impl Thread {
     }
 
     /// Runs the commands in one transaction, or in one each where the failure of one ends the transaction of all.
-    fn carry_out(&self, mut commands: Vec<Box<dyn Command>>) -> Vec<Outcome> {
+    fn carry_out(&mut self, mut commands: Vec<Box<dyn Command>>) -> Vec<Outcome> {
         match self.transact(&mut commands) {
             Ok(outcomes) => commands.into_iter().zip(outcomes).collect(),
             Err((_, true)) if commands.len() > 1 => {
@@ -239,16 +251,19 @@ impl Thread {
 
     /// Runs the commands in one transaction. The flag of the error says that one command ended the transaction, so that
     /// the others may succeed without it.
-    fn transact(&self, commands: &mut [Box<dyn Command>]) -> Result<Vec<Result<(), StoreError>>, (GivenUp, bool)> {
-        let wake = Cell::new(false);
-        let result = self.apply(commands, &wake);
+    fn transact(&mut self, commands: &mut [Box<dyn Command>]) -> Result<Vec<Result<(), StoreError>>, (GivenUp, bool)> {
+        let after = After::default();
+        let result = self.apply(commands, &after);
         if result.is_err() && !self.conn.is_autocommit() {
             // If this fails too, the next BEGIN reports it.
             let _ = self.execute("ROLLBACK");
         }
-        if let (Ok(_), true, Role::Writer(notifier)) = (&result, wake.get(), &self.role) {
-            // Before the answers: a process that only enqueues ends as soon as it has them.
+        // Before the answers: a process may end as soon as it has them.
+        if let (Ok(_), true, Role::Writer(notifier)) = (&result, after.wake.get(), &self.role) {
             notifier.notify();
+        }
+        if result.is_ok() && after.shorten_log.get() {
+            shorten_log(&mut self.conn);
         }
         result
     }
@@ -256,7 +271,7 @@ impl Thread {
     fn apply(
         &self,
         commands: &mut [Box<dyn Command>],
-        wake: &Cell<bool>,
+        after: &After,
     ) -> Result<Vec<Result<(), StoreError>>, (GivenUp, bool)> {
         let whole = |error| (GivenUp(error), false);
         self.execute(match self.role {
@@ -277,7 +292,7 @@ impl Thread {
             let step = Step {
                 conn: &self.conn,
                 now_ms: self.clock.now_ms(),
-                wake,
+                after,
                 terms: &self.terms,
                 findings: &self.findings,
                 #[cfg(debug_assertions)]

@@ -148,9 +148,19 @@ fn room(path: &Path) -> Option<u64> {
 ///
 /// The log is not shortened. The room that it has stays with this store when another program fills the disk.
 pub(super) fn empty_log(conn: &mut Connection) -> bool {
+    checkpoint(conn, "PRAGMA wal_checkpoint(RESTART)")
+}
+
+/// The same for a process that ends, which shortens the log too: afterwards the file alone holds everything, so that people
+/// may copy it. Nothing depends on it, so that nobody is told where another process keeps it from being done.
+pub(super) fn shorten_log(conn: &mut Connection) {
+    checkpoint(conn, "PRAGMA wal_checkpoint(TRUNCATE)");
+}
+
+fn checkpoint(conn: &mut Connection, sql: &'static str) -> bool {
     let empty = |conn: &Connection| {
         conn.busy_timeout(LOG_PATIENCE)?;
-        conn.query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| Ok(row.get::<_, i64>(0)? == 0))
+        conn.query_row(sql, [], |row| Ok(row.get::<_, i64>(0)? == 0))
     };
     let is_empty = empty(conn);
     // Setting a handler cannot fail on an open connection; without one the next BEGIN would not wait, and say so.

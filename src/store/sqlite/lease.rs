@@ -242,6 +242,7 @@ pub(super) fn extend(step: &Step<'_>, extend: &Extend) -> Result<Extended, Store
 /// Ends an instance. Jobs that still run are left to recovery.
 pub(super) fn leave(step: &Step<'_>, leave: &Leave) -> Result<(), StoreError> {
     let record = &leave.record;
+    step.shorten_log();
     if !leave.ran.is_empty()
         && step.finds("SELECT 1 FROM instances WHERE id = ?1", [&record.id])?
         && let Err(refused) = step.part(|| history::take(step, &record.id, &leave.ran))?
