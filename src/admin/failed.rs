@@ -242,10 +242,8 @@ pub async fn find_each<A: AsRef<str>>(store: &Store<Admin>, addresses: &[A]) -> 
                     // Equal records are interchangeable: the first one is meant.
                     Some(first) if first.record == *record => {}
                     Some(first) => {
-                        let candidates = [(first.position, &first.id), (position, &id)];
-                        let candidates = candidates.map(|(position, id)| format!("{id} (position {position})"));
-                        let name = (*prefix).to_owned();
-                        return Err(AdminError::Ambiguous { name, candidates: candidates.to_vec() });
+                        let second = FoundFailure { position, id: id.clone(), record: record.clone() };
+                        return Err(ambiguous(prefix, first, &second));
                     }
                     None => found[*index] = Some(FoundFailure { position, id: id.clone(), record: record.clone() }),
                 }
@@ -264,6 +262,12 @@ pub async fn find_each<A: AsRef<str>>(store: &Store<Admin>, addresses: &[A]) -> 
         }
     }
     Ok(all)
+}
+
+/// These digits begin the ids of two.
+pub(super) fn ambiguous(digits: &str, first: &FoundFailure, second: &FoundFailure) -> AdminError {
+    let candidates = [first, second].map(|one| format!("{} (position {})", one.id, one.position));
+    AdminError::Ambiguous { name: digits.to_owned(), candidates: candidates.to_vec() }
 }
 
 /// Removes a failed job; false if it is already gone.
@@ -285,13 +289,13 @@ pub async fn remove_all(store: &Store<Admin>) -> Result<u64, AdminError> {
 
 /// How a person names a failed job.
 #[derive(Debug, PartialEq, Eq)]
-enum Address {
+pub(super) enum Address {
     Position(i64),
     Id(String),
 }
 
 impl Address {
-    fn parse(text: &str) -> Result<Self, AdminError> {
+    pub(super) fn parse(text: &str) -> Result<Self, AdminError> {
         let text = text.trim().to_lowercase();
         let is_id = (MIN_ID_DIGITS..=16).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         if is_id {

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::error::AdminError;
-use super::failed::{FailedPage, FailedView, FoundFailure};
+use super::failed::{self, Address, FailedPage, FailedView, FoundFailure};
 use crate::job::{FailureView, PayloadView, date, output_end};
 use crate::store::StoreError;
 use crate::store::handle::Store;
@@ -68,13 +68,40 @@ pub async fn newest(
     store: &Store<Admin>,
     filter: &FailedFilter,
     limit: usize,
-    mut progress: impl FnMut(u64),
+    progress: impl FnMut(u64),
 ) -> Result<FailedPage, AdminError> {
+    Ok(among(store, filter, limit, u64::MAX, progress).await?.0)
+}
+
+/// The newest `limit` jobs that match among the newest `most`, and whether older ones were left out that may match.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub(super) async fn among_newest(
+    store: &Store<Admin>,
+    filter: &FailedFilter,
+    limit: usize,
+    most: u64,
+) -> Result<(FailedPage, bool), AdminError> {
+    among(store, filter, limit, most, |_| {}).await
+}
+
+async fn among(
+    store: &Store<Admin>,
+    filter: &FailedFilter,
+    limit: usize,
+    most: u64,
+    mut progress: impl FnMut(u64),
+) -> Result<(FailedPage, bool), AdminError> {
     let count = store.run(FailedCount).await?;
-    let (mut failed, mut looked_at, mut more) = (Vec::new(), 0, false);
+    let (mut failed, mut looked_at, mut more, mut cut) = (Vec::new(), 0, false, false);
     each_from_end(store, count, async |page| {
         let mut is_older = filter.since_ms.is_some() && !page.is_empty();
         for (position, record) in page.into_iter().rev() {
+            if looked_at >= most {
+                cut = true;
+                return Ok(false);
+            }
             let view = FailureView::parse(&record);
             let at = at_ms(&view);
             // Clocks of several machines differ: only a whole page of older records ends the walk.
@@ -92,7 +119,40 @@ pub async fn newest(
         Ok(!is_older)
     })
     .await?;
-    Ok(FailedPage { count, failed, more: Some(more) })
+    Ok((FailedPage { count, failed, more: Some(more) }, cut))
+}
+
+/// A failed job by its address, as [`failed::find`] finds it, by its id only among the newest `most`; equal records are
+/// interchangeable.
+///
+/// # Errors
+/// Fails if there is none, or if the digits begin several ids.
+pub(super) async fn find_among_newest(
+    store: &Store<Admin>,
+    address: &str,
+    most: u64,
+) -> Result<FoundFailure, AdminError> {
+    let Address::Id(prefix) = Address::parse(address)? else { return failed::find(store, address).await };
+    let count = store.run(FailedCount).await?;
+    let (mut found, mut looked_at): (Option<FoundFailure>, u64) = (None, 0);
+    each_from_end(store, count, async |page| {
+        for (position, record) in page.into_iter().rev() {
+            looked_at += 1;
+            if looked_at > most {
+                return Ok(false);
+            }
+            let one = FoundFailure { position, id: failed::id(&record), record };
+            match &found {
+                _ if !one.id.starts_with(&prefix) => {}
+                Some(other) if other.record == one.record => {}
+                Some(other) => return Err(failed::ambiguous(&prefix, &one, other)),
+                None => found = Some(one),
+            }
+        }
+        Ok(true)
+    })
+    .await?;
+    found.ok_or_else(|| AdminError::NotFailed(address.to_owned()))
 }
 
 /// How many match. `progress` is told how many were found.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::answer::Explanation;
 use super::cause::{Cause, Finding, for_so_long, jobs, some_names};
+use super::failed::LOOKED_AT;
 use super::fleet::Fleet;
 use super::queue::{self, halted, hindrances};
 use super::schedule::{no_leader, periodic_findings};
@@ -111,7 +112,8 @@ async fn queues(store: &Store<Admin>, registry: &Registry, fleet: &Fleet) -> Res
 async fn failures(store: &Store<Admin>, fleet: &Fleet) -> Result<Vec<Finding>, AdminError> {
     let since_ms = Some(fleet.now_ms.saturating_sub(LATELY_MS));
     let filter = FailedFilter { since_ms, ..FailedFilter::default() };
-    let page = failed_search::newest(store, &filter, FAILURES, |_| {}).await?;
+    // Records without a date do not match, and there may be any number of them.
+    let (page, cut) = failed_search::among_newest(store, &filter, FAILURES, LOOKED_AT).await?;
     let mut groups: Vec<((String, String), u64, usize)> = Vec::new();
     for (index, view) in page.failed.iter().enumerate() {
         // A person meant it.
@@ -125,7 +127,7 @@ async fn failures(store: &Store<Admin>, fleet: &Fleet) -> Result<Vec<Finding>, A
         }
     }
     groups.sort_by_key(|(_, count, _)| std::cmp::Reverse(*count));
-    let more = if page.more == Some(true) { ", or more," } else { "" };
+    let more = if cut || page.more == Some(true) { ", or more," } else { "" };
     let told = groups.iter().take(GROUPS).map(|((class, exception), count, last)| {
         let error = page.failed.get(*last).and_then(|view| view.error.as_deref()).unwrap_or_default();
         let failed = jobs(*count, &format!("of {class} failed"), &format!("of {class} failed"));

@@ -5,22 +5,37 @@ use super::cause::{Cause, Finding};
 use super::fleet::Fleet;
 use super::queue;
 use crate::admin::error::AdminError;
-use crate::admin::failed::{self as list, FailedView, SHOWN_ID};
+use crate::admin::failed::{FailedView, SHOWN_ID};
+use crate::admin::failed_search;
 use crate::job::QueueName;
 use crate::store::handle::Store;
+use crate::store::inspection::FailedCount;
 use crate::store::role::Admin;
 use crate::task::definition::Registry;
 use crate::text::shell;
 
-/// Explains a failed job, by its id or position in the failed list.
+/// How many of the newest failures are looked at: what explains must answer soon, however long the list is.
+pub(super) const LOOKED_AT: u64 = 2000;
+
+/// Explains a failed job, by its position in the failed list, or by its id if it is among the newest.
 ///
 /// # Errors
 /// Fails for digits that begin several ids, and when the store cannot be reached.
 pub async fn failed(store: &Store<Admin>, registry: &Registry, address: &str) -> Result<Explanation, AdminError> {
     let subject = format!("failed job {address}");
-    let found = match list::find(store, address).await {
+    let found = match failed_search::find_among_newest(store, address, LOOKED_AT).await {
         Ok(found) => found,
         Err(AdminError::NotFailed(_)) => {
+            let count = store.run(FailedCount).await?;
+            if count > LOOKED_AT {
+                let text = format!(
+                    "it is not among the newest {LOOKED_AT} failed jobs, and the other {} were not looked at; if it is one of \
+                     them, `failed show` tells its position, by which it can be explained",
+                    count - LOOKED_AT
+                );
+                let finding = Finding::tells(Cause::PartlyRead, text);
+                return Ok(Explanation::not_found(subject, finding.command(shell::command("failed show", &[address]))));
+            }
             let text = "it is not on the failed list: it was retried or removed, or the id is another one";
             return Ok(Explanation::not_found(subject, Finding::tells(Cause::Gone, text).command("windlass failed")));
         }
@@ -55,5 +70,70 @@ pub(super) fn finding(view: &FailedView) -> Finding {
         ..Finding::blocks(Cause::Failed, text)
             .command(shell::command("failed retry", &[id]))
             .fact("failed_id", view.id.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use async_trait::async_trait;
+    use bytes::Bytes;
+
+    use super::super::answer::State;
+    use super::*;
+    use crate::admin::failed::id;
+    use crate::admin::failed_search::{FailedFilter, among_newest, find_among_newest};
+    use crate::store::StoreError;
+    use crate::store::inspection::FailedRecords;
+    use crate::store::layer::{AnyArrow, AnyReply, Layer, Next};
+
+    const ALL: i64 = 1_000_000;
+
+    /// A long list of records without a date; counts how many were read.
+    #[derive(Default)]
+    struct LongList(AtomicU64);
+
+    fn record(position: i64) -> Bytes {
+        format!("record {position}").into()
+    }
+
+    #[async_trait]
+    impl Layer for LongList {
+        async fn around(&self, arrow: AnyArrow, mut next: Next<'_>) -> Result<AnyReply, StoreError> {
+            if arrow.get::<FailedCount>().is_some() {
+                return Ok(AnyReply::to::<FailedCount>(ALL.unsigned_abs()));
+            }
+            let Some(FailedRecords { start, stop }) = arrow.get() else { return next.pass(arrow).await };
+            let records: Vec<Bytes> = (*start..=*stop).map(record).collect();
+            self.0.fetch_add(records.len() as u64, Ordering::Relaxed);
+            Ok(AnyReply::to::<FailedRecords>(records))
+        }
+    }
+
+    #[tokio::test]
+    async fn of_a_long_list_the_newest_are_looked_at_and_no_more() {
+        let list = Arc::new(LongList::default());
+        let store: Store<Admin> = Store::without_engine("test").layered(Arc::clone(&list) as _).narrow();
+        let bound = LOOKED_AT + 250;
+        let read = || list.0.swap(0, Ordering::Relaxed);
+        let last = ALL - i64::try_from(LOOKED_AT).unwrap();
+        for (position, is_found) in [(ALL - 1, true), (last, true), (last - 1, false), (0, false)] {
+            let found = find_among_newest(&store, &id(&record(position)), LOOKED_AT).await;
+            assert_eq!(found.ok().map(|found| found.position), is_found.then_some(position));
+            assert!(read() <= bound);
+        }
+        let address = id(&record(0));
+        let told = failed(&store, &Registry::default(), &address).await.unwrap();
+        assert_eq!(told.state, State::NotFound);
+        let [finding] = &told.findings[..] else { panic!("{told:?}") };
+        assert_eq!(finding.cause, Cause::PartlyRead);
+        assert!(finding.text.contains("newest 2000 failed jobs, and the other 998000 were not looked at"), "{told:?}");
+        assert_eq!(finding.command.as_deref(), Some(&*format!("windlass failed show {address}")));
+        assert!(read() <= bound);
+        let filter = FailedFilter { since_ms: Some(0), ..FailedFilter::default() };
+        let (page, cut) = among_newest(&store, &filter, 100, LOOKED_AT).await.unwrap();
+        assert!(page.failed.is_empty() && cut && read() <= bound);
     }
 }

@@ -21,8 +21,6 @@ use crate::store::workers::LockValues;
 use crate::task::definition::Registry;
 use crate::text::shell;
 
-/// How many of the newest failures are looked at.
-const FAILURES: i64 = 2000;
 /// How many failures and queued jobs are read together: each may have any length.
 const PAGE: i64 = 64;
 /// How many jobs of a queue are looked at, from its head.
@@ -233,8 +231,8 @@ async fn locks(store: &Store<Admin>, registry: &Registry, job: &ResolvedJob) -> 
 
 /// The newest failure of a job.
 async fn failure(store: &Store<Admin>, subject: &JobSubject<'_>) -> Result<Option<Finding>, AdminError> {
-    let mut stop = -1;
-    while stop > -FAILURES {
+    let (mut stop, last) = (-1, -i64::try_from(failed::LOOKED_AT).unwrap_or(i64::MAX));
+    while stop > last {
         let page: Vec<Bytes> = store.run(FailedRecords { start: stop - PAGE + 1, stop }).await?;
         if let Some(record) = page.iter().rev().find(|record| subject.is_failure(&FailureView::parse(record))) {
             return Ok(Some(failed::finding(&FailedView::of(0, record))));

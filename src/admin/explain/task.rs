@@ -2,6 +2,7 @@
 
 use super::answer::Explanation;
 use super::cause::{Cause, Finding, jobs, some_names};
+use super::failed::LOOKED_AT;
 use super::fleet::Fleet;
 use super::queue;
 use super::schedule::periodic_findings;
@@ -76,17 +77,18 @@ pub async fn task(store: &Store<Admin>, registry: &Registry, name: &str) -> Resu
 async fn failing(store: &Store<Admin>, fleet: &Fleet, task: &str) -> Result<Option<Finding>, AdminError> {
     let since_ms = Some(fleet.now_ms.saturating_sub(LATELY_MS));
     let filter = FailedFilter { task: Some(task.to_owned()), since_ms, ..FailedFilter::default() };
-    let page = failed_search::newest(store, &filter, COUNTED, |_| {}).await?;
-    let Some(last) = page.failed.first() else { return Ok(None) };
-    let more = if page.more == Some(true) { ", or more," } else { "" };
+    let (page, cut) = failed_search::among_newest(store, &filter, COUNTED, LOOKED_AT).await?;
+    let list = shell::command_for("failed list --task", task);
+    let Some(last) = page.failed.first() else {
+        let text = format!(
+            "none of the newest {LOOKED_AT} failed jobs is of it; older ones of the last hour were not looked at"
+        );
+        return Ok(cut.then(|| Finding::tells(Cause::PartlyRead, text).command(list)));
+    };
+    let more = if cut || page.more == Some(true) { ", or more," } else { "" };
     let error = [last.exception.as_deref(), last.error.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(": ");
     let count = page.failed.len();
     let failed = jobs(count as u64, "of it failed", "of it failed");
     let text = format!("{failed}{more} in the last hour; the last one: {error}");
-    Ok(Some(
-        Finding::tells(Cause::Failing, text)
-            .command(shell::command_for("failed list --task", task))
-            .fact("count", count)
-            .fact("last_id", last.id.as_str()),
-    ))
+    Ok(Some(Finding::tells(Cause::Failing, text).command(list).fact("count", count).fact("last_id", last.id.as_str())))
 }
