@@ -22,6 +22,8 @@ pub struct Lacking {
     /// The user to whom it belongs, and its mode.
     owner: u32,
     mode: u32,
+    /// The command that gives the owner the right, if the mode keeps it even from the owner.
+    chmod: Option<&'static str>,
     /// The folder of the file.
     folder: PathBuf,
 }
@@ -32,14 +34,14 @@ pub struct Lacking {
 pub fn right_to(path: &Path, beside: &[&str]) -> Option<Lacking> {
     let folder = path.parent()?;
     let above = folder.ancestors().collect::<Vec<_>>().into_iter().rev();
-    let lacks = |place: &Path, access, what| {
-        is_denied(place, access).then(|| {
-            let found = place.metadata().ok();
-            let (owner, mode) = found.map_or((0, 0), |found| (found.uid(), found.mode() & 0o7777));
-            Lacking { place: place.to_owned(), what, owner, mode, folder: folder.to_owned() }
-        })
+    // Who removed it meanwhile will be told that it is not there.
+    let lacks = |place: &Path, access, what, (bit, chmod): (u32, &'static str)| {
+        let found = is_denied(place, access).then(|| place.metadata().ok()).flatten()?;
+        let (owner, mode) = (found.uid(), found.mode() & 0o7777);
+        let chmod = (owner != 0 && mode & bit == 0).then_some(chmod);
+        Some(Lacking { place: place.to_owned(), what, owner, mode, chmod, folder: folder.to_owned() })
     };
-    let mut entered = above.filter_map(|place| lacks(place, Access::EXEC_OK, "enter"));
+    let mut entered = above.filter_map(|place| lacks(place, Access::EXEC_OK, "enter", (0o100, "u+rwx")));
     if let Some(lacking) = entered.next() {
         return Some(lacking);
     }
@@ -50,11 +52,13 @@ pub fn right_to(path: &Path, beside: &[&str]) -> Option<Lacking> {
         PathBuf::from(name)
     }));
     let (there, missing): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.symlink_metadata().is_ok());
-    let use_it =
-        |file: &PathBuf| lacks(file, Access::READ_OK, "read").or_else(|| lacks(file, Access::WRITE_OK, "write"));
+    let use_it = |file: &PathBuf| {
+        let read = lacks(file, Access::READ_OK, "read", (0o400, "u+rw"));
+        read.or_else(|| lacks(file, Access::WRITE_OK, "write", (0o200, "u+rw")))
+    };
     there.iter().find_map(use_it).or_else(|| {
         let must_make = !missing.is_empty();
-        must_make.then(|| lacks(folder, Access::WRITE_OK, "make files in")).flatten()
+        must_make.then(|| lacks(folder, Access::WRITE_OK, "make files in", (0o200, "u+rwx"))).flatten()
     })
 }
 
@@ -64,8 +68,17 @@ fn is_denied(place: &Path, access: Access) -> bool {
 
 impl fmt::Display for Lacking {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { place, what, owner, mode, folder } = self;
+        let Self { place, what, owner, mode, chmod, folder } = self;
         let (us, owner) = (user(rights::user_of_this_thread()), user(*owner));
+        if let Some(chmod) = chmod {
+            let path = place.display();
+            return write!(
+                f,
+                "{us} may not {what} {path}, which belongs to {owner}, and its mode {mode:04o} keeps that even from {owner}; \
+                 as {owner} or root: chmod {chmod} {}",
+                word(&path.to_string())
+            );
+        }
         write!(
             f,
             "{us} may not {what} {}, which belongs to {owner} (mode {mode:04o}); do it as {owner}: sudo -u {} \
@@ -112,7 +125,7 @@ mod tests {
         let lacking = |path: &Path| as_nobody(|| right_to(path, &["-wal"])).map(|found| found.to_string());
         let told = |path: &Path, expected: &str, mode: u32| {
             let text = lacking(path).expect("a right is lacking");
-            assert!(text.contains(expected) && text.contains(&format!("(mode {mode:04o})")), "{text}");
+            assert!(text.contains(expected) && text.contains(&format!("mode {mode:04o}")), "{text}");
         };
         set(&folder, 0o000);
         told(&file, &format!("may not enter {},", folder.display()), 0);
@@ -128,5 +141,31 @@ mod tests {
         set(&folder, 0o777);
         assert_eq!((lacking(&file), lacking(&folder.join("new.db"))), (None, None));
         assert_eq!(lacking(&folder.join("none/new.db")), None, "what is not there is another fault");
+    }
+
+    #[test]
+    fn a_mode_that_keeps_out_even_the_owner_is_told_with_the_command_that_mends_it() {
+        const OWNER: u32 = 54_321;
+        let dir = tempfile::tempdir().unwrap();
+        set(dir.path(), 0o755);
+        let (folder, file) = (dir.path().join("store"), dir.path().join("store/w.db"));
+        fs::create_dir(&folder).unwrap();
+        fs::write(&file, "").unwrap();
+        if rustix::process::geteuid().is_root() {
+            for place in [&folder, &file] {
+                std::os::unix::fs::chown(place, Some(OWNER), None).unwrap();
+            }
+        }
+        let told = |path: &Path| as_nobody(|| right_to(path, &[])).expect("a right is lacking").to_string();
+        for (folder_mode, file_mode, at, chmod) in
+            [(0o600, 0o644, &folder, "u+rwx"), (0o755, 0o000, &file, "u+rw"), (0o755, 0o444, &file, "u+rw")]
+        {
+            set(&folder, folder_mode);
+            set(&file, file_mode);
+            let (text, mended) = (told(&file), format!("chmod {chmod} {}", at.display()));
+            assert!(text.contains("keeps that even from") && text.ends_with(&mended), "{text}");
+            assert!(!text.contains("sudo"), "the owner could not do it either: {text}");
+        }
+        set(&folder, 0o755);
     }
 }

@@ -90,7 +90,8 @@ impl Marks {
     /// The same without the limits if they belong to a daemon that lives and is not shown to be this instance.
     fn proven(&self) -> Self {
         let mut proven = self.clone();
-        if let Some(daemon) = self.spared {
+        // Without limits there is nothing to prove, and no process need be looked at.
+        if let Some(daemon) = self.spared.filter(|_| !self.limits.is_empty()) {
             let limited = all_processes().filter(|stat| stat.pid != daemon && stat.lives() && self.limits(stat.pid));
             let belong: Vec<_> = limited.map(|stat| self.belongs(stat.pid)).collect();
             if !belong.contains(&Belongs::Ours) || belong.contains(&Belongs::Others) {

@@ -152,12 +152,12 @@ fn variable(line: &str) -> Result<Option<(String, String)>, &'static str> {
     let (name, value) = line.split_once('=').ok_or("expected NAME=VALUE")?;
     let name = name.trim();
     judge_name(name)?;
-    let value = value.trim();
+    let (raw, value) = (value, value.trim());
     let value = match value.chars().next().filter(|first| matches!(first, '"' | '\'')) {
         Some(quote) => quoted(value, quote).ok_or("a quote is opened and not closed on this line")?,
-        // To systemd and Docker it is a part of the value, to dotenv and Compose a comment. A secret that is silently longer
-        // or shorter than meant is worse than an error.
-        None if is_comment_behind(value) => {
+        // To systemd and Docker it is a part of the value (`A= # x` has the value `# x`), to shells, dotenv and Compose a
+        // comment. A secret that is silently longer or shorter than meant is worse than an error.
+        None if is_comment_behind(raw) => {
             return Err(
                 "a # behind a blank is a part of the value to some programs and a comment to others; put the value in \
                         quotes (NAME=\"VALUE\" # comment)",
@@ -225,7 +225,7 @@ mod tests {
         ] {
             assert_eq!(lines(line), Ok(vec![("A".to_owned(), value.to_owned())]), "{line}");
         }
-        for line in ["A=secret # tail", "A=secret\t#tail", "A=a secret #"] {
+        for line in ["A=secret # tail", "A=secret\t#tail", "A=a secret #", "A= # secret", "A=\t#secret", "A = #"] {
             let error = lines(line).unwrap_err();
             assert!(error.contains("app.env:1: a # behind a blank") && !error.contains("secret"), "{error}");
         }

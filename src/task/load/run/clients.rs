@@ -5,9 +5,9 @@
 
 use super::interpreters::{Interpreter, NONE, Operands};
 
-/// Is this the client of a database? Users and containers are called so too.
-pub(super) fn is_database(name: &str) -> bool {
-    !matches!(name, "ssh" | "autossh") && ALL.iter().any(|known| known.names.contains(&name))
+/// Is this client called as users and containers are, too (`sudo -u ftp`, `docker exec mysql`)?
+pub(super) fn is_also_an_account(name: &str) -> bool {
+    !matches!(name, "ssh" | "autossh" | "scp" | "lftp") && ALL.iter().any(|known| known.names.contains(&name))
 }
 
 pub(super) const ALL: &[Interpreter] = &[

@@ -113,10 +113,10 @@ impl Walk<'_> {
             return self.find(at + 1, end);
         }
         if wrappers::CONTAINERS.contains(&interpreters::name(program)) {
-            return self.container(at + 1, end);
+            return self.by_command(&wrappers::IN_CONTAINER, at + 1, end);
         }
         if wrappers::RUNNERS.contains(&interpreters::name(program)) {
-            return self.runner(at + 1, end);
+            return self.by_command(&wrappers::BY_RUNNER, at + 1, end);
         }
         if interpreters::name(program) == "capsh" {
             return self.capsh(at + 1, end);
@@ -304,7 +304,8 @@ impl Walk<'_> {
     /// was found. Returns whether there is one.
     fn hidden(&mut self, program: usize, found: usize, end: usize) -> bool {
         // These are names of users, namespaces and containers too (`sudo -u batch`, `docker exec mysql`).
-        let other = |text: &str| matches!(text, "at" | "batch") || clients::is_database(interpreters::name(text));
+        let other =
+            |text: &str| matches!(text, "at" | "batch") || clients::is_also_an_account(interpreters::name(text));
         let is_known = |at: &usize| {
             let text = head(&self.argv[*at]);
             !has_placeholder(&self.argv[*at]) && !other(text) && find(text).is_some()

@@ -162,8 +162,9 @@ pub(super) const ALL: &[Interpreter] = &[
         code_on_stdin: true,
         ..NONE
     },
-    // What runs in a container is judged apart (`code`).
+    // What these run is judged apart (`code`).
     Interpreter { names: &CONTAINERS, ..NONE },
+    Interpreter { names: &RUNNERS, ..NONE },
     Interpreter { names: &["capsh"], ..NONE },
     Interpreter {
         names: &[

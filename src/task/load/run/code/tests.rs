@@ -215,6 +215,9 @@ fn a_value_does_not_choose_the_program_or_the_option() {
         ("capsh --shell={x} --", 1),
         ("git bisect run {x}", 3),
         ("docker exec box {x}", 3),
+        ("bundle exec {x}", 2),
+        ("xvfb-run -a poetry run {x}", 4),
+        ("xvfb-run -a docker run image {x}", 5),
         ("kubectl exec pod -- {x}", 4),
     ] {
         assert_eq!(danger(line), Some((at, Danger::Program)), "{line}");
@@ -423,6 +426,8 @@ fn arguments_that_are_data_are_no_danger() {
         "gosu mysql ./work {x}",
         "docker exec mysql ./work {x}",
         "docker exec sqlite ./work {x}",
+        "sudo -u ftp ./work {x}",
+        "docker exec sftp ./work {x}",
         "python3 -Wignore f.py {x}",
         "systemd-run -p MemoryMax=1G --unit name ./work {x}",
         "x86_64-linux-gnu-gcc -O2 -o{file} a.c",

@@ -1,23 +1,14 @@
 //! Judges programs whose options are not known here, and those that run another program by a command of theirs.
 
 use super::{Danger, OFTEN_CODE, Walk, find, has_placeholder, head, is_dash_c};
-use crate::task::load::run::{interpreters, wrappers};
+use crate::task::load::run::interpreters::{self, Interpreter};
 
 impl Walk<'_> {
-    /// A program that runs another one in a container.
-    pub(super) fn container(&mut self, from: usize, end: usize) {
-        let runs = |at: &usize| !has_placeholder(&self.argv[*at]) && matches!(head(&self.argv[*at]), "exec" | "run");
+    /// A program that runs another one by its command `exec` or `run`, which takes its arguments like this.
+    pub(super) fn by_command(&mut self, command: &Interpreter, from: usize, end: usize) {
+        let runs = |at: &usize| !has_placeholder(&self.argv[*at]) && command.names.contains(&head(&self.argv[*at]));
         match (from..end).find(runs) {
-            Some(at) => self.known(&wrappers::IN_CONTAINER, at, end),
-            None => self.unknown(from, end),
-        }
-    }
-
-    /// A program that runs another one by its command `exec` or `run`.
-    pub(super) fn runner(&mut self, from: usize, end: usize) {
-        let runs = |at: &usize| !has_placeholder(&self.argv[*at]) && matches!(head(&self.argv[*at]), "exec" | "run");
-        match (from..end).find(runs) {
-            Some(at) => self.known(&wrappers::BY_RUNNER, at, end),
+            Some(at) => self.known(command, at, end),
             None => self.unknown(from, end),
         }
     }
