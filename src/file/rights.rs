@@ -26,6 +26,15 @@ pub fn take(uid: u32, gid: u32) -> io::Result<()> {
     if user_of_this_thread() == uid { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
 }
 
+/// Works with files with the rights of this user, in a thread of its own.
+///
+/// # Errors
+/// If this process may not do that.
+pub fn with<T: Send>(uid: u32, gid: u32, work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    let worked = std::thread::scope(|scope| scope.spawn(|| take(uid, gid).map(|()| work())).join());
+    worked.unwrap_or_else(|_| Err(io::Error::other("the work was interrupted")))
+}
+
 /// With whose rights this thread works with files.
 #[must_use]
 pub fn user_of_this_thread() -> u32 {

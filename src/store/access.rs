@@ -38,7 +38,7 @@ mod files {
     use std::path::Path;
 
     use super::Access;
-    use crate::file::{data, lacking, rights};
+    use crate::file::{self, data, lacking, rights};
     use crate::store::error::StoreError;
 
     /// The ends of the names of what stands beside a database: its log and the index of that, what a version of SQLite
@@ -55,7 +55,7 @@ mod files {
             path: &Path,
             open: impl FnOnce() -> Result<T, StoreError> + Send,
         ) -> Result<T, StoreError> {
-            let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            let path = file::absolute(path);
             let lacking = || lacking::right_to(&path, &LOG).map(|lacking| StoreError::Unsupported(lacking.to_string()));
             // A daemon writes in any case, and would wait for a right that nobody gives it.
             if self.runs_jobs
@@ -79,15 +79,11 @@ mod files {
                 return open();
             };
             data::judge(&trusted.and(uid), &path, &BESIDE).map_err(untrusted)?;
-            let open = || {
-                rights::take(uid, gid).map_err(|error| {
-                    StoreError::Unavailable(format!("{} with the rights of its owner ({uid}): {error}", path.display()))
-                })?;
-                open()
-            };
-            // The threads of the store are started by this one, and have its rights.
-            let opened = std::thread::scope(|scope| scope.spawn(open).join());
-            opened.unwrap_or_else(|_| Err(StoreError::Unavailable("opening was interrupted".to_owned())))
+            // The threads of the store are started by the one that opens it, and have its rights.
+            rights::with(uid, gid, open).unwrap_or_else(|error| {
+                let place = path.display();
+                Err(StoreError::Unavailable(format!("{place} with the rights of its owner ({uid}): {error}")))
+            })
         }
     }
 }

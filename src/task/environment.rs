@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::load::security::OR_NOT_STRICT;
+use crate::file;
 use crate::file::bounded::{self, FileError};
 use crate::file::rights;
 use crate::file::trust::Owners;
@@ -68,19 +69,14 @@ impl EnvFiles {
     /// Names the file and the line, or who may change it who is not trusted.
     pub fn read(&self, source: &EnvSource) -> Result<Vec<(String, String)>, EnvError> {
         let Some(owners) = &self.owners else { return source.read() };
-        let path = std::path::absolute(source.path()).unwrap_or_else(|_| source.path().to_owned());
+        let path = file::absolute(source.path());
         let Err(untrusted) = owners.judge(&path) else { return source.read() };
         if let Err(untrusted) = self.owners_and_user.as_ref().map_or(Err(untrusted), |owners| owners.judge(&path)) {
             return Err(source.error(None, format!("{untrusted}{OR_NOT_STRICT}")));
         }
         let Some((uid, gid)) = self.user else { return source.read() };
-        let read = || match rights::take(uid, gid) {
-            Ok(()) => source.read(),
-            Err(error) => Err(source.error(None, format!("with the rights of the task's user: {error}"))),
-        };
-        // A thread cannot take root's rights back.
-        let read = std::thread::scope(|scope| scope.spawn(read).join());
-        read.unwrap_or_else(|_| Err(source.error(None, "reading was interrupted".to_owned())))
+        rights::with(uid, gid, || source.read())
+            .unwrap_or_else(|error| Err(source.error(None, format!("with the rights of the task's user: {error}"))))
     }
 }
 

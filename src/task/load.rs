@@ -67,7 +67,7 @@ pub struct Tasks {
 /// Reads all task files of a folder.
 #[must_use]
 pub fn load<'a>(dir: &Path, known: impl Into<KnownNames<'a>>) -> Tasks {
-    let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+    let dir = crate::file::absolute(dir);
     let mut known: KnownNames<'_> = known.into();
     let own;
     if known.trusted.is_none() && !known.anybody {

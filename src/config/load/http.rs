@@ -143,7 +143,7 @@ impl ConfigLoader<'_> {
                 self.notes.extend(warning.map(|warning| format!("{}: {warning}", value.location_and_key())));
                 text.to_owned()
             }
-            None => self.secret_of_file(value, FORMS, "the token")?,
+            None => self.secret_of_file(value, FORMS, "the token")?.text,
         };
         let text = text.trim();
         if !is_good(text) {

@@ -61,7 +61,7 @@ impl ConfigLoader<'_> {
             return Some(NotifyTarget::Url(SecretText::new(text)));
         }
         let forms = "an address, { file = \"...\" } or { credential = \"...\" }";
-        let text = self.secret_of_file(value, forms, "the address")?;
+        let text = self.secret_of_file(value, forms, "the address")?.text;
         Some(NotifyTarget::Url(SecretText::new(&text)))
     }
 }

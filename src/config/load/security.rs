@@ -1,12 +1,13 @@
 //! `[security]`: who may change what runs.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::unistd;
 
 use crate::config::error::Problem;
 use crate::config::model::{Config, Group, SecurityConfig, User};
 use crate::config::reader::{Table, Value};
+use crate::file::absolute;
 use crate::file::trust::{Owners, Untrusted};
 
 /// What a refusal ends with.
@@ -97,7 +98,6 @@ pub(super) fn judge(config: &Config) -> Option<Problem> {
     let Config { source, security, store, .. } = config;
     let owners = security.trusted()?;
     let files = source.iter().chain(&store.address).chain(&store.tls.ca);
-    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
     let error = files.filter_map(|path| owners.judge(&absolute(path)).err()).next()?;
     Some(problem(&error))
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::{ConfigLoader, Sources};
 use crate::config::element::duration::{self, Unit};
-use crate::config::element::literal;
 use crate::config::element::redis_url::{RedisUrl, is_hash_tag, untagged};
 use crate::config::element::store_url::StoreUrl;
 use crate::config::element::tls_files::{self, TlsFiles};
@@ -94,38 +93,9 @@ impl ConfigLoader<'_> {
             }
             return Some((url?, None));
         }
-        let mut table = value.table("an address, { file = \"...\" } or { credential = \"...\" }")?;
-        let credential = table.take("credential");
-        let file = match &credential {
-            Some(_) => table.take("file"),
-            None => table.required("file", "the file that holds the address"),
-        };
-        table.finish();
-        let (value, path) = match (file, credential) {
-            (Some(file), Some(_)) => {
-                file.report("expected one of file and credential");
-                return None;
-            }
-            (Some(file), None) => {
-                let path = folder.join(literal::path(&file)?);
-                (file, path)
-            }
-            (None, Some(credential)) => {
-                let path = self.credential(&credential)?;
-                (credential, path)
-            }
-            (None, None) => return None,
-        };
-        if let Some(warning) = bounded::exposed_secret(&path) {
-            self.notes.push(format!("{}: {warning}", value.location_and_key()));
-        }
-        match bounded::read_text(&path, bounded::SECRET) {
-            Ok(text) => Some((parse(self.sources, &value, text.trim())?, Some(path))),
-            Err(error) => {
-                value.report(format!("expected a readable file that holds the address ({error})"));
-                None
-            }
-        }
+        let forms = "an address, { file = \"...\" } or { credential = \"...\" }";
+        let found = self.secret_of_file(value, forms, "the address")?;
+        Some((parse(self.sources, &found.value, &found.text)?, Some(found.path)))
     }
 
     /// The path of the systemd credential of this name (`LoadCredential=`, `LoadCredentialEncrypted=`).

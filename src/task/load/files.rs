@@ -4,41 +4,37 @@ use std::path::{Path, PathBuf};
 
 /// The task files in order; hidden files are the half-written ones of editors.
 pub(crate) fn task_files(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(dir)? {
-        let path = entry?.path();
-        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if path.extension().is_some_and(|extension| extension == "toml") && !hidden {
-            files.push(path);
-        }
-    }
-    files.sort();
+    let mut files = entries(dir)?;
+    files.retain(|path| path.extension().is_some_and(|end| end == "toml") && !is_hidden(path));
     Ok(files)
+}
+
+/// All that is in a folder, in order.
+fn entries(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut entries = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        entries.push(entry?.path());
+    }
+    entries.sort();
+    Ok(entries)
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
 /// A warning for each file whose name ends with `.toml` in other letters, and for each folder that holds task files: they are
 /// not read.
 pub(super) fn passed_over(dir: &Path) -> Vec<String> {
-    let mut odd: Vec<PathBuf> =
-        std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    odd.retain(|path| path.extension().is_some_and(|end| end != "toml" && end.eq_ignore_ascii_case("toml")));
-    odd.sort();
+    // That the folder cannot be read is told of the task files.
+    let entries = entries(dir).unwrap_or_default();
+    let is_odd =
+        |path: &&PathBuf| path.extension().is_some_and(|end| end != "toml" && end.eq_ignore_ascii_case("toml"));
     let told_odd = |path: &PathBuf| {
         format!("{}: is not read, because it does not end with .toml in small letters; rename it", path.display())
     };
-    let mut told: Vec<String> = odd.iter().map(told_odd).collect();
-    told.extend(folders_passed_over(dir));
-    told
-}
-
-fn folders_passed_over(dir: &Path) -> Vec<String> {
-    let mut folders: Vec<PathBuf> =
-        std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    folders.retain(|path| {
-        path.is_dir() && !path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
-    });
-    folders.sort();
-    let told = |folder: &PathBuf| {
+    let mut told: Vec<String> = entries.iter().filter(is_odd).map(told_odd).collect();
+    let told_folder = |folder: &PathBuf| {
         let first = task_files(folder).ok()?.into_iter().next()?;
         let name = first.file_name()?.display().to_string();
         Some(format!(
@@ -47,7 +43,8 @@ fn folders_passed_over(dir: &Path) -> Vec<String> {
             dir.display()
         ))
     };
-    folders.iter().filter_map(told).collect()
+    told.extend(entries.iter().filter(|path| path.is_dir() && !is_hidden(path)).filter_map(told_folder));
+    told
 }
 
 #[cfg(test)]
