@@ -3,11 +3,11 @@
 use serde::Serialize;
 
 use super::error::AdminError;
+use super::remedy::signal;
 use crate::store::handle::Store;
 use crate::store::inspection::ReadPaused;
 use crate::store::instance::{Halt, InstanceRecord, InstanceState, Instances};
 use crate::store::role::Admin;
-use crate::text::shell::word;
 
 /// How many names a line of text holds at most.
 const NAMED: usize = 10;
@@ -69,10 +69,10 @@ impl SkippingInstance {
 
     fn text(&self) -> String {
         let Self { name, tasks, pid, host } = self;
-        let (tasks, host) = (tasks.join(", "), word(host));
+        let (tasks, reload) = (tasks.join(", "), signal("HUP", *pid, host));
         format!(
             "instance {name} skips tasks whose files have mistakes, and their jobs wait: {tasks}; windlass check shows the \
-             mistakes, then: kill -HUP {pid} on {host} (not needed with reload = \"auto\")"
+             mistakes, then: {reload} (not needed with reload = \"auto\")"
         )
     }
 }
@@ -95,8 +95,8 @@ impl HaltedInstance {
     fn text(&self) -> String {
         let Self { name, state, pid, host } = self;
         if *state == Halt::Paused.name() {
-            let host = word(host);
-            return format!("instance {name} is paused and claims nothing; to resume it: kill -CONT {pid} on {host}");
+            let resume = signal("CONT", *pid, host);
+            return format!("instance {name} is paused and claims nothing; to resume it: {resume}");
         }
         format!("instance {name} is {state} and claims nothing")
     }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::calendar::ZonedView;
 use super::delayed::TimeView;
 use super::error::AdminError;
-use super::runs::{self, RunView};
+use super::runs::{self, PastRunView};
 use super::schedules;
 use crate::client::request::nearest;
 use crate::job::payload::encode;
@@ -45,7 +45,7 @@ pub struct PeriodicView {
     /// `re_enqueue_after_failure` is false), `new` (no scheduler has seen it yet).
     pub state: &'static str,
     /// Its last run that has ended, if it keeps runs.
-    pub last_run: Option<RunView>,
+    pub last_run: Option<PastRunView>,
     /// What stands in its place and cannot be read.
     #[serde(skip)]
     pub unreadable: Option<String>,

@@ -1,8 +1,8 @@
-//! What to type when a plugin's condition keeps a job where it is.
+//! What to type when a plugin's condition keeps a job where it is, and to reach the process of an instance.
 
 use crate::job::PayloadView;
 use crate::store::effect::Admission;
-use crate::text::shell::{command, with_value};
+use crate::text::shell::{command, with_value, word};
 
 /// Arguments longer than this are not put into a command.
 const TYPED: usize = 500;
@@ -31,6 +31,11 @@ pub(super) fn remedy(refused_by: &Admission, job: &PayloadView<'_>) -> String {
             format!("a later run failed and waits for its next attempt; to run that now: {run}")
         }
     }
+}
+
+/// How a person sends a signal to the daemon of this process id, on its host.
+pub(super) fn signal(name: &str, pid: u32, host: &str) -> String {
+    format!("kill -{name} {pid} on {}", word(host))
 }
 
 #[cfg(test)]

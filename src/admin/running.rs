@@ -12,7 +12,7 @@ use super::dates::rfc3339;
 use super::error::AdminError;
 use super::failed;
 use super::job_view::JobView;
-use crate::job::{FailureView, PayloadView, WorkerName};
+use crate::job::{FailureView, WorkerName};
 use crate::plugin::ending::CANCELLED;
 use crate::store::handle::Store;
 use crate::store::inspection::FailedRecords;
@@ -29,7 +29,7 @@ const NEWEST: i64 = 100;
 /// A job that runs.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
-pub struct RunView {
+pub struct RunningView {
     /// The job's id; `None` if another program runs it.
     pub id: Option<String>,
     /// The claim of this run; `None` if another program runs it.
@@ -58,12 +58,12 @@ pub struct RunView {
 #[non_exhaustive]
 pub struct RunPage {
     /// In order of their workers.
-    pub runs: Vec<RunView>,
+    pub runs: Vec<RunningView>,
     /// Are there more than the limit?
     pub more: bool,
 }
 
-impl RunView {
+impl RunningView {
     fn of(run: &Run) -> Self {
         let record = &run.0;
         let job = JobView::listed(record.payload.as_ref().unwrap_or(&record.raw));
@@ -90,19 +90,8 @@ pub struct Run(WorkingRecord);
 impl Run {
     /// What people see of it.
     #[must_use]
-    pub fn view(&self) -> RunView {
-        RunView::of(self)
-    }
-
-    fn is_of(&self, class: &str) -> bool {
-        let view = self.0.payload.as_ref().and_then(|payload| PayloadView::parse(payload).ok());
-        view.is_some_and(|view| view.class == class)
-    }
-
-    fn has_id(&self, id: &str) -> bool {
-        let is = |text: &str| text == id;
-        self.0.identity.as_ref().is_some_and(|identity| is(&identity.id))
-            || self.0.claim.as_ref().is_some_and(|claim| is(claim.as_str()))
+    pub fn view(&self) -> RunningView {
+        RunningView::of(self)
     }
 }
 
@@ -122,8 +111,8 @@ impl Which<'_> {
     fn means(self, run: &Run) -> bool {
         match self {
             Self::All => true,
-            Self::Class(class) => run.is_of(class),
-            Self::Ids(ids) => ids.iter().any(|id| run.has_id(id)),
+            Self::Class(class) => run.0.class().is_some_and(|of| of == class),
+            Self::Ids(ids) => ids.iter().any(|id| run.0.has_id(id)),
         }
     }
 }
@@ -153,7 +142,7 @@ pub async fn find(store: &Store<Admin>, which: Which<'_>, limit: usize) -> Resul
 /// Fails when the store cannot be reached.
 pub async fn list(store: &Store<Admin>, which: Which<'_>, limit: usize) -> Result<RunPage, AdminError> {
     let (runs, more) = find(store, which, limit).await?;
-    Ok(RunPage { runs: runs.iter().map(RunView::of).collect(), more })
+    Ok(RunPage { runs: runs.iter().map(RunningView::of).collect(), more })
 }
 
 /// What became of the wish to end a run.
@@ -177,7 +166,7 @@ pub enum CancelState {
 pub struct CancelledRun {
     /// The run.
     #[serde(flatten)]
-    pub run: RunView,
+    pub run: RunningView,
     /// What became of it.
     pub state: CancelState,
     /// The id of its failure record, if it was cancelled.

@@ -14,7 +14,7 @@ use crate::task::definition::Registry;
 /// A finished run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct RunView {
+pub struct PastRunView {
     /// What it led to: `done`, `failed`, `retried` (it failed, and is tried again), `later`, `cut_off` (the job runs again),
     /// `vetoed`, `cancelled`, `missed` and `busy` (it was left out), or a word of another version.
     pub outcome: String,
@@ -58,13 +58,13 @@ pub struct RunsView {
     /// How many the task keeps, if it is defined here.
     pub keep_runs: Option<u16>,
     /// The runs, the newest first.
-    pub runs: Vec<RunView>,
+    pub runs: Vec<PastRunView>,
     /// What stands among them and cannot be read.
     #[serde(skip)]
     pub unreadable: Vec<String>,
 }
 
-impl RunView {
+impl PastRunView {
     fn of(run: FinishedRun, list: &RunList) -> Self {
         let time = |ms: i64| Moment::of_ms(ms).map(Moment::rfc3339_ms);
         let started_ms = run.started_ms();
@@ -95,13 +95,13 @@ impl RunView {
 pub(super) async fn last(
     store: &Store<Admin>,
     lists: Vec<RunList>,
-) -> Result<Vec<(Option<RunView>, Option<String>)>, AdminError> {
+) -> Result<Vec<(Option<PastRunView>, Option<String>)>, AdminError> {
     if lists.is_empty() {
         return Ok(Vec::new());
     }
     let all = store.run(ReadRuns { lists: lists.clone(), last: 1 }).await?;
     let view = |(KeptRuns { runs, unreadable }, list): (KeptRuns, &RunList)| {
-        (runs.into_iter().next().map(|run| RunView::of(run, list)), unreadable.map(|unreadable| unreadable.text))
+        (runs.into_iter().next().map(|run| PastRunView::of(run, list)), unreadable.map(|unreadable| unreadable.text))
     };
     Ok(all.into_iter().zip(&lists).map(view).collect())
 }
@@ -125,7 +125,7 @@ pub async fn of(store: &Store<Admin>, registry: &Registry, name: &str, last: usi
     };
     let (mut runs, mut unreadable) = (Vec::new(), Vec::new());
     for (kept, list) in store.run(ReadRuns { lists: lists.clone(), last }).await?.into_iter().zip(&lists) {
-        runs.extend(kept.runs.into_iter().map(|run| RunView::of(run, list)));
+        runs.extend(kept.runs.into_iter().map(|run| PastRunView::of(run, list)));
         unreadable.extend(kept.unreadable.map(|unreadable| unreadable.text));
     }
     if keep_runs.is_none() && runs.is_empty() && unreadable.is_empty() {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::calendar::ZonedView;
 use super::delayed::TimeView;
 use super::error::AdminError;
-use super::runs::{self, RunView};
+use super::runs::{self, PastRunView};
 use crate::client::request::nearest;
 use crate::plugin::chain::Chain;
 use crate::store::handle::Store;
@@ -43,7 +43,7 @@ pub struct ScheduleView {
     /// The last occurrence that was enqueued, skipped or refused. `None`: there was none yet.
     pub last: Option<TimeView>,
     /// The last run of its jobs that has ended, if its task keeps runs.
-    pub last_run: Option<RunView>,
+    pub last_run: Option<PastRunView>,
     /// What stands in its place and cannot be read.
     #[serde(skip)]
     pub unreadable: Option<String>,

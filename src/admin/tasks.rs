@@ -58,7 +58,7 @@ pub struct TaskView {
     /// How many of its finished runs are kept.
     pub keep_runs: u16,
     /// Its handler.
-    pub run: RunView,
+    pub run: HandlerView,
     /// The file that defines it.
     pub source: String,
     /// Which of these values stand in `[defaults]`, under the key there, and where: `file:line:column`.
@@ -108,7 +108,7 @@ pub struct PluginView {
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "handler", rename_all = "lowercase")]
 #[non_exhaustive]
-pub enum RunView {
+pub enum HandlerView {
     /// A process for each job.
     Exec {
         /// The program and its arguments, with placeholders as written in the task file.
@@ -219,7 +219,7 @@ impl TaskView {
             }),
             max_redeliveries: task.max_redeliveries,
             keep_runs: task.runs_kept(),
-            run: RunView::of(&task.handler),
+            run: HandlerView::of(&task.handler),
             source: task.source.display().to_string(),
             from_defaults: task.from_defaults.0.clone(),
         }
@@ -292,7 +292,7 @@ fn variables(process: &ProcessSettings) -> Vec<String> {
     own.chain(inherited.env.keys().cloned()).chain(inherited.env_sources.iter().map(from_file)).collect()
 }
 
-impl RunView {
+impl HandlerView {
     fn of(handler: &HandlerSpec) -> Self {
         match handler {
             HandlerSpec::Exec(ExecSpec { argv, process, stdin, output, result, .. }) => Self::Exec {

@@ -152,7 +152,7 @@ pub(super) fn terminal_width() -> Option<usize> {
 
 /// A date of a document as the clocks here show it, to the second.
 #[must_use]
-pub(super) fn here(date: &str) -> String {
+pub(super) fn local_time(date: &str) -> String {
     match chrono::DateTime::parse_from_rfc3339(date) {
         Ok(date) => shown(date.to_utc(), "%Y-%m-%d %H:%M:%S"),
         Err(_) => date.to_owned(),

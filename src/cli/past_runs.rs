@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use super::output::Text;
 use super::table::TextTable;
-use crate::admin::runs::{RunView, RunsView};
+use crate::admin::runs::{PastRunView, RunsView};
 use crate::config::element::duration::show;
 
 /// How much of an error stands beside an outcome, in characters.
 const ERROR: usize = 48;
 
 /// When a run began (or ended, if that is not known), how it went, and how long it was.
-pub(super) fn cells(run: Option<&RunView>) -> [String; 3] {
+pub(super) fn cells(run: Option<&PastRunView>) -> [String; 3] {
     let Some(run) = run else { return ["-", "-", "-"].map(str::to_owned) };
     let outcome = match &run.error {
         Some(error) => {
@@ -34,24 +34,19 @@ pub(super) fn runs_text(found: &RunsView) -> Text {
     }
     let scheduled = found.runs.iter().any(|run| run.schedule.is_some());
     let headings = ["began", "outcome", "took", "#attempt", "scheduled for", "worker", "schedule", "error"];
-    let plain = ["began", "outcome", "took", "#attempt", "scheduled for", "worker", "error"];
-    let mut table = TextTable::new(if scheduled { &headings[..] } else { &plain[..] });
+    let mut table = TextTable::new(&headings);
     for run in &found.runs {
         let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         let attempt = run.attempt.map_or_else(|| "-".to_owned(), |attempt| attempt.to_string());
         let (began, took, at, worker) = (began(run), took(run), text(&run.scheduled_at), text(&run.worker));
         let (schedule, error) = (text(&run.schedule), text(&run.error));
-        if scheduled {
-            table.row([&began, &run.outcome, &took, &attempt, &at, &worker, &schedule, &error]);
-        } else {
-            table.row([&began, &run.outcome, &took, &attempt, &at, &worker, &error]);
-        }
+        table.row([&began, &run.outcome, &took, &attempt, &at, &worker, &schedule, &error]);
     }
-    table.text()
+    table.column_if("schedule", scheduled).text()
 }
 
 /// In UTC, to the second.
-fn began(run: &RunView) -> String {
+fn began(run: &PastRunView) -> String {
     let time = run.started.as_deref().unwrap_or(&run.ended);
     match time.split_once('.') {
         Some((seconds, _)) => format!("{seconds}Z"),
@@ -60,7 +55,7 @@ fn began(run: &RunView) -> String {
 }
 
 /// With milliseconds only where they matter.
-fn took(run: &RunView) -> String {
+fn took(run: &PastRunView) -> String {
     let Some(ms) = run.duration_ms else { return "-".to_owned() };
     let ms = if ms < 10_000 { ms } else { ms / 1000 * 1000 };
     show(Duration::from_millis(ms)).to_string()

@@ -44,6 +44,20 @@ impl TextTable {
         }
     }
 
+    /// The same without the column of this heading, unless it has content.
+    #[must_use]
+    pub(super) fn column_if(mut self, heading: &str, has_content: bool) -> Self {
+        let heading = heading.to_uppercase();
+        let place = self.rows.first().and_then(|headings| headings.iter().position(|one| *one == heading));
+        if let Some(place) = place.filter(|_| !has_content) {
+            self.right.remove(place);
+            for row in &mut self.rows {
+                row.remove(place);
+            }
+        }
+        self
+    }
+
     /// The table's text; the last column is not padded. On a terminal it takes its width, elsewhere no cell is longer than
     /// in every listing. On a terminal that is too narrow for the columns each cell has a line of its own.
     #[must_use]
@@ -185,6 +199,18 @@ mod tests {
         table.row(["mail", "7", "[1]"]);
         table.row(["a", "1200", ""]);
         assert_eq!(table.laid_out(None).as_str(), "QUEUE  LENGTH  ARGS\nmail        7  [1]\na        1200\n");
+    }
+
+    #[test]
+    fn a_column_without_content_is_left_out() {
+        let table = || {
+            let mut table = TextTable::new(&["queue", "#jobs", "state"]);
+            table.row(["mail", "7", ""]);
+            table
+        };
+        assert_eq!(table().column_if("state", false).laid_out(None).as_str(), "QUEUE  JOBS\nmail      7\n");
+        assert_eq!(table().column_if("jobs", false).laid_out(None).as_str(), "QUEUE  STATE\nmail\n");
+        assert_eq!(table().column_if("jobs", true).laid_out(None).as_str(), table().laid_out(None).as_str());
     }
 
     #[test]

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::job::{ClaimToken, Identity, QueueName, WorkerName, ecma};
+use crate::job::{ClaimToken, Identity, PayloadView, QueueName, WorkerName, ecma};
 
 /// A parsed working record.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,6 +72,21 @@ impl WorkingRecord {
             claim,
             raw,
         }
+    }
+}
+
+impl WorkingRecord {
+    /// The class of the job, if its bytes are one.
+    #[must_use]
+    pub fn class(&self) -> Option<String> {
+        PayloadView::parse(self.payload.as_ref()?).ok().map(|job| job.class.into_owned())
+    }
+
+    /// Is this the id of the job, or the claim of this run of it?
+    #[must_use]
+    pub fn has_id(&self, id: &str) -> bool {
+        self.identity.as_ref().is_some_and(|identity| &*identity.id == id)
+            || self.claim.as_ref().is_some_and(|claim| claim.as_str() == id)
     }
 }
 

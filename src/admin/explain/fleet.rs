@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use crate::admin::error::AdminError;
 use crate::admin::overview::{LeaderView, leader};
+use crate::admin::remedy::signal;
 use crate::config::element::queues::QueuePatterns;
-use crate::job::{PayloadView, QueueName, WorkerName, date};
+use crate::job::{QueueName, WorkerName, date};
 use crate::store::handle::Store;
 use crate::store::inspection::{Paused, Queues, ReadPaused};
 use crate::store::instance::{Halt, InstanceRecord, Instances};
@@ -13,7 +14,6 @@ use crate::store::role::Admin;
 use crate::store::scheduling::ReadTime;
 use crate::store::workers::{ReadWorkers, Registered, WorkerNames};
 use crate::store::working::WorkingRecord;
-use crate::text::shell::word;
 
 /// How many workers and queues are read at most.
 const MOST: usize = 5000;
@@ -80,7 +80,7 @@ impl InstanceFacts {
 
     /// How a person reaches its process.
     pub(super) fn signal(&self, name: &str) -> String {
-        format!("kill -{name} {} on {}", self.record.host.pid, word(&self.record.host.hostname))
+        signal(name, self.record.host.pid, &self.record.host.hostname)
     }
 }
 
@@ -177,9 +177,7 @@ impl Fleet {
 
 impl RunFacts {
     fn of(worker: WorkerName, record: WorkingRecord) -> Self {
-        let view = record.payload.as_ref().and_then(|payload| PayloadView::parse(payload).ok());
-        let class = view.map(|view| view.class.into_owned());
-        let since_ms = record.run_at.as_deref().and_then(date::parse);
+        let (class, since_ms) = (record.class(), record.run_at.as_deref().and_then(date::parse));
         Self { worker, record, class, since_ms }
     }
 }

@@ -48,10 +48,7 @@ impl JobSubject<'_> {
 
     fn is_run(&self, run: &RunFacts) -> bool {
         match self {
-            Self::Id(id) => {
-                run.record.identity.as_ref().is_some_and(|identity| &*identity.id == *id)
-                    || run.record.claim.as_ref().is_some_and(|claim| claim.as_str() == *id)
-            }
+            Self::Id(id) => run.record.has_id(id),
             Self::Job(job) => run.record.payload.as_ref() == Some(&job.payload),
         }
     }

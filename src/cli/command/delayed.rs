@@ -135,16 +135,8 @@ async fn resolve(context: &CommandContext, job: NamedJobArgs) -> Result<(Store<A
     Ok((context.store().await?, job, tasks))
 }
 
-/// Delayed jobs, and what failed of those that wait for another attempt. Columns without content are left out.
+/// Delayed jobs, and what failed of those that wait for another attempt.
 fn delayed_table(jobs: &[DelayedView]) -> TextTable {
-    if jobs.iter().all(|due| due.failed_attempts.is_none()) {
-        let mut table = TextTable::new(&["at", "#ms", "queue", "class", "args"]);
-        for due in jobs {
-            let queue = due.job.queue.as_deref().unwrap_or("-");
-            table.row([&due.at, &due.ms.to_string(), queue, due.job.class_text(), due.job.args_text()]);
-        }
-        return table;
-    }
     let mut table = TextTable::new(&["at", "#ms", "queue", "class", "args", "#failed", "last error"]);
     for due in jobs {
         let queue = due.job.queue.as_deref().unwrap_or("-");
@@ -153,7 +145,8 @@ fn delayed_table(jobs: &[DelayedView]) -> TextTable {
         let (ms, class, args) = (due.ms.to_string(), due.job.class_text(), due.job.args_text());
         table.row([&due.at, &ms, queue, class, args, &failed, error]);
     }
-    table
+    let some_failed = jobs.iter().any(|due| due.failed_attempts.is_some());
+    table.column_if("failed", some_failed).column_if("last error", some_failed)
 }
 
 fn times_table(times: &[TimeView]) -> Text {

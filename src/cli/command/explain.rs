@@ -5,7 +5,7 @@ use crate::cli::args::ExplainVerb;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::input;
-use crate::cli::output::{Text, here};
+use crate::cli::output::{Text, local_time};
 use crate::client::request::Request;
 
 /// Explains.
@@ -55,7 +55,7 @@ fn text(explanation: &Explanation, is_bare: bool) -> Text {
         text.push(format!("{}: {state}", explanation.subject));
     }
     for Finding { blocks, text: sentence, since, command, .. } in &explanation.findings {
-        let since = since.as_deref().map(|since| format!(" (since {})", here(since))).unwrap_or_default();
+        let since = since.as_deref().map(|since| format!(" (since {})", local_time(since))).unwrap_or_default();
         text.push(format!("{} {sentence}{since}", if *blocks { "!" } else { "-" }));
         if let Some(command) = command {
             text.push(format!("    {command}"));

@@ -12,7 +12,7 @@ use crate::cli::args::verbs::FailedFilterArgs;
 use crate::cli::args::{FailedListArgs, FailedVerb};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Text, confirm, count_noun, here, warn};
+use crate::cli::output::{Text, confirm, count_noun, local_time, warn};
 use crate::cli::progress::Progress;
 use crate::cli::table::{FieldList, TextTable};
 use crate::cli::value::Since;
@@ -297,26 +297,19 @@ fn list_text(page: &FailedPage, is_filtered: bool) -> Text {
     if page.failed.is_empty() && page.more != Some(true) {
         return Text::from(format!("none of {all} match"));
     }
-    // A column without content is left out.
-    let with_output = page.failed.iter().any(|view| last_output(view).is_some());
-    let headings = ["#pos", "id", "failed at", "queue", "class", "args", "error", "last line of stderr"];
-    let mut table = TextTable::new(if with_output { &headings } else { &headings[..7] });
+    let output = "last line of stderr";
+    let mut table = TextTable::new(&["#pos", "id", "failed at", "queue", "class", "args", "error", output]);
     for view in &page.failed {
-        let at = view.failed_at.as_deref().map(here).unwrap_or_default();
+        let at = view.failed_at.as_deref().map(local_time).unwrap_or_default();
         let class = view.class.as_deref().unwrap_or("(no job)");
         let class = if view.retried_at.is_some() { format!("{class} (retried)") } else { class.to_owned() };
         let queue = view.queue.as_deref().unwrap_or("-");
         let args = view.args.as_ref().map(|args| args.get()).or(view.args_left_out.as_deref()).unwrap_or("-");
         let (position, error) = (view.position.to_string(), error_text(view));
-        let cells = [&position, short(&view.id), &at, queue, &class, args, &error];
-        match with_output.then(|| last_output(view).unwrap_or_default()) {
-            Some(output) => {
-                let [position, id, at, queue, class, args, error] = cells;
-                table.row([position, id, at, queue, class, args, error, output]);
-            }
-            None => table.row(cells),
-        }
+        let said = last_output(view).unwrap_or_default();
+        table.row([&position, short(&view.id), &at, queue, &class, args, &error, said]);
     }
+    let table = table.column_if(output, page.failed.iter().any(|view| last_output(view).is_some()));
     let told = match page.more {
         Some(true) => format!("{all} in all; there are more of these: use --limit N"),
         _ if is_filtered => format!("{} of {all}", page.failed.len()),

@@ -50,7 +50,7 @@ struct HealthOutput {
 /// Failures of the store.
 pub(crate) async fn run(context: &CommandContext) -> Result<Exit, CliError> {
     let store = context.store().await?;
-    let first = here(&store).await.map_err(AdminError::from)?;
+    let first = instances_of_this_host(&store).await.map_err(AdminError::from)?;
     let begun = tokio::time::Instant::now();
     let mut instances: BTreeMap<String, (InstanceState, bool)> =
         first.into_iter().map(|state| (state.record.id.clone(), (state, false))).collect();
@@ -61,7 +61,7 @@ pub(crate) async fn run(context: &CommandContext) -> Result<Exit, CliError> {
     };
     while waits(&instances) {
         tokio::time::sleep(PAUSE).await;
-        let now = here(&store).await.map_err(AdminError::from)?;
+        let now = instances_of_this_host(&store).await.map_err(AdminError::from)?;
         // One that drained meanwhile is gone, and nothing is wrong with it.
         instances.retain(|id, _| now.iter().any(|state| state.record.id == *id));
         for state in now {
@@ -88,7 +88,7 @@ pub(crate) async fn run(context: &CommandContext) -> Result<Exit, CliError> {
 
 /// The registered instances of this machine whose process exists. The boot is not compared: a container may have an id of its
 /// own in place of the kernel's, which services in it do not see, and the start of the process tells enough.
-async fn here(store: &Store<Admin>) -> Result<Vec<InstanceState>, StoreError> {
+async fn instances_of_this_host(store: &Store<Admin>) -> Result<Vec<InstanceState>, StoreError> {
     let ourselves = host::identity();
     let mut states = store.run(Instances).await?;
     states.retain(|state| {

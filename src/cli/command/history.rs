@@ -6,7 +6,7 @@ use crate::admin::history::{self, CountsView, Window};
 use crate::cli::args::{HistoryArgs, HistoryBy, HistoryWindow};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Text, here};
+use crate::cli::output::{Text, local_time};
 use crate::cli::table::TextTable;
 use crate::job::run_counts::{DURATION_BOUNDS_MS, Percentile};
 
@@ -41,7 +41,7 @@ pub(crate) async fn run(context: &CommandContext, args: HistoryArgs) -> Result<E
             if output.tasks.len() > 1 {
                 table.add("all", &output.total);
             }
-            table.rows.text()
+            table.text()
         })?;
         return Ok(Exit::Done);
     }
@@ -57,10 +57,10 @@ pub(crate) async fn run(context: &CommandContext, args: HistoryArgs) -> Result<E
         };
         let mut table = Table::new("local time", &output.total);
         for time in &times {
-            table.add(&here(&time.at), &time.counts);
+            table.add(&local_time(&time.at), &time.counts);
         }
         table.add("all", &output.total);
-        table.rows.text()
+        table.text()
     })?;
     Ok(Exit::Done)
 }
@@ -75,7 +75,7 @@ fn nothing(task: Option<&str>, window: Window) -> Text {
     Text::from(format!("nothing{of} ran in the last {back}"))
 }
 
-/// A line for each time or task. Who never cancels jobs sees no column for that.
+/// A line for each time or task.
 struct Table {
     rows: TextTable,
     cancelled: bool,
@@ -83,11 +83,15 @@ struct Table {
 
 impl Table {
     fn new(what: &str, total: &CountsView) -> Self {
-        let cancelled = total.cancelled > 0;
-        let ends = ["#done", "#failed", "#retried", "#later", "#cut off"];
+        let ends = ["#done", "#failed", "#retried", "#later", "#cut off", "#cancelled"];
         let rest = ["#dropped", "#failure rate", "#mean", "#p50", "#p95"];
-        let headings = [what].into_iter().chain(ends).chain(cancelled.then_some("#cancelled")).chain(rest);
-        Self { rows: TextTable::new(&headings.collect::<Vec<_>>()), cancelled }
+        let headings: Vec<&str> = [what].into_iter().chain(ends).chain(rest).collect();
+        Self { rows: TextTable::new(&headings), cancelled: total.cancelled > 0 }
+    }
+
+    /// Who never cancels jobs sees no column for that.
+    fn text(self) -> Text {
+        self.rows.column_if("cancelled", self.cancelled).text()
     }
 
     fn add(&mut self, what: &str, counts: &CountsView) {
@@ -98,13 +102,10 @@ impl Table {
         let rate = counts.failure_rate.map_or_else(|| "-".to_owned(), |rate| format!("{:.1} %", rate * 100.0));
         let mean = counts.mean_ms.map_or_else(|| "-".to_owned(), time);
         let [p50, p95] = [50, 95].map(|percent| bound(counts.percentile(percent)));
-        let (rows, rest) = (&mut self.rows, [&dropped, &rate, &mean, &p50, &p95].map(String::as_str));
-        let [dropped, rate, mean, p50, p95] = rest;
-        if self.cancelled {
-            rows.row([what, &done, &failed, &retried, &later, &cut_off, &cancelled, dropped, rate, mean, p50, p95]);
-        } else {
-            rows.row([what, &done, &failed, &retried, &later, &cut_off, dropped, rate, mean, p50, p95]);
-        }
+        let cells = [&done, &failed, &retried, &later, &cut_off, &cancelled, &dropped, &rate, &mean, &p50, &p95];
+        let [done, failed, retried, later, cut_off, cancelled, dropped, rate, mean, p50, p95] =
+            cells.map(String::as_str);
+        self.rows.row([what, done, failed, retried, later, cut_off, cancelled, dropped, rate, mean, p50, p95]);
     }
 }
 

@@ -20,14 +20,14 @@ const CHUNK: usize = 64 << 10;
 #[derive(Debug, Serialize)]
 struct Listing {
     folder: String,
-    runs: Vec<RunView>,
+    runs: Vec<KeptOutputView>,
     /// Are there more?
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     more: bool,
 }
 
 #[derive(Debug, Serialize)]
-struct RunView {
+struct KeptOutputView {
     id: String,
     claim: String,
     bytes: u64,
@@ -42,7 +42,7 @@ struct RunView {
     output: Option<String>,
 }
 
-impl RunView {
+impl KeptOutputView {
     fn of(folder: &Path, run: &KeptRun) -> Self {
         Self {
             id: run.id.clone(),
@@ -84,7 +84,7 @@ pub(crate) fn run(context: &CommandContext, args: &JobsOutputArgs) -> Result<Exi
         )));
     };
     if context.printer.is_json() {
-        let mut view = RunView::of(path, newest);
+        let mut view = KeptOutputView::of(path, newest);
         let mut bytes = Vec::new();
         for name in &newest.files {
             folder.read(name).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(failed)?;
@@ -136,7 +136,7 @@ fn print(
 fn list(context: &CommandContext, path: &Path, runs: &[KeptRun], limit: usize) -> Result<Exit, CliError> {
     let output = Listing {
         folder: path.display().to_string(),
-        runs: runs.iter().take(limit).map(|run| RunView::of(path, run)).collect(),
+        runs: runs.iter().take(limit).map(|run| KeptOutputView::of(path, run)).collect(),
         more: runs.len() > limit,
     };
     context.printer.print(&output, || {

@@ -10,7 +10,7 @@ use crate::admin::schedules::{self, OfTask, ScheduleRun, ScheduleView};
 use crate::cli::args::verbs::{LISTED, PeriodicVerb};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Text, count_noun, here, warn};
+use crate::cli::output::{Text, count_noun, local_time, warn};
 use crate::cli::past_runs::cells;
 use crate::cli::table::TextTable;
 use crate::clock::{Clock, SystemClock};
@@ -223,7 +223,7 @@ fn list_text(output: &PeriodicListOutput) -> Text {
 /// A time in UTC, and what clocks show then: in the zone of its expression, and here if that differs.
 fn times<'t>(due: Option<&'t TimeView>, zoned: Option<&ZonedView>) -> (&'t str, String) {
     let Some(due) = due else { return ("-", String::new()) };
-    let here = here(&due.at);
+    let here = local_time(&due.at);
     let there = zoned.filter(|zoned| zoned.time_zone != "UTC" && !zoned.text.starts_with(&here));
     (&due.at, there.map_or_else(|| here.clone(), |zoned| format!("{}, {here}", zoned.text)))
 }

@@ -35,10 +35,7 @@ pub(crate) async fn run(context: &CommandContext, args: PlanArgs) -> Result<Exit
         }
         // In the zone of each schedule; a column without content is left out.
         let zoned = output.plan.iter().any(|planned| planned.zoned.as_ref().is_some_and(|one| one.time_zone != "UTC"));
-        let headings = ["at", "local time", "in its zone", "task", "args", "queue", "why"];
-        let [at, local_time, _, rest @ ..] = headings;
-        let plain: Vec<&str> = [at, local_time].into_iter().chain(rest).collect();
-        let mut table = TextTable::new(if zoned { &headings[..] } else { &plain[..] });
+        let mut table = TextTable::new(&["at", "local time", "in its zone", "task", "args", "queue", "why"]);
         for planned in &output.plan {
             let why = match planned.why {
                 PlanReason::Periodic => "periodic",
@@ -48,14 +45,10 @@ pub(crate) async fn run(context: &CommandContext, args: PlanArgs) -> Result<Exit
             let arguments = planned.args.as_ref().map_or("-", |args| args.get());
             let (at, here) = (&planned.time.at, local(planned.second));
             let there = planned.zoned.as_ref().map_or("", |one| one.text.as_str());
-            if zoned {
-                table.row([at, &here, there, &planned.task, arguments, &planned.queue, why]);
-            } else {
-                table.row([at, &here, &planned.task, arguments, &planned.queue, why]);
-            }
+            table.row([at, &here, there, &planned.task, arguments, &planned.queue, why]);
         }
         let more = if output.more { "there are more: use --limit N" } else { "" };
-        at_rest(table.text().and(more))
+        at_rest(table.column_if("in its zone", zoned).text().and(more))
     })?;
     Ok(Exit::Done)
 }

@@ -71,20 +71,12 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> R
 
 /// Queues with their lengths, and which are paused.
 pub(super) fn queue_table(queues: &[QueueView]) -> TextTable {
-    // A column without content is left out.
-    if queues.iter().any(|queue| queue.paused) {
-        let mut table = TextTable::new(&["queue", "#jobs", "state"]);
-        for queue in queues {
-            let state = if queue.paused { "paused" } else { "" };
-            table.row([&queue.queue, &queue.length.to_string(), state]);
-        }
-        return table;
-    }
-    let mut table = TextTable::new(&["queue", "#jobs"]);
+    let mut table = TextTable::new(&["queue", "#jobs", "state"]);
     for queue in queues {
-        table.row([&queue.queue, &queue.length.to_string()]);
+        let state = if queue.paused { "paused" } else { "" };
+        table.row([&queue.queue, &queue.length.to_string(), state]);
     }
-    table
+    table.column_if("state", queues.iter().any(|queue| queue.paused))
 }
 
 /// `jobs delete`: deletes jobs from their queue.

@@ -7,11 +7,11 @@ use crate::admin::delayed_moves::{self, DelayedSelection};
 use crate::admin::jobs;
 use crate::admin::known::expect_known;
 use crate::admin::queues::expect_job;
-use crate::admin::running::{self, CancelState, CancelledRun, RunPage, RunView, Which};
+use crate::admin::running::{self, CancelState, CancelledRun, RunPage, RunningView, Which};
 use crate::cli::args::{JobsCancelArgs, JobsListArgs};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Text, confirm, count_noun, here};
+use crate::cli::output::{Text, confirm, count_noun, local_time};
 use crate::cli::table::TextTable;
 use crate::job::QueueName;
 use crate::store::delayed::MoveTo;
@@ -56,7 +56,7 @@ fn list_text(page: &RunPage) -> Text {
             [
                 class(run),
                 run.queue.as_deref().unwrap_or("-"),
-                &run.since.as_deref().map_or_else(|| "-".to_owned(), here),
+                &run.since.as_deref().map_or_else(|| "-".to_owned(), local_time),
                 &attempt,
                 &run.worker,
                 args,
@@ -68,7 +68,7 @@ fn list_text(page: &RunPage) -> Text {
     table.text().and(format!("{}{more}", count_noun(page.runs.len() as u64, "job runs", "jobs run")))
 }
 
-fn class(run: &RunView) -> &str {
+fn class(run: &RunningView) -> &str {
     run.class.as_deref().unwrap_or("(no job)")
 }
 
@@ -132,7 +132,7 @@ pub(crate) async fn cancel(context: &CommandContext, args: JobsCancelArgs) -> Re
     Ok(if done { Exit::Done } else { Exit::Failure })
 }
 
-fn is(run: &RunView, id: &str) -> bool {
+fn is(run: &RunningView, id: &str) -> bool {
     run.id.as_deref() == Some(id) || run.claim.as_deref() == Some(id)
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::admin::runs;
-use crate::admin::tasks::{self as listing, PluginView, RunView, TaskView};
+use crate::admin::tasks::{self as listing, HandlerView, PluginView, TaskView};
 use crate::cli::args::TasksVerb;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
@@ -127,10 +127,10 @@ fn timeout_text(task: &TaskView, grace: Duration) -> String {
     let Some(timeout) = task.timeout_ms else { return "none: a run may take any time".to_owned() };
     let (timeout, grace) = (words(Duration::from_millis(timeout)), words(grace));
     match task.run {
-        RunView::Exec { .. } => format!("{timeout}, then TERM, KILL after {grace}"),
-        RunView::Rpc { .. } => format!("{timeout}, then cancel, KILL of its child after {grace}"),
-        RunView::Http { .. } => format!("{timeout}, then the connection is dropped; the server may go on"),
-        RunView::Builtin { .. } => format!("{timeout}, then it is asked to end"),
+        HandlerView::Exec { .. } => format!("{timeout}, then TERM, KILL after {grace}"),
+        HandlerView::Rpc { .. } => format!("{timeout}, then cancel, KILL of its child after {grace}"),
+        HandlerView::Http { .. } => format!("{timeout}, then the connection is dropped; the server may go on"),
+        HandlerView::Builtin { .. } => format!("{timeout}, then it is asked to end"),
     }
 }
 
@@ -152,9 +152,10 @@ fn show_text(task: &TaskView, grace: Duration) -> Text {
         .maybe("keeps", (task.keep_runs > 0).then(|| format!("the last {} runs", task.keep_runs)).as_deref())
         .add("runs", &task.run.text());
     match &task.run {
-        RunView::Exec { cwd, env, env_clear, confines, .. } | RunView::Rpc { cwd, env, env_clear, confines, .. } => {
+        HandlerView::Exec { cwd, env, env_clear, confines, .. }
+        | HandlerView::Rpc { cwd, env, env_clear, confines, .. } => {
             fields.add("in", cwd).maybe("sets", (!env.is_empty()).then(|| env.join(" ")).as_deref());
-            if let RunView::Exec { stdin: Some(stdin), .. } = &task.run {
+            if let HandlerView::Exec { stdin: Some(stdin), .. } = &task.run {
                 fields.add("stdin", stdin);
             }
             fields.maybe("inherits", env_clear.then_some("no variables"));
@@ -162,14 +163,14 @@ fn show_text(task: &TaskView, grace: Duration) -> Text {
                 fields.add(key, value);
             }
         }
-        RunView::Http { headers, signed, connections, connect_timeout_ms, ca_file, .. } => {
+        HandlerView::Http { headers, signed, connections, connect_timeout_ms, ca_file, .. } => {
             fields
                 .maybe("sets", (!headers.is_empty()).then(|| headers.join(" ")).as_deref())
                 .add("signed", if *signed { "yes" } else { "no" })
                 .add("connections", &format!("at most {connections}, within {}", ms(*connect_timeout_ms)))
                 .maybe("trusts", ca_file.as_deref());
         }
-        RunView::Builtin { .. } => {}
+        HandlerView::Builtin { .. } => {}
     }
     fields.add("defined in", &task.source);
     for (place, keys) in by_line(&task.from_defaults) {

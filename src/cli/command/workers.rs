@@ -6,7 +6,7 @@ use crate::admin::workers::{self, CleanedWorker, WorkerPage, WorkerView};
 use crate::cli::args::{LISTED, WorkersVerb};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Text, confirm, count_noun, here};
+use crate::cli::output::{Text, confirm, count_noun, local_time};
 use crate::cli::table::{FieldList, TextTable};
 use crate::clock::{Clock, SystemClock};
 use crate::text::shell::command;
@@ -94,7 +94,7 @@ fn list_text(page: &WorkerPage) -> Text {
                 let class = worker.state.map_or_else(|| class.to_owned(), |state| format!("{class} ({state})"));
                 let args = job.args.as_ref().map(|args| args.get());
                 let args = args.or(job.args_left_out.as_deref()).or(job.raw.as_deref()).unwrap_or_default();
-                let since = job.run_at.as_deref().map_or_else(|| "-".to_owned(), here);
+                let since = job.run_at.as_deref().map_or_else(|| "-".to_owned(), local_time);
                 table.row([&worker.name, queues, &since, job.queue.as_deref().unwrap_or("-"), &class, args]);
             }
         }
