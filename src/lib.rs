@@ -5,7 +5,7 @@
 //!
 //! | level | rooms |
 //! |---|---|
-//! | 0 | [`clock`], [`backoff`], [`job`], [`supervise`], [`text`] |
+//! | 0 | [`clock`], [`backoff`], [`curve`], [`job`], [`supervise`], [`text`] |
 //! | 1 | [`file`](mod@file) |
 //! | 2 | [`config`], [`event`], [`process`] |
 //! | 3 | [`task`], [`store`], [`telemetry`] |
@@ -31,6 +31,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod curve;
 #[cfg(feature = "daemon")]
 pub mod daemon;
 pub mod event;

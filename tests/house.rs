@@ -21,7 +21,7 @@ use source::{sources, tokens};
 
 /// The rooms from the bottom up; a room uses only rooms of lower levels.
 const LEVELS: &[&[&str]] = &[
-    &["clock", "backoff", "job", "supervise", "text"],
+    &["clock", "backoff", "curve", "job", "supervise", "text"],
     &["file"],
     &["config", "event", "process"],
     &["task", "store", "telemetry"],

@@ -29,6 +29,7 @@ pub mod plugin_answer;
 pub mod proc_stat;
 pub mod redaction;
 pub mod rpc;
+pub mod samples;
 pub mod seconds;
 pub mod shim;
 pub mod tasks;

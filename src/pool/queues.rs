@@ -34,6 +34,11 @@ impl Queues {
         Some(Arc::clone(&self.patterns.borrow())).filter(|patterns| patterns.has_patterns())
     }
 
+    /// Are these all queues of the store, new ones as well?
+    pub(super) fn are_all(&self) -> bool {
+        self.patterns.borrow().stand_for_all() && self.left_out.get() == 0
+    }
+
     /// A reload may have brought other patterns. What they stand for is known with the next look.
     pub(super) fn change_patterns(&self, patterns: &QueuePatterns) {
         if **self.patterns.borrow() != *patterns {

@@ -53,6 +53,9 @@ pub(super) async fn wake_lanes(core: Rc<Core>, pulse: Pulse) {
         if core.bus.wants(EventKind::WorkerPoll) {
             core.bus.emit(Event::WorkerPoll { queues: core.queues.matching().len() });
         }
+        if seen.ready {
+            core.announcements.stir.tell();
+        }
         if seen.ready && core.orders.accept() {
             // Jobs that are there but cannot be claimed (a key of another type) must not make this loop spin.
             if let Some(pause) = futile.judge(core.hunger.claims()) {
@@ -66,13 +69,19 @@ pub(super) async fn wake_lanes(core: Rc<Core>, pulse: Pulse) {
             if core.bus.wants(EventKind::WorkerPause) {
                 core.bus.emit(Event::WorkerPause);
             }
+            let stir = &core.announcements.stir;
+            let complete = (!seen.polled && core.queues.are_all()).then(|| stir.completely());
             let woken = tokio::select! {
                 () = waker.woken() => true,
                 () = listens(&core, waker, &pulse), if !seen.polled => false,
                 () = core.hunger.arming_wanted() => false,
             };
+            drop(complete);
             // Nothing was told, but it is time to look.
             let woken = woken && !seen.polled;
+            if woken {
+                stir.tell();
+            }
             let turn = if woken { turn(core.hunger.peers()) } else { 0 };
             if turn > 0 {
                 sleep(TURN * turn).await;

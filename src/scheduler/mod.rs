@@ -1,9 +1,9 @@
 //! The scheduler: promotes due jobs, recovers the jobs of dead instances, keeps periodic tasks running.
 //!
-//! It has three loops and two leaderships. [`promote`] uses node-resque's leader lock, so that node-resque
+//! It has four loops and two leaderships. [`promote`] uses node-resque's leader lock, so that node-resque
 //! and Windlass together have one promoter. [`duties`] uses a private lock, because only Windlass knows leases
 //! and periodic entries, and they must be handled even while node-resque promotes. [`cron`], which enqueues tasks
-//! with arguments, follows the leadership of the duties.
+//! with arguments, and [`sampling`], which tells how long jobs wait, follow the leadership of the duties.
 
 pub mod cron;
 pub mod duties;
@@ -13,6 +13,7 @@ pub mod periodic;
 pub mod promote;
 pub mod recover;
 mod ruby_leader;
+pub mod sampling;
 mod skew;
 pub mod stuck;
 pub mod transfer;
@@ -207,7 +208,8 @@ pub async fn run(context: SchedulerContext, stop: watch::Receiver<bool>) {
     let mut loops = tokio::task::JoinSet::new();
     loops.spawn(until_told("scheduler promotion", promote::run(context.clone(), stop.clone()), told()));
     loops.spawn(until_told("scheduler duties", duties::run(context.clone(), leads, stop.clone()), told()));
-    loops.spawn(until_told("scheduler cron", cron::run(context, led, stop.clone()), told()));
+    loops.spawn(until_told("scheduler cron", cron::run(context.clone(), led.clone(), stop.clone()), told()));
+    loops.spawn(until_told("scheduler sampler", sampling::run(context, led, stop.clone()), told()));
     while let Some(ended) = loops.join_next().await {
         if let Some(panic) = ended.err().and_then(|error| error.try_into_panic().ok()) {
             std::panic::resume_unwind(panic);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::path::Path;
@@ -28,6 +28,50 @@ pub struct Announcements {
     pub queued: Announcer,
     /// Jobs are on their way to the delayed jobs.
     pub delayed: Announcer,
+    /// The store told of a change of the queues. This is told over any path.
+    pub stir: Stir,
+}
+
+/// Tells one listener that there was a change. Several changes may be told as one.
+#[derive(Debug, Clone, Default)]
+pub struct Stir {
+    change: Arc<Notify>,
+    complete: Arc<AtomicBool>,
+}
+
+impl Stir {
+    /// There was a change.
+    pub fn tell(&self) {
+        self.change.notify_one();
+    }
+
+    /// Waits until there was a change since the last time.
+    pub async fn told(&self) {
+        self.change.notified().await;
+    }
+
+    /// Until the guard is dropped every job that comes to a queue is told, whichever queue that is, unless it is paused.
+    #[must_use]
+    pub fn completely(&self) -> CompleteStir<'_> {
+        self.complete.store(true, Ordering::Relaxed);
+        CompleteStir(&self.complete)
+    }
+
+    /// Whether every such job is told.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.complete.load(Ordering::Relaxed)
+    }
+}
+
+/// While it lives, every job is told: see [`Stir::completely`].
+#[derive(Debug)]
+pub struct CompleteStir<'a>(&'a AtomicBool);
+
+impl Drop for CompleteStir<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
 }
 
 /// Announces one kind of change.

@@ -3,6 +3,7 @@
 //! * [`arrow`]: what an arrow is; [`role`]: who may run which; [`handle`]: through which all arrows are run.
 //! * [`queueing`], [`instance`]: the arrows of clients, of the pool and of an instance.
 //! * [`scheduling`], [`workers`], [`periodic`]: the arrows of the scheduler.
+//! * [`sampling`]: how long jobs wait, as the leader tells it to all; [`snapshot`]: what it tells.
 //! * [`inspection`], [`delayed`], [`runs`], [`wishes`], [`history`]: the arrows for people; [`moving`]: those that move jobs to another
 //!   store.
 //! * [`layer`]: layers between a handle and its engine, such as [`faults`]; [`meter`]: how long arrows take.
@@ -47,8 +48,10 @@ pub mod registration;
 pub mod rejoin;
 pub mod role;
 pub mod runs;
+pub mod sampling;
 pub mod scheduling;
 pub mod server_state;
+pub mod snapshot;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod stored;

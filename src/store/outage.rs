@@ -31,6 +31,8 @@ pub enum Asker {
     Duties,
     /// The loop of the schedules.
     Schedules,
+    /// The loop that samples the queues.
+    Sampler,
 }
 
 /// The outage, while there is one. Cheap to clone.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::effect::{Admission, Gate, Tick, Verdict};
 use super::error::StoreError;
-use super::role::{Admin, Client, arrow};
+use super::role::{Admin, Client, Scheduler, arrow};
 use super::runs::KeepRun;
 use crate::job::{ClaimToken, Identity, LockKey, QueueName, WorkerName};
 
@@ -301,4 +301,4 @@ pub struct QueueNames {
     pub limit: usize,
 }
 
-arrow!(QueueNames, "queue_names", Reads -> Vec<QueueName>; Admin);
+arrow!(QueueNames, "queue_names", Reads -> Vec<QueueName>; Scheduler, Admin);

@@ -91,7 +91,7 @@ pub struct WorkerNames {
     pub limit: usize,
 }
 
-arrow!(WorkerNames, "worker_names", Reads -> Vec<WorkerName>; Admin);
+arrow!(WorkerNames, "worker_names", Reads -> Vec<WorkerName>; Scheduler, Admin);
 
 /// What is known of these workers, in order. One that is not registered has nothing but its name.
 ///

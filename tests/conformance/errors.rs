@@ -358,7 +358,9 @@ async fn sound(name: &str, run: Arrow) -> (Stage, String, Vec<String>) {
         let file = sound.file();
         let mut select = file.prepare("SELECT what FROM touched").expect("a statement");
         let touched = select.query_map([], |row| row.get(0)).expect("rows");
-        touched.collect::<Result<_, _>>().expect("rows")
+        // What is refused there keeps no step from being taken (the chapter sampling).
+        let counts = |what: &Result<String, _>| what.as_ref().is_ok_and(|what| what.ends_with(" queue_counts"));
+        touched.filter(|what| !counts(what)).collect::<Result<_, _>>().expect("rows")
     };
     assert!(!touched.is_empty(), "{name} writes");
     (sound, answer, touched)

@@ -33,6 +33,7 @@ use windlass::store::periodic::{Purpose, Reconcile, Stop, Withdraw};
 use windlass::store::queueing::{EnqueueBatch, Exchange, Schedule, ScheduleBatch, Settlement, When};
 use windlass::store::rejoin::{HeldJob, Rejoin};
 use windlass::store::role::Whole;
+use windlass::store::sampling::{AskForSamples, ForgetQueues, Publish, ReadSnapshot, Sample, SampledQueue};
 use windlass::store::scheduling::{DropEntry, Fire, Lead, Leadership, Promotion, Resign};
 use windlass::store::wishes::{AskRun, ReadWishes, Want, Wish};
 use windlass::store::workers::{ForceClean, Recovery, SweepIdentities};
@@ -201,7 +202,8 @@ fn exchange_row() -> Row {
 }
 
 /// Arrows whose change [`everything`] cannot show (where a lane stands, what is set aside or declined, who a job or store was,
-/// who is suspected: the chapters sequence, moving, identity and busy look at those), or that have nothing to change on SQLite.
+/// who is suspected, what is counted of queues that are gone: the chapters sequence, moving, identity, busy and sampling
+/// look at those), or that have nothing to change on SQLite.
 const UNSEEN: &[&str] = &[
     OpenLane::NAME,
     Identify::NAME,
@@ -211,12 +213,14 @@ const UNSEEN: &[&str] = &[
     DropEntry::NAME,
     SweepIdentities::NAME,
     Suspect::NAME,
+    ForgetQueues::NAME,
 ];
 
 /// The table.
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = jobs_rows();
     rows.extend(instance_rows());
+    rows.extend(sampling_rows());
     rows.extend(time_rows());
     rows.extend(correction_rows());
     rows.extend(moving_rows());
@@ -405,6 +409,26 @@ fn instance_rows() -> Vec<Row> {
 
 fn lead() -> Lead {
     Lead { which: Leadership::Scheduler, owner: "a".to_owned(), ttl_ms: 15_000 }
+}
+
+fn sampling_rows() -> Vec<Row> {
+    use Again::{Answers, Same};
+    vec![
+        row::<Publish>(Same, |_| {
+            Box::pin(async {
+                let curves = vec![(queue("q"), Some("1 0 5 0 1 1,5,0".to_owned())), (queue("p"), None)];
+                Publish { snapshot: "{}".into(), lasts_ms: 60_000, curves }
+            })
+        }),
+        row::<AskForSamples>(Same, |_| Box::pin(async { AskForSamples })),
+        row::<ForgetQueues>(Answers("Forgotten { queues: [], next: None }"), |f| {
+            Box::pin(async move {
+                fill(&f.store, "q", &jobs(0..2)).await;
+                f.store.delete_queue(&queue("q")).await.expect("delete_queue");
+                ForgetQueues { from: None }
+            })
+        }),
+    ]
 }
 
 fn time_rows() -> Vec<Row> {
@@ -601,9 +625,15 @@ fn batch_id() -> BatchId {
 /// All that a store holds, as text, except the lease counters and the remaining time of locks.
 pub(crate) async fn everything(store: &Store<Whole>) -> String {
     let mut lines = Vec::new();
-    for name in store.queue_names().await.expect("queue_names") {
+    let names = store.queue_names().await.expect("queue_names");
+    for name in &names {
         lines.push(format!("queue {name}: {:?}", queued(store, name.as_str()).await));
     }
+    let queues = names.into_iter().map(|queue| SampledQueue { queue, head: false }).collect();
+    let sampled = store.run(Sample { queues, totals: false, quiet: None }).await.expect("sample");
+    let counted: Vec<_> = sampled.queues.iter().flatten().map(|state| (state.length, state.departed)).collect();
+    lines.push(format!("counted: {counted:?}, watched: {}", sampled.watched));
+    lines.push(format!("snapshot: {:?}", store.run(ReadSnapshot).await.expect("read_snapshot").bytes));
     for (second, _) in seconds(store).await {
         lines.push(format!("due {second}: {:?}", store.delayed_at(second, 0, -1).await.ok()));
     }

@@ -49,7 +49,7 @@ async fn jobs_of_any_type_are_claimed_promoted_and_shown() {
     fill(&f.store, "q", &[job(1)]).await;
     write(
         &f,
-        "INSERT INTO jobs VALUES ('q', 0, '{\"class\":\"x\"}', x'ff'), ('q', -1, 7, 1.5), ('q', -2, '', NULL);
+        "INSERT INTO jobs (queue, position, payload, identity) VALUES ('q', 0, '{\"class\":\"x\"}', x'ff'), ('q', -1, 7, 1.5), ('q', -2, '', NULL);
          INSERT INTO delayed VALUES (5, 1, 0, 'text', x'00');
          INSERT INTO failed VALUES (1, 0, 'a record');
          INSERT INTO locks (key, value, expires_ms) VALUES ('l', x'ff', NULL);

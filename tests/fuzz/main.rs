@@ -77,6 +77,7 @@ targets! {
     proc_stat 1/1 BOUND;
     redaction 1/10 BOUND;
     rpc 1/4 BOUND;
+    samples 1/4 BOUND;
     seconds 1/1 BOUND;
     shim 1/1 BOUND;
     tasks 1/20 BOUND;

@@ -23,7 +23,7 @@ use crate::daemon::{Daemon, Folder, eventually, signal};
 use crate::support::verbs::Verbs as _;
 
 /// The long-lived tasks and threads that a test can strike.
-const TASKS: [&str; 14] = [
+const TASKS: [&str; 15] = [
     "the log",
     "the core",
     "pool control",
@@ -38,6 +38,7 @@ const TASKS: [&str; 14] = [
     "scheduler promotion",
     "scheduler duties",
     "scheduler cron",
+    "scheduler sampler",
 ];
 
 /// A daemon in which this task panics when a file is there.

@@ -152,6 +152,12 @@ impl QueuePatterns {
         self.written.join(",")
     }
 
+    /// Do they stand for every queue?
+    #[must_use]
+    pub fn stand_for_all(&self) -> bool {
+        self.excluded.is_empty() && self.written.iter().any(|entry| entry == "*")
+    }
+
     /// Do the resolved queues depend on which queues exist?
     #[must_use]
     pub fn has_patterns(&self) -> bool {

@@ -46,6 +46,7 @@ impl Apart {
         let keys = connection.keys();
         let mut call = connection.call();
         verdict::places(&mut call, keys);
+        call.key(keys.departed());
         call.keys(lane);
         let shared = call.into_keys();
         let settlements: Vec<_> = whole.settlements.iter().map(|settlement| extras(keys, settlement)).collect();

@@ -18,8 +18,8 @@ use crate::store::error::StoreError;
 use crate::store::inspection::{DeleteEach, DeleteJobs, JobsToDelete, QueueEnd};
 use crate::store::instance::InstanceRecord;
 
-static DELETE_EACH: Script = script!("places", "identity", "recall", "forget", "delete_each");
-static DELETE_PAGE: Script = script!("places", "identity", "recall", "forget", "page", "delete_page");
+static DELETE_EACH: Script = script!("places", "departed", "identity", "recall", "forget", "delete_each");
+static DELETE_PAGE: Script = script!("places", "departed", "identity", "recall", "forget", "page", "delete_page");
 
 /// How many different jobs one step deletes at most, if it passes through the queue for each.
 const FEW: usize = 4;
@@ -59,7 +59,11 @@ async fn delete_few(
     let mut call = connection.call();
     let keys = connection.keys();
     verdict::places(&mut call, keys);
-    call.key(keys.queue(queue)).text(queue.as_str()).flag(from == QueueEnd::Tail).number(to_delete.len());
+    call.key(keys.departed())
+        .key(keys.queue(queue))
+        .text(queue.as_str())
+        .flag(from == QueueEnd::Tail)
+        .number(to_delete.len());
     for JobsToDelete { payload, count, locks } in to_delete {
         call.arg(payload.clone());
         match count {
@@ -175,7 +179,12 @@ impl<'a> Walk<'a> {
         let keys = self.connection.keys();
         let mut call = self.connection.call();
         verdict::places(&mut call, keys);
-        call.key(self.list.clone()).text(arrow.queue.as_str()).number(self.past).number(size).arg(mark.clone());
+        call.key(keys.departed())
+            .key(self.list.clone())
+            .text(arrow.queue.as_str())
+            .number(self.past)
+            .number(size)
+            .arg(mark.clone());
         call.flag(arrow.from == QueueEnd::Tail).number(here.len());
         for raw in here {
             let Some(Meant { stay, most, locks }) = self.meant.get(raw) else { continue };

@@ -10,6 +10,7 @@ use super::looked::Looked;
 use super::memory::Asked;
 use super::reply;
 use super::sentinels::{Following, Sentinels};
+use super::unsampled::Unsampled;
 use crate::config::element::tls_files::ConnectionFiles;
 use crate::store::backend::TimeSource;
 use crate::store::error::StoreError;
@@ -25,6 +26,8 @@ pub struct RedisStore {
     pub(super) asked: Asked,
     /// Where the last move found something.
     pub(super) looked: Looked,
+    /// The queues that samples leave out.
+    pub(super) unsampled: Unsampled,
     /// For as long as this store is there.
     _following: Option<Following>,
 }
@@ -68,6 +71,7 @@ impl RedisStore {
             connection: Arc::new(connection),
             asked: Asked::default(),
             looked: Looked::default(),
+            unsampled: Unsampled::default(),
             _following: following,
         })
     }

@@ -13,7 +13,7 @@ use crate::store::effect::{Admission, RetryKeys};
 use crate::store::error::StoreError;
 use crate::store::queueing::{Enqueue, EnqueueBatch, Enqueued};
 
-static ENQUEUE: Script = script!("locks", "admit", "enqueue");
+static ENQUEUE: Script = script!("locks", "admit", "departed", "enqueue");
 
 /// How many jobs one call carries at most, so that no call holds the server up for long.
 const BATCH: usize = 500;
@@ -57,8 +57,8 @@ pub(super) fn together<T>(replies: Vec<Result<Vec<T>, StoreError>>) -> Result<Ve
 async fn enqueue_batch(connection: &Connection, jobs: &[Enqueue]) -> Result<Vec<Enqueued>, StoreError> {
     let entries: Vec<Entry<'_>> = jobs.chunk_by(pushed_together).map(|jobs| Entry { jobs }).collect();
     let keys = connection.keys();
-    let mut call = Call::sized(connection.origin.now_ms(), entries.len() * 2 + 1, entries.len() * 4 + jobs.len());
-    call.key(keys.queues()).number(entries.len());
+    let mut call = Call::sized(connection.origin.now_ms(), entries.len() * 2 + 2, entries.len() * 4 + jobs.len());
+    call.key(keys.departed()).key(keys.queues()).number(entries.len());
     for entry in &entries {
         let Some(first) = entry.jobs.first() else { continue };
         call.key(keys.queue(&first.queue)).literal(if first.front { "LPUSH" } else { "RPUSH" });

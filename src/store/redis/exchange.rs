@@ -37,11 +37,11 @@ use crate::store::error::StoreError;
 use crate::store::queueing::{Exchange, Exchanged};
 
 static EXCHANGE: Script = script!(
-    "locks", "places", "identity", "remember", "delay", "recall", "entry", "cadence", "keep_run", "verdict", "lane",
-    "settle", "enter", "claim"
+    "locks", "places", "departed", "identity", "remember", "delay", "recall", "entry", "cadence", "keep_run",
+    "verdict", "lane", "settle", "enter", "claim"
 );
 /// The same for exchanges without enters whose settlements are all done. Most are.
-static PLAIN: Script = script!("places", "identity", "recall", "lane", "done", "claim");
+static PLAIN: Script = script!("places", "departed", "identity", "recall", "lane", "done", "claim");
 static OPEN_LANE: Script = script!("open_lane");
 static COUNT: Script = script!("count");
 
@@ -217,6 +217,7 @@ impl RedisLane {
         let size = workers + 4 * entered + queues;
         let mut call = Call::sized(self.connection.origin.now_ms(), size + 12, size + 16);
         verdict::places(&mut call, keys);
+        call.key(keys.departed());
         call.key(self.key.clone()).key(self.paused.0.clone()).key(self.paused.1.clone());
         call.arg(self.lane_text.clone()).number(exchange.sequence);
         call.number(settled).number(entered).number(workers).number(idle).number(queues).number(layout.heads.len());

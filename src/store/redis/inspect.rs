@@ -19,7 +19,7 @@ use crate::store::queueing::QueueNames;
 use crate::store::scheduling::entry_of;
 use crate::store::unreadable::{PassedOver, RecordKind};
 
-static DELETE_QUEUE: Script = script!("places", "unlink", "delete_queue");
+static DELETE_QUEUE: Script = script!("places", "departed", "unlink", "delete_queue");
 static RANGE: Script = script!("page", "range");
 
 impl Perform<QueueNames> for RedisStore {
@@ -171,7 +171,7 @@ pub(super) async fn page(
 pub(super) async fn delete_queue(connection: &Connection, queue: &QueueName) -> Result<u64, StoreError> {
     let mut call = connection.call();
     verdict::places(&mut call, connection.keys());
-    call.key(connection.keys().queue(queue)).text(queue.as_str());
+    call.key(connection.keys().departed()).key(connection.keys().queue(queue)).text(queue.as_str());
     reply::count(connection.run(&DELETE_QUEUE, call).await?)
 }
 

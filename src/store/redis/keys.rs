@@ -182,6 +182,26 @@ impl Keys {
         self.private(b"periodic")
     }
 
+    /// Hash: queue -> how many jobs left it. It has a second key (`departed.lua`).
+    pub(super) fn departed(&self) -> Bytes {
+        self.private(b"departed")
+    }
+
+    /// Hash: queue -> its curve, for the next leader.
+    pub(super) fn arrivals(&self) -> Bytes {
+        self.private(b"arrivals")
+    }
+
+    /// The leader's last sample.
+    pub(super) fn snapshot(&self) -> Bytes {
+        self.private(b"snapshot")
+    }
+
+    /// Stands for a while after somebody looked at the samples.
+    pub(super) fn watched(&self) -> Bytes {
+        self.private(b"watched")
+    }
+
     /// Set: queues that are paused.
     pub(super) fn paused(&self) -> Bytes {
         self.private(b"paused")

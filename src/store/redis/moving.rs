@@ -18,7 +18,8 @@ use crate::store::moving::{
 use crate::store::unreadable::{PassedOver, RecordKind};
 
 static IDENTIFY: Script = script!("identify");
-static SET_ASIDE: Script = script!("places", "identity", "recall", "page", "unlink", "trim_second", "set_aside");
+static SET_ASIDE: Script =
+    script!("places", "departed", "identity", "recall", "page", "unlink", "trim_second", "set_aside");
 static LET_GO: Script = script!("unlink", "aside", "let_go");
 static RENEW_SOURCE: Script = script!("aside", "renew_source");
 
@@ -170,6 +171,7 @@ async fn set_aside_from(
     let first = |kind: &'static str| {
         let mut call = connection.call();
         verdict::places(&mut call, keys);
+        call.key(keys.departed());
         call.key(keys.outbox()).key(keys.moving()).key(keys.schedules()).key(keys.nothing());
         call.text(&InstanceRecord::new_id()).text(&batch).literal(kind);
         call

@@ -88,7 +88,7 @@ fn of_its_type(frame: Result<Frame, StoreError>) -> Result<Option<Frame>, StoreE
 }
 
 /// Does the switch pause, as Ruby reads it: `true` in any case, with blanks around it?
-fn says_pause(text: &[u8]) -> bool {
+pub(super) fn says_pause(text: &[u8]) -> bool {
     let blank = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0x0b;
     let text = text.get(..LOOKED_AT).unwrap_or(text);
     let start = text.iter().position(|byte| !blank(byte)).unwrap_or(text.len());

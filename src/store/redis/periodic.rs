@@ -34,7 +34,8 @@ static RECONCILE: Script = script!(
     "cadence",
     "reconcile"
 );
-static WITHDRAW: Script = script!("places", "identity", "recall", "forget", "unlink", "erase", "entry", "withdraw");
+static WITHDRAW: Script =
+    script!("places", "departed", "identity", "recall", "forget", "unlink", "erase", "entry", "withdraw");
 
 impl Perform<Periodic> for RedisStore {
     async fn perform(&self, arrow: Periodic) -> Result<(Vec<PeriodicEntry>, Vec<bool>), StoreError> {
@@ -204,7 +205,7 @@ async fn withdraw_step(
     let keys = connection.keys();
     let mut call = connection.call();
     verdict::places(&mut call, keys);
-    call.key(keys.queue(queue)).key(keys.runs(&RunList::Task(task.clone())));
+    call.key(keys.departed()).key(keys.queue(queue)).key(keys.runs(&RunList::Task(task.clone())));
     call.text(task.as_str()).text(queue.as_str()).flag(stop).number(forms.len());
     for form in forms {
         call.key(keys.timestamps(form)).arg(form.clone());

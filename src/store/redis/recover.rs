@@ -25,7 +25,8 @@ use crate::store::workers::{
 use crate::store::working::WorkingRecord;
 
 static RECOVER: Script = script!(
-    "locks", "places", "identity", "remember", "delay", "entry", "cadence", "keep_run", "verdict", "beat", "recover"
+    "locks", "places", "departed", "identity", "remember", "delay", "entry", "cadence", "keep_run", "verdict", "beat",
+    "recover"
 );
 static FORCE_CLEAN: Script = script!("locks", "keep_run", "force_clean");
 
@@ -121,7 +122,8 @@ async fn attempt(connection: &Connection, recovery: &Recovery, failed: &'static 
     let worker = &recovery.record.worker;
     let mut call = connection.call();
     verdict::places(&mut call, keys);
-    call.key(keys.nothing())
+    call.key(keys.departed())
+        .key(keys.nothing())
         .key(keys.leases())
         .key(keys.working(worker))
         .key(keys.workers())

@@ -23,6 +23,7 @@ pub(super) async fn ask(connection: &Connection) -> Result<(), StoreError> {
     call.key(connection.keys().probe());
     // The server asks for the right to each key that a call declares.
     verdict::places(&mut call, connection.keys());
+    call.key(connection.keys().departed());
     let ours = format!(" ~{}*", connection.keys().namespace_prefix());
     let (mut rights, mut keys, mut commands) = (String::new(), String::new(), String::new());
     let mut refused = match connection.try_run(&RIGHTS, call).await {

@@ -14,8 +14,9 @@ use crate::store::moving::{Decline, PutBack, TakeIn, TakeInTarget, TakenIn, Wait
 static TAKE_IN: Script =
     script!("locks", "places", "identity", "remember", "delay", "entry", "items", "moved", "take_in");
 static DECLINE: Script = script!("moved", "decline");
-static PUT_BACK: Script =
-    script!("locks", "places", "identity", "remember", "delay", "entry", "items", "unlink", "aside", "put_back");
+static PUT_BACK: Script = script!(
+    "locks", "places", "departed", "identity", "remember", "delay", "entry", "items", "unlink", "aside", "put_back"
+);
 
 impl Perform<TakeIn> for RedisStore {
     async fn perform(&self, arrow: TakeIn) -> Result<TakenIn, StoreError> {
@@ -45,6 +46,7 @@ impl Perform<PutBack> for RedisStore {
         let keys = self.connection.keys();
         let mut call = self.connection.call();
         verdict::places(&mut call, keys);
+        call.key(keys.departed());
         call.key(keys.outbox()).key(keys.moving()).key(keys.schedules());
         batch_id(&mut call, &batch.id);
         items(&mut call, keys, &batch.items, &targets);

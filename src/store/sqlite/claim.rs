@@ -85,7 +85,14 @@ pub(super) struct Claimed {
 }
 
 /// A job as it stands on its queue.
-type Head = (AnyValue, Vec<u8>, Option<String>);
+#[derive(Clone)]
+struct Head {
+    position: AnyValue,
+    payload: Vec<u8>,
+    identity: Option<String>,
+    /// When it came.
+    came_ms: AnyValue,
+}
 
 struct Claiming<'a, 'e> {
     step: &'e Step<'a>,
@@ -118,13 +125,15 @@ pub(super) fn claim(
         lane,
         exchange,
         over,
-        select: step.sql("SELECT position, payload, identity FROM jobs WHERE queue = ?1 ORDER BY position LIMIT ?2")?,
+        select: step.sql(
+            "SELECT position, payload, identity, enqueued_ms FROM jobs WHERE queue = ?1 ORDER BY position LIMIT ?2",
+        )?,
         remove: step.sql("DELETE FROM jobs WHERE queue = ?1 AND position <= ?2")?,
         // A worker that has a record must be recovered first, so it is skipped like one that is not registered, and the next
         // one gets the job.
         insert: step.sql(
-            "INSERT OR IGNORE INTO working (worker, claim, queue, run_at, payload, identity) \
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE EXISTS (SELECT 1 FROM workers WHERE id = ?1)",
+            "INSERT OR IGNORE INTO working (worker, claim, queue, run_at, payload, identity, enqueued_ms) \
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM workers WHERE id = ?1)",
         )?,
         idle: exchange.idle.iter().enumerate(),
         claimed: Claimed::default(),
@@ -154,18 +163,23 @@ impl Claiming<'_, '_> {
         let (most, shared) = self.part(queue)?;
         let over = self.over.of(queue);
         let heads = self.heads(queue, over, most, CLAIM_BYTES.saturating_sub(self.claimed.held))?;
+        let found = heads.len();
         let (mut last, mut taken) = (None, 0);
-        for (position, payload, identity) in heads {
-            let Some((index, token)) = self.record(queue, &payload, identity.as_deref())? else { break };
+        for head in heads {
+            let Some((index, token)) = self.record(queue, &head)? else { break };
             if over.is_empty() {
-                (last, taken) = (Some(position), taken + 1);
+                (last, taken) = (Some(head.position.clone()), taken + 1);
             } else {
-                self.remove_one(queue, &position)?;
+                self.remove_one(queue, &head.position)?;
             }
-            self.keep(index, token, queue, payload, identity);
+            self.keep(index, token, queue, head);
         }
         if let Some(last) = last {
             at_least(taken, "jobs", changed(&mut self.remove, params![queue.as_str(), last])?)?;
+            self.step.count_departed(queue, taken);
+            if taken == found && found < most && !self.claimed.more {
+                self.step.count_emptied(queue);
+            }
         }
         Ok(shared)
     }
@@ -187,7 +201,7 @@ impl Claiming<'_, '_> {
                 break;
             }
             let before = self.mark();
-            match apart.attempt(step, Piece::Job(queue.clone(), head.0.clone()), || self.one(queue, &head))? {
+            match apart.attempt(step, Piece::Job(queue.clone(), head.position.clone()), || self.one(queue, &head))? {
                 Ok(true) => claimed += 1,
                 Ok(false) => break,
                 Err(error) => {
@@ -196,7 +210,7 @@ impl Claiming<'_, '_> {
                         self.claimed.findings.push(named(queue, &head, error));
                     }
                     refused += 1;
-                    let (position, payload, _) = head;
+                    let Head { position, payload, .. } = head;
                     let digest = digest(&payload);
                     self.claimed.refused.push(RefusedJob { queue: queue.clone(), position, digest });
                 }
@@ -206,10 +220,10 @@ impl Claiming<'_, '_> {
     }
 
     /// Claims one job; false if no worker is left for it.
-    fn one(&mut self, queue: &QueueName, (position, payload, identity): &Head) -> Result<bool, StoreError> {
-        let Some((index, token)) = self.record(queue, payload, identity.as_deref())? else { return Ok(false) };
-        self.remove_one(queue, position)?;
-        self.keep(index, token, queue, payload.clone(), identity.clone());
+    fn one(&mut self, queue: &QueueName, head: &Head) -> Result<bool, StoreError> {
+        let Some((index, token)) = self.record(queue, head)? else { return Ok(false) };
+        self.remove_one(queue, &head.position)?;
+        self.keep(index, token, queue, head.clone());
         Ok(true)
     }
 
@@ -230,9 +244,10 @@ impl Claiming<'_, '_> {
                 self.claimed.more = true;
                 break;
             }
-            let head = (row.get(0)?, bytes(row.get_ref(1)?), opt_text(row.get_ref(2)?));
+            let (payload, identity) = (bytes(row.get_ref(1)?), opt_text(row.get_ref(2)?));
+            let head = Head { position: row.get(0)?, payload, identity, came_ms: row.get(3)? };
             if over.is_empty() || !is_among(over, &head) {
-                held += head.1.len();
+                held += head.payload.len();
                 heads.push(head);
             }
         }
@@ -246,16 +261,12 @@ impl Claiming<'_, '_> {
     }
 
     /// Puts a job on record under the next worker that has none; `None` if there is no such worker.
-    fn record(
-        &mut self,
-        queue: &QueueName,
-        payload: &[u8],
-        identity: Option<&str>,
-    ) -> Result<Option<(usize, ClaimToken)>, StoreError> {
+    fn record(&mut self, queue: &QueueName, head: &Head) -> Result<Option<(usize, ClaimToken)>, StoreError> {
+        let Head { payload, identity, came_ms, .. } = head;
         for (index, worker) in self.idle.by_ref() {
             let token = ClaimToken::new(self.instance, self.lane, self.exchange.sequence, index);
             let (id, run_at) = (worker.id(), self.exchange.run_at.as_str());
-            let row = params![id, token.as_str(), queue.as_str(), run_at, payload, identity];
+            let row = params![id, token.as_str(), queue.as_str(), run_at, payload, identity, came_ms];
             if changed(&mut self.insert, row)? == 1 {
                 return Ok(Some((index, token)));
             }
@@ -270,10 +281,13 @@ impl Claiming<'_, '_> {
 
     fn remove_one(&self, queue: &QueueName, position: &AnyValue) -> Result<(), StoreError> {
         let sql = "DELETE FROM jobs WHERE queue = ?1 AND position = ?2";
-        self.step.change("jobs", sql, params![queue.as_str(), position])
+        self.step.change("jobs", sql, params![queue.as_str(), position])?;
+        self.step.count_departed(queue, 1);
+        Ok(())
     }
 
-    fn keep(&mut self, index: usize, token: ClaimToken, queue: &QueueName, payload: Vec<u8>, identity: Option<String>) {
+    fn keep(&mut self, index: usize, token: ClaimToken, queue: &QueueName, head: Head) {
+        let Head { payload, identity, .. } = head;
         let identity = identity.as_deref().and_then(Identity::decode).unwrap_or_else(|| Identity::first(&token));
         self.claimed.held += payload.len();
         self.claimed.claims.push(Claim { index, token, queue: queue.clone(), payload: Bytes::from(payload), identity });
@@ -314,12 +328,12 @@ impl Claiming<'_, '_> {
     }
 }
 
-fn is_among(over: &[(AnyValue, i64)], (position, payload, _): &Head) -> bool {
+fn is_among(over: &[(AnyValue, i64)], Head { position, payload, .. }: &Head) -> bool {
     over.iter().any(|(at, of)| at == position && *of == digest(payload))
 }
 
 /// The refusal of a job, by its name.
-fn named(queue: &QueueName, (position, payload, _): &Head, error: StoreError) -> StoreError {
+fn named(queue: &QueueName, Head { position, payload, .. }: &Head, error: StoreError) -> StoreError {
     let StoreError::Barred { reason, .. } = error else { return error };
     let at = match position {
         AnyValue::Integer(number) => number.to_string(),

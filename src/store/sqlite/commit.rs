@@ -6,13 +6,16 @@
 //! own. The thread ends when its last handle is dropped. A panic of the thread ends a daemon at once, because nothing
 //! could be stored any more; in other programs all calls return [`StoreError::Unavailable`] from then on.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::{Arc, mpsc};
 
-use rusqlite::{CachedStatement, Connection};
+use rusqlite::{CachedStatement, Connection, params};
 use tokio::sync::oneshot;
+use tokio::time::{Duration, Instant};
 
 use super::connection::{empty_log, shorten_log};
+use super::counts::{self, QueueCounts};
+use super::error::at_least;
 use super::notifier::Notifier;
 use super::terms::Terms;
 use crate::clock::Clock;
@@ -23,9 +26,12 @@ use crate::supervise::scope::own_thread;
 /// The most commands of one transaction. It bounds how long the first of them waits for the last.
 const TOGETHER: usize = 256;
 
+/// How long no job is counted after that ended a transaction.
+const UNCOUNTED: Duration = Duration::from_secs(60);
+
 /// The statements whose plans were looked at.
 #[cfg(debug_assertions)]
-type Explained = std::cell::RefCell<std::collections::HashSet<&'static str>>;
+type Explained = RefCell<std::collections::HashSet<&'static str>>;
 
 /// What a command works with inside a transaction.
 pub(super) struct Step<'a> {
@@ -36,6 +42,8 @@ pub(super) struct Step<'a> {
     /// What this process has seen of leaderships.
     pub(super) terms: &'a Terms,
     findings: &'a Findings,
+    /// What came to queues and left them so far.
+    pub(super) counts: RefCell<QueueCounts>,
     /// The statements whose plans were looked at; `None` for a reader.
     #[cfg(debug_assertions)]
     explained: Option<&'a Explained>,
@@ -60,6 +68,7 @@ impl<'a> Step<'a> {
         work: impl FnOnce() -> Result<T, StoreError>,
     ) -> Result<Result<T, StoreError>, StoreError> {
         let execute = |sql| self.conn.prepare_cached(sql)?.execute([]);
+        let counts = self.counts.borrow().clone();
         execute("SAVEPOINT part")?;
         match work() {
             Ok(done) => {
@@ -69,6 +78,7 @@ impl<'a> Step<'a> {
             Err(refused @ StoreError::Barred { .. }) if !self.is_lost() => {
                 execute("ROLLBACK TO part")?;
                 execute("RELEASE part")?;
+                self.counts.replace(counts);
                 Ok(Err(refused))
             }
             Err(error) => Err(error),
@@ -187,6 +197,7 @@ pub(super) fn spawn(
         role,
         terms: Terms::default(),
         findings,
+        counting: Counting::default(),
         #[cfg(debug_assertions)]
         explained: Explained::default(),
     };
@@ -206,6 +217,15 @@ pub(super) fn spawn(
 /// Why a transaction was rolled back.
 struct GivenUp(StoreError);
 
+/// Whether jobs can be counted for their queues. They are claimed and enqueued in any case.
+#[derive(Default)]
+struct Counting {
+    /// It was refused the last time, and that was told.
+    refused: Cell<bool>,
+    /// When an attempt ended the transaction. For a while there is no other.
+    ended: Cell<Option<Instant>>,
+}
+
 /// A command that was run, and what it came to.
 type Outcome = (Box<dyn Command>, Result<(), StoreError>);
 
@@ -215,6 +235,7 @@ struct Thread {
     role: Role,
     terms: Terms,
     findings: Findings,
+    counting: Counting,
     #[cfg(debug_assertions)]
     explained: Explained,
 }
@@ -236,8 +257,11 @@ impl Thread {
 
     /// Runs the commands in one transaction, or in one each where the failure of one ends the transaction of all.
     fn carry_out(&mut self, mut commands: Vec<Box<dyn Command>>) -> Vec<Outcome> {
+        let counting = self.counting.ended.get();
         match self.transact(&mut commands) {
             Ok(outcomes) => commands.into_iter().zip(outcomes).collect(),
+            // From now on nothing is counted, so that this happens once.
+            Err(_) if self.counting.ended.get() != counting => self.carry_out(commands),
             Err((_, true)) if commands.len() > 1 => {
                 let alone = |mut command| match self.transact(std::slice::from_mut(&mut command)) {
                     Ok(outcomes) => (command, outcomes.into_iter().collect()),
@@ -283,6 +307,7 @@ impl Thread {
         // The transaction itself is the savepoint of a command that is alone: SQLite copies each page that is changed
         // under a savepoint.
         let savepoints = commands.len() > 1;
+        let mut counts = QueueCounts::default();
         for command in commands {
             if savepoints {
                 self.execute("SAVEPOINT command").map_err(whole)?;
@@ -295,6 +320,7 @@ impl Thread {
                 after,
                 terms: &self.terms,
                 findings: &self.findings,
+                counts: RefCell::default(),
                 #[cfg(debug_assertions)]
                 explained,
             };
@@ -305,7 +331,7 @@ impl Thread {
                 return Err((GivenUp(error), true));
             }
             match &outcome {
-                Ok(()) => {}
+                Ok(()) => counts.merge(step.counts.into_inner()),
                 Err(_) if savepoints => self.execute("ROLLBACK TO command").map_err(whole)?,
                 Err(_) => {
                     self.execute("ROLLBACK").map_err(whole)?;
@@ -317,9 +343,55 @@ impl Thread {
             }
             outcomes.push(outcome);
         }
+        self.count(&counts)?;
         // A transaction that finds no room at its end may hold commands that find some alone.
         self.execute("COMMIT").map_err(|error| (GivenUp(error.clone()), matches!(error, StoreError::Full(_))))?;
         Ok(outcomes)
+    }
+
+    /// Writes what came to queues and left them. Where that is refused, less is known of the queues, and that is told.
+    fn count(&self, counts: &QueueCounts) -> Result<(), (GivenUp, bool)> {
+        const SUBJECT: &str = "the counts of queues";
+        if self.counting.ended.get().is_some_and(|ended| ended.elapsed() < UNCOUNTED) {
+            return Ok(());
+        }
+        match self.write_counts(counts) {
+            Ok(()) => {
+                if self.counting.refused.replace(false) {
+                    self.findings.mended(SUBJECT, "jobs are counted for their queues again");
+                }
+                Ok(())
+            }
+            Err(error @ StoreError::Full(_)) => Err((GivenUp(error), true)),
+            Err(error) => {
+                self.counting.refused.set(true);
+                let text = format!("jobs are not counted for their queues, whose lengths are not right: {error}");
+                self.findings.tell(SUBJECT, text);
+                if !self.conn.is_autocommit() {
+                    return Ok(());
+                }
+                self.counting.ended.set(Some(Instant::now()));
+                Err((GivenUp(error), true))
+            }
+        }
+    }
+
+    /// An error of one queue does not keep the others from being written, unless it ended the transaction.
+    fn write_counts(&self, counts: &QueueCounts) -> Result<(), StoreError> {
+        let mut result = Ok(());
+        for (queue, arrived, departed, standing) in counts.rows() {
+            let write = || {
+                let mut write = self.conn.prepare_cached(counts::WRITE)?;
+                at_least(1, "queue_counts", write.execute(params![queue, arrived, departed, standing])?)
+            };
+            if let Err(error) = write() {
+                result = Err(error);
+                if self.conn.is_autocommit() {
+                    break;
+                }
+            }
+        }
+        result
     }
 
     fn execute(&self, sql: &'static str) -> Result<(), StoreError> {

@@ -8,6 +8,7 @@
 use rusqlite::{CachedStatement, Params};
 
 use super::commit::Step;
+pub(super) use super::error::{at_least, ignored};
 use crate::store::error::StoreError;
 
 impl Step<'_> {
@@ -56,20 +57,4 @@ impl Step<'_> {
 /// As [`Step::changed`], for a statement that is run many times.
 pub(super) fn changed(statement: &mut CachedStatement<'_>, params: impl Params) -> Result<usize, StoreError> {
     Ok(statement.execute(params)?)
-}
-
-/// A statement changed so many rows of a table; it must have been at least these.
-pub(super) fn at_least(due: usize, table: &str, changed: usize) -> Result<(), StoreError> {
-    if changed < due { Err(ignored(table)) } else { Ok(()) }
-}
-
-/// A row of this table was not written or not removed, and SQLite told no error.
-pub(super) fn ignored(table: &str) -> StoreError {
-    StoreError::Barred {
-        place: format!("table {table} of the database"),
-        reason: format!(
-            "a trigger that somebody added ignores a row of table {table}: look for it with sqlite3 FILE '.schema \
-             {table}', and drop it"
-        ),
-    }
 }

@@ -35,7 +35,7 @@ pub(super) fn enqueue(step: &Step<'_>, jobs: &[Enqueue]) -> Result<Vec<Enqueued>
             make_known(step, &job.queue)?;
         }
         if job.front {
-            push_head(step, &job.queue, &job.payload, None)?;
+            push_first(step, &job.queue, &job.payload)?;
         } else {
             push_tail(step, &job.queue, &job.payload, None)?;
         }
@@ -93,36 +93,49 @@ pub(super) fn push_tail(
     payload: &[u8],
     identity: Option<&str>,
 ) -> Result<(), StoreError> {
-    const TAIL: &str = "INSERT INTO jobs (queue, position, payload, identity) \
+    const TAIL: &str = "INSERT INTO jobs (queue, position, payload, identity, enqueued_ms) \
          SELECT ?1, CASE WHEN last < 9007199254740991 THEN last + 1 ELSE \
-            (SELECT max(position) FROM jobs WHERE queue = ?1 AND position < 4611686018427387904) + 1 END, ?2, ?3 FROM \
+            (SELECT max(position) FROM jobs WHERE queue = ?1 AND position < 4611686018427387904) + 1 END, ?2, ?3, ?4 FROM \
             (SELECT coalesce(max(position), 0) AS last FROM jobs WHERE queue = ?1 AND position < 9007199254740992)";
-    push(step, TAIL, queue, payload, identity)
-}
-
-/// Puts a job at the head of a queue.
-pub(super) fn push_head(
-    step: &Step<'_>,
-    queue: &QueueName,
-    payload: &[u8],
-    identity: Option<&str>,
-) -> Result<(), StoreError> {
-    const HEAD: &str = "INSERT INTO jobs (queue, position, payload, identity) \
-         SELECT ?1, CASE WHEN first > -9007199254740991 THEN first - 1 ELSE \
-            (SELECT min(position) FROM jobs WHERE queue = ?1 AND position > -4611686018427387904) - 1 END, ?2, ?3 FROM \
-            (SELECT coalesce(min(position), 0) AS first FROM jobs WHERE queue = ?1 AND position > -9007199254740992)";
-    push(step, HEAD, queue, payload, identity)
-}
-
-fn push(
-    step: &Step<'_>,
-    statement: &'static str,
-    queue: &QueueName,
-    payload: &[u8],
-    identity: Option<&str>,
-) -> Result<(), StoreError> {
     step.wake();
-    step.change("jobs", statement, params![queue.as_str(), payload, identity])
+    step.change("jobs", TAIL, params![queue.as_str(), payload, identity, step.now_ms])?;
+    step.count_arrived(queue);
+    Ok(())
+}
+
+/// Puts a new job at the head of a queue.
+fn push_first(step: &Step<'_>, queue: &QueueName, payload: &[u8]) -> Result<(), StoreError> {
+    push_head(step, queue, payload, None, Some(step.now_ms))?;
+    step.count_arrived(queue);
+    Ok(())
+}
+
+/// Gives a job back to the head of its queue. `came_ms`: when it came there first, if that is known.
+pub(super) fn give_back(
+    step: &Step<'_>,
+    queue: &QueueName,
+    payload: &[u8],
+    identity: Option<&str>,
+    came_ms: Option<i64>,
+) -> Result<(), StoreError> {
+    push_head(step, queue, payload, identity, came_ms)?;
+    step.count_returned(queue);
+    Ok(())
+}
+
+fn push_head(
+    step: &Step<'_>,
+    queue: &QueueName,
+    payload: &[u8],
+    identity: Option<&str>,
+    came_ms: Option<i64>,
+) -> Result<(), StoreError> {
+    const HEAD: &str = "INSERT INTO jobs (queue, position, payload, identity, enqueued_ms) \
+         SELECT ?1, CASE WHEN first > -9007199254740991 THEN first - 1 ELSE \
+            (SELECT min(position) FROM jobs WHERE queue = ?1 AND position > -4611686018427387904) - 1 END, ?2, ?3, ?4 FROM \
+            (SELECT coalesce(min(position), 0) AS first FROM jobs WHERE queue = ?1 AND position > -9007199254740992)";
+    step.wake();
+    step.change("jobs", HEAD, params![queue.as_str(), payload, identity, came_ms])
 }
 
 /// Passes on each known queue.

@@ -231,10 +231,11 @@ fn settle(
     settlement: &Settlement,
 ) -> Result<Settled, StoreError> {
     let Settlement { worker, claim, queue, payload, verdict, free, tick, run: _ } = settlement;
+    let came_ms = working::came_ms(step, worker, verdict)?;
     if !ending.end(step, worker, claim)? {
         return Ok(Settled::Lost);
     }
-    let attempt = verdict::carry_out(step, deltas, worker, queue, payload, verdict)?;
+    let attempt = verdict::carry_out(step, deltas, worker, queue, payload, verdict, came_ms)?;
     locks::free_owned(step, free, claim)?;
     if let Some(Attempt::Repeated { left, delay_ms }) = attempt {
         // A job that is repeated is still the current tick.

@@ -10,7 +10,7 @@ use super::effect::ignored;
 use super::engine::SqliteStore;
 use super::number::{count, stored};
 use super::value::{AnyValue, bytes, number, opt_int, text};
-use super::{delayed, enqueue, locks, retries, search};
+use super::{delayed, enqueue, lengths, locks, retries, search};
 use crate::job::{FirstQueues, QueueName, WorkerName};
 use crate::store::arrow::Perform;
 use crate::store::delayed::{
@@ -44,7 +44,7 @@ impl Perform<FindQueue> for SqliteStore {
 
 impl Perform<Queued> for SqliteStore {
     async fn perform(&self, arrow: Queued) -> Result<Vec<Bytes>, StoreError> {
-        self.reader.call(move |step| queued(step, &arrow.queue, arrow.start, arrow.stop)).await
+        self.reader.call(move |step| lengths::queued(step, &arrow.queue, arrow.start, arrow.stop)).await
     }
 }
 
@@ -131,37 +131,16 @@ fn find_queue(step: &Step<'_>, queue: &QueueName) -> Result<Option<QueueLength>,
     if !step.sql("SELECT 1 FROM queues WHERE name = ?1")?.exists([queue.as_str()])? {
         return Ok(None);
     }
-    Ok(Some(QueueLength { queue: queue.clone(), length: count(length(step, queue)?) }))
-}
-
-fn length(step: &Step<'_>, queue: &QueueName) -> Result<i64, StoreError> {
-    Ok(step.sql("SELECT count(*) FROM jobs WHERE queue = ?1")?.query_row([queue.as_str()], |row| row.get(0))?)
+    Ok(Some(QueueLength { queue: queue.clone(), length: lengths::length(step, queue)? }))
 }
 
 /// The first known queues with their lengths.
 fn queues(step: &Step<'_>, limit: usize) -> Result<Vec<QueueLength>, StoreError> {
     let with_length = |queue: QueueName| {
-        let length = count(length(step, &queue)?);
+        let length = lengths::length(step, &queue)?;
         Ok(QueueLength { queue, length })
     };
     queue_names(step, limit)?.into_iter().map(with_length).collect()
-}
-
-/// The jobs of a queue from position to position.
-pub(super) fn queued(step: &Step<'_>, queue: &QueueName, start: i64, stop: i64) -> Result<Vec<Bytes>, StoreError> {
-    let Some((offset, limit)) = range(length(step, queue)?, start, stop) else { return Ok(Vec::new()) };
-    let mut select = step.sql("SELECT payload FROM jobs WHERE queue = ?1 ORDER BY position LIMIT ?2 OFFSET ?3")?;
-    let rows =
-        select.query_map(params![queue.as_str(), limit, offset], |row| Ok(Bytes::from(bytes(row.get_ref(0)?))))?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
-/// Offset and number of the items from `start` to `stop`, both inclusive, as Redis' LRANGE counts.
-fn range(length: i64, start: i64, stop: i64) -> Option<(i64, i64)> {
-    let from_end = |at: i64| if at < 0 { at.saturating_add(length) } else { at };
-    let start = from_end(start).max(0);
-    let stop = from_end(stop).min(length - 1);
-    (start <= stop).then(|| (start, stop - start + 1))
 }
 
 /// Deletes a queue with the jobs that stand on it now, some at a time.
@@ -179,6 +158,7 @@ pub(super) async fn delete_queue(writer: &Handle, queue: &QueueName) -> Result<u
              WHERE queue = ?1 AND position <= ?2 ORDER BY position LIMIT ?3)",
             params![queue.as_str(), last, search::DELETED],
         )?;
+        step.count_departed(&queue, some);
         if stored(some) < search::DELETED {
             if step.finds("SELECT 1 FROM jobs WHERE queue = ?1 AND position <= ?2", params![queue.as_str(), last])? {
                 return Err(ignored("jobs"));
@@ -202,7 +182,7 @@ pub(super) fn failed_count(step: &Step<'_>) -> Result<u64, StoreError> {
 /// Failure records from position to position.
 pub(super) fn failed(step: &Step<'_>, start: i64, stop: i64) -> Result<Vec<Bytes>, StoreError> {
     let length = stored(failed_count(step)?);
-    let Some((offset, limit)) = range(length, start, stop) else { return Ok(Vec::new()) };
+    let Some((offset, limit)) = lengths::range(length, start, stop) else { return Ok(Vec::new()) };
     let mut select = step.sql("SELECT record FROM failed ORDER BY place LIMIT ?1 OFFSET ?2")?;
     let rows = select.query_map([limit, offset], |row| Ok(Bytes::from(bytes(row.get_ref(0)?))))?;
     Ok(rows.collect::<Result<_, _>>()?)
@@ -261,7 +241,7 @@ pub(super) fn delayed_seconds(
 /// The jobs of a delayed second from position to position.
 pub(super) fn delayed_at(step: &Step<'_>, second: i64, start: i64, stop: i64) -> Result<Vec<Bytes>, StoreError> {
     let length = step.sql("SELECT count(*) FROM delayed WHERE second = ?1")?.query_row([second], |row| row.get(0))?;
-    let Some((offset, limit)) = range(length, start, stop) else { return Ok(Vec::new()) };
+    let Some((offset, limit)) = lengths::range(length, start, stop) else { return Ok(Vec::new()) };
     let mut select = step.sql("SELECT payload FROM delayed WHERE second = ?1 ORDER BY place LIMIT ?2 OFFSET ?3")?;
     let rows = select.query_map([second, limit, offset], |row| Ok(Bytes::from(bytes(row.get_ref(0)?))))?;
     Ok(rows.collect::<Result<_, _>>()?)
@@ -301,21 +281,4 @@ pub(super) fn delete_lock(step: &Step<'_>, key: &str) -> Result<bool, StoreError
     let held = concat!("SELECT 1 FROM locks WHERE key = ?1 AND verbatim IN (0, ?2) AND ", locks::is_held!());
     let these = params![key, 1, step.now_ms];
     Ok(step.change_up_to(2, "locks", sql, these, || step.finds(held, these))? > 0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::range;
-
-    #[test]
-    fn positions_count_as_redis_counts_them() {
-        assert_eq!(range(5, 0, -1), Some((0, 5)));
-        assert_eq!(range(5, -2, -1), Some((3, 2)));
-        assert_eq!(range(5, -9, 1), Some((0, 2)));
-        assert_eq!(range(5, 2, 99), Some((2, 3)));
-        assert_eq!(range(5, 5, 9), None);
-        assert_eq!(range(5, 3, 2), None);
-        assert_eq!(range(0, 0, -1), None);
-        assert_eq!(range(5, i64::MIN, i64::MIN), None);
-    }
 }

@@ -22,6 +22,7 @@ const STEPS: &[&str] = &[
     include_str!("schema/0010_wishes.sql"),
     include_str!("schema/0011_history.sql"),
     include_str!("schema/0012_runs.sql"),
+    include_str!("schema/0013_counts.sql"),
 ];
 
 /// `Wndl`, by which a file is known to be ours.

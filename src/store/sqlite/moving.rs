@@ -187,6 +187,10 @@ fn queued(step: &Step<'_>, limit: i64) -> Result<bool, StoreError> {
     let (mut last, mut rows): (Option<(AnyValue, AnyValue)>, i64) = (None, 0);
     while let Some(row) = found.next()? {
         (last, rows) = (Some((row.get(0)?, row.get(1)?)), rows + 1);
+        // What no text names is no queue that is counted.
+        if let Ok(name) = row.get_ref(0)?.as_str() {
+            step.count_departed(&QueueName::as_stored(name), 1);
+        }
     }
     let Some((queue, position)) = last else { return Ok(false) };
     let these = params![queue, position];

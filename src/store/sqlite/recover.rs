@@ -85,13 +85,14 @@ pub(super) fn recover(step: &Step<'_>, recovery: &Recovery) -> Result<Recovered,
     if !is_unchanged(step, worker, Some(&recovery.record))? {
         return Ok(Recovered::No);
     }
+    let came_ms = working::came_ms(step, worker, &recovery.verdict)?;
     working::remove(step, worker)?;
     // Registration and ping are one row here. The step that removed it also ended the job.
     if !step.sql("SELECT 1 FROM workers WHERE id = ?1")?.exists([worker.id()])? {
         return Ok(Recovered::AlreadyCleaned);
     }
     let mut deltas = CounterDeltas::default();
-    verdict::carry_out(step, &mut deltas, worker, &recovery.queue, &recovery.payload, &recovery.verdict)?;
+    verdict::carry_out(step, &mut deltas, worker, &recovery.queue, &recovery.payload, &recovery.verdict, came_ms)?;
     deltas.write(step)?;
     if let Some(claim) = &recovery.record.claim {
         locks::free_owned(step, &recovery.free, claim)?;

@@ -299,6 +299,7 @@ fn delete(
         }
         deleted.push(payload.clone());
     }
+    step.count_departed(queue, deleted.len());
     Ok(deleted)
 }
 

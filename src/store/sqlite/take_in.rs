@@ -130,8 +130,12 @@ fn put_one(
                 locks::take_queue_lock_if_free(step, key, *ttl_s)?;
             }
             enqueue::make_known(step, queue)?;
-            let push = if end == End::Head { enqueue::push_head } else { enqueue::push_tail };
-            push(step, queue, payload, text(identity).as_deref())?;
+            let identity = text(identity);
+            match end {
+                // The batch does not tell when its jobs came.
+                End::Head => enqueue::give_back(step, queue, payload, identity.as_deref(), None)?,
+                End::Tail => enqueue::push_tail(step, queue, payload, identity.as_deref())?,
+            }
         }
         Waiting::Delayed { second, payload, identity } => {
             let view = PayloadView::parse(payload).ok();

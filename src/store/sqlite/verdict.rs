@@ -60,7 +60,8 @@ pub(super) fn add(step: &Step<'_>, name: &str, count: u64) -> Result<(), StoreEr
     step.change_up_to(1, "stats", sql, params![name, stored(count)], stands).map(drop)
 }
 
-/// Carries a verdict out. The caller removes the working record. Returns the outcome of a failed attempt.
+/// Carries a verdict out. The caller removes the working record, which says when the job came to its queue (`came_ms`).
+/// Returns the outcome of a failed attempt.
 pub(super) fn carry_out(
     step: &Step<'_>,
     deltas: &mut CounterDeltas,
@@ -68,6 +69,7 @@ pub(super) fn carry_out(
     queue: &QueueName,
     payload: &Bytes,
     verdict: &Verdict,
+    came_ms: Option<i64>,
 ) -> Result<Option<Attempt>, StoreError> {
     match verdict {
         Verdict::Done => deltas.add(worker, 1, 0),
@@ -102,7 +104,7 @@ pub(super) fn carry_out(
         Verdict::Delayed { delay_ms, identity } => delayed::put_off(step, *delay_ms, queue, payload, identity)?,
         Verdict::Requeued { identity } => {
             enqueue::make_known(step, queue)?;
-            enqueue::push_head(step, queue, payload, Some(&identity.encode()))?;
+            enqueue::give_back(step, queue, payload, Some(&identity.encode()), came_ms)?;
         }
     }
     Ok(None)

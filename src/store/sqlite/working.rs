@@ -5,8 +5,9 @@ use rusqlite::{CachedStatement, OptionalExtension, Row, params};
 
 use super::commit::Step;
 use super::effect::{changed, ignored};
-use super::value::{bytes, opt_text, text};
+use super::value::{bytes, opt_int, opt_text, text};
 use crate::job::{ClaimToken, Identity, QueueName, WorkerName};
+use crate::store::effect::Verdict;
 use crate::store::error::StoreError;
 use crate::store::rejoin::HeldJob;
 use crate::store::working::{WorkingRecord, encode};
@@ -57,6 +58,15 @@ impl<'a> Ending<'a> {
         let ended = changed(&mut self.0, [worker.id(), claim.as_str()])? == 1;
         if !ended && stands(step, worker, claim)? { Err(ignored("working")) } else { Ok(ended) }
     }
+}
+
+/// When the job of a worker came to its queue, where the verdict gives it back to that.
+pub(super) fn came_ms(step: &Step<'_>, worker: &WorkerName, verdict: &Verdict) -> Result<Option<i64>, StoreError> {
+    if !matches!(verdict, Verdict::Requeued { .. }) {
+        return Ok(None);
+    }
+    let mut select = step.sql("SELECT enqueued_ms FROM working WHERE worker = ?1")?;
+    Ok(select.query_row([worker.id()], |row| Ok(opt_int(row.get_ref(0)?))).optional()?.flatten())
 }
 
 /// Is this claim on record?

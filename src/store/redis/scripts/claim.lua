@@ -18,7 +18,8 @@
 -- Why this order: popped jobs get their records before anything else happens. If the server refuses the records (the
 -- right to MSET was taken away), the jobs go back to the heads of their queues. A queue key of another type is skipped.
 -- The records of ended claims whose workers got no new job are deleted last, in one DEL. A record that stayed would be
--- run again, so that one that may not be deleted expires.
+-- run again, so that one that may not be deleted expires. What was claimed is counted for its queue after the records,
+-- once for each queue.
 
 -- The longest text that is escaped, which may take six times its length.
 local ESCAPED = 1048576
@@ -196,9 +197,11 @@ local function put_back(kept)
   end
   for j = at, kept + 1, -1 do
     local raw = unshown[j] or reply[JOBS_AT + j]
-    if not (try('LPUSH', place[j], raw) or try('RPUSH', place[j], raw)) then
-      -- Neither end of the queue takes the job, so that it stays claimed.
-      if try('SET', writes[2 * j - 1], writes[2 * j]) then
+    if not try('LPUSH', place[j], raw) then
+      if try('RPUSH', place[j], raw) then
+        doubt_all(string.sub(place[j], queue_at), place[j], 1)
+      elseif try('SET', writes[2 * j - 1], writes[2 * j]) then
+        -- Neither end of the queue takes the job, so that it stays claimed.
         return j
       end
     end
@@ -220,6 +223,19 @@ for from = 1, at, CHUNK do
   if not try('MSET', unpack(writes, 2 * from - 1, 2 * to)) then
     at = put_back(from - 1)
     break
+  end
+end
+
+local uncounted, left = at, {}
+for _, run in ipairs(runs) do
+  local q, length = string.match(run, '^(%d+) (%d+)$')
+  local claimed = math.min(tonumber(length), uncounted)
+  uncounted = uncounted - claimed
+  left[q] = (left[q] or 0) + claimed
+end
+for q, claimed in pairs(left) do
+  if claimed > 0 then
+    count_departed(try, string.sub(KEYS[queues_at + q + 1], queue_at), claimed)
   end
 end
 

@@ -1,6 +1,6 @@
 -- delete_each: removes jobs of these bytes from a queue.
 --
--- KEYS   as places.lua; queue:<queue>; for each entry Retry's counter and last error if they follow, then
+-- KEYS   as places.lua; as departed.lua; queue:<queue>; for each entry Retry's counter and last error if they follow, then
 --        its locks
 -- ARGV   now, queue, "1" to count from the tail, number of entries, for each: raw, how many at
 --        most or "" for all, "1" if Retry's keys follow, number of locks
@@ -36,4 +36,5 @@ for _, one in ipairs(doomed) do
     free_with(one, gone)
   end
 end
+count_deleted(queue, LIST, removed)
 return removed

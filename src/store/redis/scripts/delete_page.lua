@@ -1,6 +1,6 @@
 -- delete_page: removes jobs of many different bytes from one page of a queue.
 --
--- KEYS   as places.lua; queue:<queue>; for each entry Retry's counter and last error if they follow, then
+-- KEYS   as places.lua; as departed.lua; queue:<queue>; for each entry Retry's counter and last error if they follow, then
 --        its locks
 -- ARGV   now, queue, how many jobs of the tail are passed over, how many are looked at at most, bytes that no job has,
 --        "1" to count from the tail, number of entries, for each: raw, how many nearest the tail stay, how many go at
@@ -48,6 +48,7 @@ for i = 1, #page do
 end
 if marked > 0 then
   must('LREM', LIST, -marked, mark)
+  count_deleted(queue, LIST, marked)
 elseif broken[1] then
   error(broken[1])
 end

@@ -1,6 +1,6 @@
 -- delete_queue: removes a queue and its jobs.
 --
--- KEYS   as places.lua; queue:<queue>
+-- KEYS   as places.lua; as departed.lua; queue:<queue>
 -- ARGV   now, queue
 -- returns how many jobs there were
 --
@@ -17,6 +17,8 @@ if type(count) == 'string' then
 end
 unlink(must, LIST)
 must('SREM', QUEUES, queue)
+-- The number of jobs that left stays until the sampler forgets the queue with its curve.
+count_deleted(queue, LIST, length)
 -- From now on the identities of these jobs are void (identity.lua), which takes one write for any number. Those of
 -- delayed jobs stay.
 local fields, emptied = string.match(type(count) == 'string' and count or '', '^(%d+) (%d+)$')

@@ -1,6 +1,6 @@
 -- enqueue: nowhere -> queue, for a batch of jobs, each judged and pushed on its own, in order.
 --
--- KEYS   queues; then per entry the queue's list, then what its admissions read
+-- KEYS   as departed.lua; queues; then per entry the queue's list, then what its admissions read
 -- ARGV   now, number of entries; per entry: "RPUSH" or "LPUSH", queue, number of jobs, the jobs;
 --        number of admissions (only entries of one job have any), the admissions as in admit.lua
 -- returns per entry 0, or the number from 1 of the admission that refused it
@@ -63,6 +63,9 @@ for i, entry in ipairs(entries) do
       known[entry.queue] = true
     end
     push_admitted(locks, entry.push, entry.list, unpack(ARGV, entry.from, entry.to))
+    if entry.push == 'LPUSH' then
+      doubt_all(entry.queue, entry.list, entry.to - entry.from + 1)
+    end
   end
   reply[i] = refused
 end

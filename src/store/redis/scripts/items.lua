@@ -60,12 +60,14 @@ local function stands(list, item)
   return item.once and (try('EXISTS', item.stamps) == 1 or try('LPOS', list, item.raw))
 end
 
-local function put_queued(push, item)
+local function put_queued(push, item, put)
   if stands(item.list, item) then
     return
   end
   try('SADD', QUEUES, item.queue)
-  try(push, item.list, item.raw)
+  if try(push, item.list, item.raw) then
+    put[item.queue] = (put[item.queue] or 0) + 1
+  end
   if item.identity ~= '' then
     remember(item.queue, item.raw, item.identity, seconds())
   end
@@ -75,11 +77,13 @@ local function put_queued(push, item)
 end
 
 -- Puts the items to their places, jobs and failure records with `push`: RPUSH, or LPUSH for the heads of their lists.
+-- Returns how many jobs went to each queue.
 local function put_items(items, push, SCHEDULES)
+  local put = {}
   for i = 1, #items do
     local item = items[push == 'LPUSH' and #items + 1 - i or i]
     if item.kind == 'Q' then
-      put_queued(push, item)
+      put_queued(push, item, put)
     elseif item.kind == 'F' then
       try(push, FAILED, item.raw)
     end
@@ -108,4 +112,5 @@ local function put_items(items, push, SCHEDULES)
       try('INCRBY', FAILED_STAT, item.raw)
     end
   end
+  return put
 end

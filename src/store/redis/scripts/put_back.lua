@@ -1,6 +1,6 @@
 -- put_back: puts what is set aside back to its places, when the other store has declined it.
 --
--- KEYS   as places.lua; windlass:outbox, windlass:moving, windlass:schedules; then as items.lua
+-- KEYS   as places.lua; as departed.lua; windlass:outbox, windlass:moving, windlass:schedules; then as items.lua
 -- ARGV   now, source, number, token or "", number of items; then as items.lua
 -- returns 1, or 0 if this batch is not set aside
 --
@@ -17,5 +17,7 @@ local items = read_items(count, SCHEDULES)
 may_put('LPUSH', MOVING, 'id')
 may('HSET', OUTBOX, '', '')
 unlink(must, OUTBOX)
-put_items(items, 'LPUSH', SCHEDULES)
+for queue, jobs in pairs(put_items(items, 'LPUSH', SCHEDULES)) do
+  count_returned(queue, jobs)
+end
 return 1

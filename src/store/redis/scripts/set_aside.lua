@@ -1,6 +1,6 @@
 -- set_aside: moves what waits to the outbox, for a move to another store.
 --
--- KEYS   as places.lua; windlass:outbox, windlass:moving, windlass:schedules,
+-- KEYS   as places.lua; as departed.lua; windlass:outbox, windlass:moving, windlass:schedules,
 --        windlass:nothing; then by kind:
 --        "Q" per queue queue:<queue>   "D" delayed:<second>, windlass:twins:<second>, per job timestamps:<raw>
 -- ARGV   now, an id for a store that has none, the batch's token, target and address (aside.lua), kind; then by kind:
@@ -67,7 +67,11 @@ if kind == 'Q' then
   for _ = 1, queues do
     local list, queue = key(), arg()
     if count < limit then
-      count = count + put_first(list, limit - count, 'Q', queue)
+      local first = put_first(list, limit - count, 'Q', queue)
+      if first > 0 then
+        count_departed(redis.pcall, queue, first)
+      end
+      count = count + first
     end
   end
 elseif kind == 'D' then

@@ -28,6 +28,9 @@ local DONE, FAIL, LATER, REQUEUE, CLEAR, ATTEMPT, VETO = 68, 70, 76, 81, 67, 82,
 local FAIL_LONG, REQUEUE_LONG = 71, 66
 local processed, failures = 0, 0
 
+-- How many jobs were given back to their queues.
+local returned = {}
+
 -- If the last attempt is to be repeated: `<attempts left>:<delay in ms>`.
 local repeated
 
@@ -232,6 +235,9 @@ local function settle(op, token, mine, standing)
       done = try('SADD', QUEUES, queue) and put_known(queue, raw, identity, seconds(), function()
         return try('LPUSH', list, raw)
       end)
+      if done then
+        returned[queue] = (returned[queue] or 0) + 1
+      end
     end
   end
   local more = extras and arg()
@@ -255,5 +261,8 @@ local function count()
   end
   if failures > 0 then
     try('INCRBY', FAILED_STAT, failures)
+  end
+  for queue, jobs in pairs(returned) do
+    count_returned(queue, jobs)
   end
 end

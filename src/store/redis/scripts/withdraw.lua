@@ -1,7 +1,7 @@
 -- withdraw: removes the queued and delayed copies of a periodic task, and its entry with the runs that are kept of it, or marks
 -- the entry as stopped.
 --
--- KEYS   as places.lua; queue:<queue>; windlass:runs:<task>; per form timestamps:<raw>, Retry's counter and last error if they
+-- KEYS   as places.lua; as departed.lua; queue:<queue>; windlass:runs:<task>; per form timestamps:<raw>, Retry's counter and last error if they
 --        follow; the locks
 -- ARGV   now, task, queue, "1" to stop it, number of forms, for each its bytes and "1" if Retry's keys follow;
 --        number of locks
@@ -28,6 +28,7 @@ local removed = 0
 local known = has_entries(queue)
 for _, form in ipairs(forms) do
   local queued = must('LREM', LIST, 0, form.raw)
+  count_deleted(queue, LIST, queued)
   if queued > 0 and known then
     forget_queued(queue, LIST, form.raw, queued)
   end

@@ -1,0 +1,126 @@
+//! How many jobs queues hold, which stand where, and when the oldest of them came.
+
+use bytes::Bytes;
+use rusqlite::{OptionalExtension, params};
+
+use super::commit::Step;
+use super::number::{count, stored};
+use super::value::{bytes, opt_int};
+use crate::job::QueueName;
+use crate::store::error::StoreError;
+
+/// Up to how many jobs of a queue are counted one by one.
+const COUNTED: i64 = 1000;
+
+/// How many jobs a queue holds. Many are not counted here: that they came and left was counted, right unless another program
+/// wrote into the table since a claim last emptied the queue.
+pub(super) fn length(step: &Step<'_>, queue: &QueueName) -> Result<u64, StoreError> {
+    let counted: i64 = step
+        .sql("SELECT count(*) FROM (SELECT 1 FROM jobs WHERE queue = ?1 LIMIT ?2)")?
+        .query_row(params![queue.as_str(), COUNTED + 1], |row| row.get(0))?;
+    let exact = counted <= COUNTED;
+    let standing = if exact { None } else { counts(step, queue)? };
+    Ok(count(standing.map_or(counted, |(arrived, departed)| arrived.saturating_sub(departed).max(counted))))
+}
+
+/// How many jobs came to a queue and how many left it.
+pub(super) fn counts(step: &Step<'_>, queue: &QueueName) -> Result<Option<(i64, i64)>, StoreError> {
+    let mut select = step.sql("SELECT arrived, departed FROM queue_counts WHERE queue = ?1")?;
+    let read = |row: &rusqlite::Row<'_>| Ok(opt_int(row.get_ref(0)?).zip(opt_int(row.get_ref(1)?)));
+    Ok(select.query_row([queue.as_str()], read).optional()?.flatten())
+}
+
+/// How many jobs at the head of a queue are looked at for the oldest.
+const HEADS: i64 = 32;
+
+/// When the oldest job of a queue came, if that is known. That is the first one, unless younger ones were put before it.
+pub(super) fn oldest_ms(step: &Step<'_>, queue: &QueueName) -> Result<Option<i64>, StoreError> {
+    let mut select = step.sql("SELECT enqueued_ms FROM jobs WHERE queue = ?1 ORDER BY position LIMIT ?2")?;
+    let mut rows = select.query(params![queue.as_str(), HEADS])?;
+    let mut oldest: Option<i64> = None;
+    while let Some(row) = rows.next()? {
+        // Who came at an unknown time came before all others.
+        let Some(came) = opt_int(row.get_ref(0)?) else { return Ok(None) };
+        if oldest.is_some_and(|oldest| oldest < came) {
+            break;
+        }
+        oldest = Some(came);
+    }
+    Ok(oldest)
+}
+
+/// The jobs of a queue from position to position.
+pub(super) fn queued(step: &Step<'_>, queue: &QueueName, start: i64, stop: i64) -> Result<Vec<Bytes>, StoreError> {
+    let read = |row: &rusqlite::Row<'_>| Ok(Bytes::from(bytes(row.get_ref(0)?)));
+    let number = |from: i64, to: i64| to.saturating_sub(from).saturating_add(1);
+    if start < 0 && stop < 0 {
+        // Both count from the end, so that nobody need know where that is.
+        let mut select =
+            step.sql("SELECT payload FROM jobs WHERE queue = ?1 ORDER BY position DESC LIMIT ?2 OFFSET ?3")?;
+        let (limit, offset) = (number(start, stop).max(0), -1 - stop);
+        let mut jobs: Vec<Bytes> =
+            select.query_map(params![queue.as_str(), limit, offset], read)?.collect::<Result<_, _>>()?;
+        jobs.reverse();
+        return Ok(jobs);
+    }
+    let known = if start >= 0 && (stop >= 0 || stop == -1) {
+        let limit = if stop < 0 { i64::MAX } else { number(start, stop) };
+        (limit > 0).then_some((start, limit))
+    } else {
+        let mut whole = step.sql("SELECT count(*) FROM jobs WHERE queue = ?1")?;
+        range(whole.query_row([queue.as_str()], |row| row.get(0))?, start, stop)
+    };
+    let Some((offset, limit)) = known else { return Ok(Vec::new()) };
+    let mut select = step.sql("SELECT payload FROM jobs WHERE queue = ?1 ORDER BY position LIMIT ?2 OFFSET ?3")?;
+    let rows = select.query_map(params![queue.as_str(), limit, offset], read)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Offset and number of the items from `start` to `stop`, both inclusive, as Redis' LRANGE counts.
+pub(super) fn range(length: i64, start: i64, stop: i64) -> Option<(i64, i64)> {
+    let from_end = |at: i64| if at < 0 { at.saturating_add(length) } else { at };
+    let start = from_end(start).max(0);
+    let stop = from_end(stop).min(length - 1);
+    (start <= stop).then(|| (start, stop - start + 1))
+}
+
+impl Step<'_> {
+    /// A job came to a queue.
+    pub(super) fn count_arrived(&self, queue: &QueueName) {
+        self.counts.borrow_mut().of(queue).add(1, 0);
+    }
+
+    /// Jobs left a queue.
+    pub(super) fn count_departed(&self, queue: &QueueName, jobs: usize) {
+        if jobs > 0 {
+            self.counts.borrow_mut().of(queue).add(0, stored(jobs));
+        }
+    }
+
+    /// A job was given back to a queue that it had left.
+    pub(super) fn count_returned(&self, queue: &QueueName) {
+        self.counts.borrow_mut().of(queue).add(0, -1);
+    }
+
+    /// No job is left on a queue.
+    pub(super) fn count_emptied(&self, queue: &QueueName) {
+        self.counts.borrow_mut().of(queue).emptied();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::range;
+
+    #[test]
+    fn positions_count_as_redis_counts_them() {
+        assert_eq!(range(5, 0, -1), Some((0, 5)));
+        assert_eq!(range(5, -2, -1), Some((3, 2)));
+        assert_eq!(range(5, -9, 1), Some((0, 2)));
+        assert_eq!(range(5, 2, 99), Some((2, 3)));
+        assert_eq!(range(5, 5, 9), None);
+        assert_eq!(range(5, 3, 2), None);
+        assert_eq!(range(0, 0, -1), None);
+        assert_eq!(range(5, i64::MIN, i64::MIN), None);
+    }
+}
