@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::error::AdminError;
 use super::remedy::signal;
 use crate::store::handle::Store;
-use crate::store::inspection::ReadPaused;
+use crate::store::inspection::{Paused, ReadPaused};
 use crate::store::instance::{Halt, InstanceRecord, InstanceState, Instances};
 use crate::store::role::Admin;
 
@@ -116,13 +116,18 @@ impl HeldBack {
     /// # Errors
     /// Fails when the store cannot be reached.
     pub async fn of(store: &Store<Admin>, instances: &[InstanceState]) -> Result<Self, AdminError> {
-        let paused = store.run(ReadPaused).await?;
-        Ok(Self {
+        Ok(Self::told(&store.run(ReadPaused).await?, instances))
+    }
+
+    /// What pauses and instances tell that were read before.
+    #[must_use]
+    pub fn told(paused: &Paused, instances: &[InstanceState]) -> Self {
+        Self {
             all_paused: paused.all,
             paused_queues: paused.queues.iter().map(|queue| queue.as_str().to_owned()).collect(),
             halted: instances.iter().filter_map(|state| HaltedInstance::of(&state.record)).collect(),
             skipping: instances.iter().filter_map(|state| SkippingInstance::of(&state.record)).collect(),
-        })
+        }
     }
 
     /// In sentences, with what to type next.

@@ -25,6 +25,7 @@ mod lua_locks;
 pub mod overview;
 pub mod periodic;
 pub mod plan;
+pub mod queue_wait;
 pub mod queues;
 mod remedy;
 pub mod running;

@@ -114,7 +114,7 @@ pub async fn details(store: &Store<Admin>) -> Result<Details, AdminError> {
         store.run(FailedCount),
         stats(store),
         leader(store),
-        store.run(CountUnreadable)
+        store.run(CountUnreadable::default())
     );
     let unreadable = unreadable?.into_iter();
     let unreadable =

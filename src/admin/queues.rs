@@ -10,11 +10,13 @@ use super::held_back::{HaltedInstance, HeldBack, SkippingInstance};
 use super::job_view::JobView;
 use super::known::expect_known;
 use super::listing::{each_record, positions};
+use super::queue_wait::{QueueWait, Waits};
 use super::waiting_locks;
 use crate::client::request::nearest;
 use crate::job::{FirstQueues, QueueName};
 use crate::store::handle::Store;
 use crate::store::inspection::{DeleteQueue, FindQueue, Pause, Paused, Queued, Queues, ReadPaused, Resume};
+use crate::store::instance::Instances;
 use crate::store::queueing::QueueNames;
 use crate::store::role::Admin;
 use crate::store::unreadable::{CountUnreadable, RecordKind};
@@ -24,13 +26,16 @@ use crate::task::definition::Registry;
 const SUGGESTED_FROM: usize = 10_000;
 
 /// A queue and how many jobs it holds.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 #[non_exhaustive]
 pub struct QueueView {
     /// Its name.
     pub queue: String,
     /// The number of its jobs.
     pub length: u64,
+    /// How long its jobs wait, as far as that is known.
+    #[serde(flatten)]
+    pub wait: QueueWait,
     /// Is it paused, so that no worker claims from it? Left out of JSON if not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
@@ -44,6 +49,9 @@ pub struct QueueList {
     pub queues: Vec<QueueView>,
     /// Are there more queues than the limit?
     pub more: bool,
+    /// How long ago the leader looked at the queues, in milliseconds. Left out of JSON if no leader tells how long jobs wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sampled_ago_ms: Option<u64>,
     /// Is everything paused? Left out of JSON if not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub all_paused: bool,
@@ -126,13 +134,20 @@ pub struct QueueDeleted {
 /// # Errors
 /// Fails when the store cannot be reached.
 pub async fn list(store: &Store<Admin>, limit: usize) -> Result<QueueList, AdminError> {
-    let set_aside = aside(store).await?;
-    let HeldBack { halted, skipping, .. } = HeldBack::read(store).await?;
-    let paused = store.run(ReadPaused).await?;
+    let known = Queues { limit: limit.saturating_add(1) };
+    // All at once, so that it takes two round trips. One more than the limit shows whether there are more.
+    let (set_aside, instances, paused, known, unreadable, waits) = tokio::join!(
+        aside(store),
+        store.run(Instances),
+        store.run(ReadPaused),
+        store.run(known),
+        store.run(CountUnreadable { queues_only: true }),
+        Waits::read(store),
+    );
+    let (set_aside, paused, known, waits) = (set_aside?, paused?, known?, waits?);
+    let HeldBack { halted, skipping, .. } = HeldBack::told(&paused, &instances?);
     // A set, because there may be very many queues.
     let one_by_one: HashSet<&QueueName> = paused.queues.iter().collect();
-    // One more than the limit shows whether there are more.
-    let known = store.run(Queues { limit: limit.saturating_add(1) }).await?;
     let is_cut = known.len() > limit;
     let names: HashSet<&QueueName> = known.iter().map(|queue| &queue.queue).collect();
     let mut shown = FirstQueues::new(limit);
@@ -141,15 +156,23 @@ pub async fn list(store: &Store<Admin>, limit: usize) -> Result<QueueList, Admin
     paused.queues.iter().filter(|queue| !names.contains(queue)).for_each(|queue| shown.add(queue.clone()));
     let more = is_cut || shown.more() > 0;
     let lengths: HashMap<&QueueName, u64> = known.iter().map(|queue| (&queue.queue, queue.length)).collect();
-    let view = |queue: QueueName| QueueView {
-        paused: paused.all || one_by_one.contains(&queue),
-        length: lengths.get(&queue).copied().unwrap_or(0),
-        queue: queue.as_str().to_owned(),
+    let shown: Vec<QueueName> = shown.into_names().collect();
+    let length = |queue: &QueueName| lengths.get(queue).copied().unwrap_or(0);
+    let holding = shown.iter().filter(|queue| length(queue) > 0).cloned().collect();
+    let waiting = waits.of(store, holding).await?;
+    let view = |queue: &QueueName| {
+        let wait = waiting.get(queue.as_str()).copied().unwrap_or_default();
+        QueueView {
+            paused: paused.all || one_by_one.contains(queue),
+            length: length(queue),
+            wait: if length(queue) > 0 { wait } else { wait.emptied() },
+            queue: queue.as_str().to_owned(),
+        }
     };
-    let queues = shown.into_names().map(view).collect();
-    let unreadable = store.run(CountUnreadable).await?;
-    let unnamed = unreadable.into_iter().find(|one| one.kind == RecordKind::Queue).map(|one| one.text);
-    Ok(QueueList { queues, more, all_paused: paused.all, halted, unnamed, skipping, set_aside })
+    let queues = shown.iter().map(view).collect();
+    let unnamed = unreadable?.into_iter().find(|one| one.kind == RecordKind::Queue).map(|one| one.text);
+    let sampled_ago_ms = waits.sampled_ago_ms();
+    Ok(QueueList { queues, more, sampled_ago_ms, all_paused: paused.all, halted, unnamed, skipping, set_aside })
 }
 
 /// Pauses a queue, or all queues if `name` is `None`; `paused` false resumes. The queue need not exist yet.
@@ -248,7 +271,8 @@ pub async fn find(store: &Store<Admin>, name: &str) -> Result<QueueView, AdminEr
     let is_paused = paused.queues.contains(&queue);
     if known.is_some() || is_paused {
         let length = known.map_or(0, |known| known.length);
-        return Ok(QueueView { queue: name.to_owned(), length, paused: paused.all || is_paused });
+        let paused = paused.all || is_paused;
+        return Ok(QueueView { queue: name.to_owned(), length, paused, ..QueueView::default() });
     }
     let suggestion = similar(store, name, &paused).await?;
     Err(AdminError::NotFound { what: "queue", name: name.to_owned(), suggestion })

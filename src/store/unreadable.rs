@@ -19,8 +19,11 @@ const MAX_SHOWN: usize = 100;
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-#[derive(Debug, Clone, Copy)]
-pub struct CountUnreadable;
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CountUnreadable {
+    /// Only names of queues are looked at.
+    pub queues_only: bool,
+}
 
 arrow!(CountUnreadable, "count_unreadable", Reads -> Vec<Unreadable>; Admin);
 

@@ -57,3 +57,4 @@ mod systemd;
 mod times;
 mod trust;
 mod unstarted;
+mod waits;

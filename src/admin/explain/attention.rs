@@ -61,7 +61,7 @@ pub async fn attention(store: &Store<Admin>, registry: &Registry) -> Result<Expl
     if let Some(aside) = aside(store).await? {
         findings.push(Finding::tells(Cause::SetAside, aside.text).command(aside.finish).fact("undo", aside.undo));
     }
-    for one in store.run(CountUnreadable).await? {
+    for one in store.run(CountUnreadable::default()).await? {
         findings.push(Finding::tells(Cause::Unreadable, one.text));
     }
     if fleet.cut {

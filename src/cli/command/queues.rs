@@ -10,6 +10,7 @@ use crate::cli::input;
 use crate::cli::output::{Text, confirm, count_noun};
 use crate::cli::table::TextTable;
 use crate::client::{Request, RequestError};
+use crate::curve::Age;
 use crate::text::shell::command;
 
 /// Lists, shows, pauses or deletes.
@@ -28,6 +29,11 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> R
                 output.unnamed.iter().for_each(|line| text.push(line));
                 if let Some(aside) = &output.set_aside {
                     text.push(&aside.text);
+                }
+                // Whoever compares must know of when the ages are.
+                let waits = output.queues.iter().any(|queue| queue.wait.oldest_ms.is_some());
+                if let Some(ago_ms) = output.sampled_ago_ms.filter(|ago_ms| waits && *ago_ms >= 3_000) {
+                    text.push(format!("how long jobs wait is of {} ago", about(ago_ms)));
                 }
                 if output.queues.is_empty() && !output.more {
                     return text.and("no queues: nothing was enqueued yet");
@@ -69,14 +75,57 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> R
     Ok(Exit::Done)
 }
 
-/// Queues with their lengths, and which are paused.
+/// Queues with their lengths, how long their jobs wait, and which are paused.
 pub(super) fn queue_table(queues: &[QueueView]) -> TextTable {
-    let mut table = TextTable::new(&["queue", "#jobs", "state"]);
-    for queue in queues {
-        let state = if queue.paused { "paused" } else { "" };
-        table.row([&queue.queue, &queue.length.to_string(), state]);
+    let number = |count: Option<u64>| count.map(|count| count.to_string()).unwrap_or_default();
+    let mut table = TextTable::new(&["queue", "#jobs", "oldest", "#in/min", "#out/min", "empty in", "state"]);
+    for QueueView { queue, length, wait, paused, .. } in queues {
+        table.row([
+            queue,
+            &length.to_string(),
+            &wait.oldest().map(age).unwrap_or_default(),
+            &number(wait.in_per_minute),
+            &number(wait.out_per_minute),
+            &wait.empty_in_ms.map(|ms| format!("about {}", about(ms))).unwrap_or_default(),
+            if *paused { "paused" } else { "" },
+        ]);
     }
-    table.column_if("state", queues.iter().any(|queue| queue.paused))
+    let any = |has: fn(&QueueView) -> bool| queues.iter().any(has);
+    table
+        .column_if("oldest", any(|queue| queue.wait.oldest().is_some()))
+        .column_if("in/min", any(|queue| queue.wait.in_per_minute.is_some()))
+        .column_if("out/min", any(|queue| queue.wait.out_per_minute.is_some()))
+        .column_if("empty in", any(|queue| queue.wait.empty_in_ms.is_some()))
+        .column_if("state", any(|queue| queue.paused))
+}
+
+/// An age with what is uncertain in it: `41s`, `10s-20s`, `>= 40s`.
+fn age(Age { at_least_ms, at_most_ms, .. }: Age) -> String {
+    // A sample a second is as exact as it gets, and people need no more.
+    const EXACT_MS: u64 = 2_000;
+    match at_most_ms {
+        None => format!(">= {}", about(at_least_ms)),
+        Some(most_ms) if most_ms.saturating_sub(at_least_ms) <= EXACT_MS => about(at_least_ms),
+        Some(most_ms) => format!("{}-{}", about(at_least_ms), about(most_ms)),
+    }
+}
+
+/// A duration in its two largest units.
+fn about(ms: u64) -> String {
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 60 * MINUTE;
+    const DAY: u64 = 24 * HOUR;
+    let seconds = ms / 1000;
+    let of = |unit: u64, name: char, rest: u64, rest_name: char| {
+        let (whole, part) = (seconds / unit, seconds % unit / rest);
+        if part == 0 { format!("{whole}{name}") } else { format!("{whole}{name} {part}{rest_name}") }
+    };
+    match seconds {
+        0..MINUTE => format!("{seconds}s"),
+        MINUTE..HOUR => of(MINUTE, 'm', 1, 's'),
+        HOUR..DAY => of(HOUR, 'h', MINUTE, 'm'),
+        _ => of(DAY, 'd', HOUR, 'h'),
+    }
 }
 
 /// `jobs delete`: deletes jobs from their queue.
@@ -145,4 +194,24 @@ fn told(pause: &QueuePause) -> String {
         text += &format!("; these are still paused one by one: {}", pause.still_paused.join(", "));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_tells_what_is_uncertain_in_it() {
+        let age = |at_least_ms, at_most_ms| age(Age { at_least_ms, at_most_ms, stood: false });
+        assert_eq!(age(41_900, Some(42_900)), "41s");
+        assert_eq!(age(10_000, Some(20_000)), "10s-20s");
+        assert_eq!(age(40_000, None), ">= 40s");
+        assert_eq!(age(0, Some(0)), "0s");
+    }
+
+    #[test]
+    fn a_duration_has_two_units_at_most() {
+        let texts = [59_999, 60_000, 61_000, 3_600_000, 5_430_000, 86_400_000, 90_060_000].map(about);
+        assert_eq!(texts, ["59s", "1m", "1m 1s", "1h", "1h 30m", "1d", "1d 1h"]);
+    }
 }

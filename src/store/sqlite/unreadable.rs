@@ -8,14 +8,16 @@ use crate::store::error::StoreError;
 use crate::store::unreadable::{CountUnreadable, Unreadable};
 
 impl Perform<CountUnreadable> for SqliteStore {
-    async fn perform(&self, _: CountUnreadable) -> Result<Vec<Unreadable>, StoreError> {
-        let look = |step: &Step<'_>| {
+    async fn perform(&self, arrow: CountUnreadable) -> Result<Vec<Unreadable>, StoreError> {
+        let look = move |step: &Step<'_>| {
             // Each look notes what it passes over.
             enqueue::each_queue(step, |_| ())?;
-            lease::instances(step)?;
-            recover::registered(step)?;
-            periodic::periodic(step, &[])?;
-            delayed::count_unreadable(step, delayed::earliest(step)?)?;
+            if !arrow.queues_only {
+                lease::instances(step)?;
+                recover::registered(step)?;
+                periodic::periodic(step, &[])?;
+                delayed::count_unreadable(step, delayed::earliest(step)?)?;
+            }
             Ok(step.findings().unreadable())
         };
         self.reader.call(look).await
