@@ -185,6 +185,12 @@ impl InstanceRecord {
         self.former_queues.drain(..surplus);
     }
 
+    /// Its workers may have numbers up to this one from now on, as far as the record stays within the bounds of reading.
+    pub fn raise_processors(&mut self, most: usize) {
+        let bound = MAX_PROCESSORS.min(MAX_WORKER_NAMES / self.former_queues.len().saturating_add(1));
+        self.processors = self.processors.max(most.min(bound));
+    }
+
     /// Tells which tasks it has loaded and which it skips, as far as the record is to grow.
     pub fn tell_tasks<'a>(&mut self, tasks: &[String], skipped: impl Iterator<Item = &'a str>) {
         let length: usize = tasks.iter().map(String::len).sum();
