@@ -159,7 +159,9 @@ fn settle(core: &Rc<Core>, sent: Moment, version: u64, extend: &Extend, asked: &
     if core.lease.extend(sent) {
         // The lanes did not claim meanwhile.
         core.hunger.notify_all();
+        core.exchanges.count_anew();
     }
+    core.tell_stuck();
     if core.lease.publish(version) {
         core.slots.ask_manager();
     }

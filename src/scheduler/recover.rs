@@ -264,6 +264,7 @@ mod tests {
             halt: None,
             tasks: None,
             skipped: Vec::new(),
+            stuck: None,
         };
         InstanceState { record, counter }
     }

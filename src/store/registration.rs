@@ -98,6 +98,18 @@ pub struct InstanceRecord {
     /// The tasks that it skips because their files have mistakes, or those files; the first of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<String>,
+    /// Why jobs cannot be exchanged with the store although its lease is extended, if that lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stuck: Option<Stuck>,
+}
+
+/// Since when jobs cannot be exchanged, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stuck {
+    /// Since when, by the clock of the instance, in milliseconds since the Unix epoch.
+    pub since_ms: i64,
+    /// Why, for people.
+    pub why: String,
 }
 
 impl Serialize for InstanceRecord {

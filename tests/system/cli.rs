@@ -39,6 +39,7 @@ pub(crate) fn record() -> InstanceRecord {
         halt: None,
         tasks: None,
         skipped: Vec::new(),
+        stuck: None,
     }
 }
 

@@ -23,6 +23,7 @@ fn record(queues: &str) -> InstanceRecord {
         halt: None,
         tasks: None,
         skipped: Vec::new(),
+        stuck: None,
     }
 }
 
