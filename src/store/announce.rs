@@ -161,6 +161,21 @@ mod tests {
         assert!(announced.due().now_or_never().is_none(), "it was told");
     }
 
+    #[tokio::test]
+    async fn changes_are_told_as_one_and_are_complete_for_as_long_as_the_guard_lives() {
+        let stir = Stir::default();
+        let other = stir.clone();
+        other.tell();
+        other.tell();
+        assert!(stir.told().now_or_never().is_some());
+        assert!(stir.told().now_or_never().is_none(), "both were told");
+        assert!(!stir.is_complete());
+        let guard = other.completely();
+        assert!(stir.is_complete());
+        drop(guard);
+        assert!(!stir.is_complete());
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_the_store_does_not_tell_is_told_over_a_short_path_too() {
         let announcer = Announcer::default();

@@ -1,6 +1,7 @@
 //! What arrives at queues and leaves them is counted in the steps that do it, and the leader's sampler tells from that how long
 //! jobs wait.
 
+use windlass::admin::explain::{self, Cause, Finding};
 use windlass::clock::Clock;
 use windlass::curve::Age;
 use windlass::scheduler::sampling::Sampler;
@@ -13,6 +14,7 @@ use windlass::store::sampling::{
     Sampled, SampledQueue,
 };
 use windlass::store::snapshot::{QueueGauge, Snapshot};
+use windlass::task::Registry;
 
 use crate::fixture::{Fixture, NOW_MS, NOW_S, Place};
 use crate::instance::Instance;
@@ -35,6 +37,7 @@ behaviours! {
     the_next_leader_knows_how_long_jobs_wait,
     the_sampler_samples_often_while_something_goes_on,
     a_queue_that_is_paused_is_sampled_although_jobs_are_told,
+    a_queue_that_is_worked_off_too_slowly_is_told,
     the_sampler_forgets_queues_that_are_gone,
 }
 
@@ -335,6 +338,36 @@ async fn a_queue_that_is_paused_is_sampled_although_jobs_are_told(f: &Fixture) {
     // Somebody may have paused one meanwhile. That is not read more often than every ten seconds.
     sampler.stirred();
     assert_eq!(sampler.pause().as_secs(), 15);
+}
+
+async fn a_queue_that_is_worked_off_too_slowly_is_told(f: &Fixture) {
+    let scheduler = Scheduler::of(f, "h", "").await;
+    let mut sampler = Sampler::new(&scheduler.context);
+    let registry = Registry::default();
+    let store = f.store.narrow();
+    let told = async || {
+        let answer = explain::attention(&store, &registry).await.expect("attention");
+        let slow = |one: &Finding| matches!(one.cause, Cause::WaitsLong | Cause::FallsBehind);
+        answer.findings.into_iter().filter(slow).map(|one| (one.cause, one.blocks)).collect::<Vec<_>>()
+    };
+    fill(&f.store, "q", &jobs(0..1)).await;
+    for n in 1..12 {
+        sampler.round().await.expect("round");
+        f.pass(5);
+        f.store.enqueue(&[push("q", &job(n), &[])]).await.expect("enqueue");
+    }
+    let mut instance = Instance::join(&f.store, "a", 20).await;
+    sampler.round().await.expect("round");
+    assert_eq!(told().await, [(Cause::FallsBehind, false)], "the first waits for 55 seconds");
+    f.pass(5);
+    fill(&f.store, "q", &[job(12)]).await;
+    sampler.round().await.expect("round");
+    assert_eq!(told().await, [(Cause::WaitsLong, false), (Cause::FallsBehind, false)]);
+    let claims = instance.claim(&["q"], &(1..=13).collect::<Vec<_>>()).await;
+    assert_eq!(claims.len(), 13);
+    fill(&f.store, "q", &[job(13)]).await;
+    sampler.round().await.expect("round");
+    assert_eq!(told().await, [], "as many went as came, and the only one is new");
 }
 
 async fn the_sampler_forgets_queues_that_are_gone(f: &Fixture) {

@@ -6,6 +6,7 @@ use super::answer::Explanation;
 use super::cause::{Cause, Finding, for_so_long, jobs, some_names};
 use super::failed::LOOKED_AT;
 use super::fleet::Fleet;
+use super::pace;
 use super::queue::{self, halted, hindrances};
 use super::schedule::{no_leader, periodic_findings};
 use crate::admin::copy::aside;
@@ -75,10 +76,17 @@ pub async fn attention(store: &Store<Admin>, registry: &Registry) -> Result<Expl
 
 /// What keeps queues from being worked on. Being busy is no fault.
 async fn queues(store: &Store<Admin>, registry: &Registry, fleet: &Fleet) -> Result<Vec<Finding>, AdminError> {
-    let mut findings = Vec::new();
+    let (mut findings, mut slow) = (Vec::new(), Vec::new());
     let mut of_all: BTreeMap<&str, (Vec<&str>, Finding)> = BTreeMap::new();
     for (name, length) in &fleet.queues {
-        for one in hindrances(fleet, name).into_iter().filter(|one| one.blocks) {
+        let hindrances = hindrances(fleet, name);
+        // Jobs that nobody may take wait for long, too.
+        if !hindrances.iter().any(|one| one.blocks) {
+            let wait = fleet.wait_on(name);
+            let told = pace::pace(name, *length, &wait, hindrances.is_empty());
+            slow.extend(told.into_iter().map(|one| (wait.oldest_ms, one.or_command("explain queue", name.as_str()))));
+        }
+        for one in hindrances.into_iter().filter(|one| one.blocks) {
             match one.cause {
                 Cause::PausedAll => of_all.entry("paused").or_insert_with(|| (Vec::new(), one)).0.push(name.as_str()),
                 Cause::NoInstance => of_all.entry("nobody").or_insert_with(|| (Vec::new(), one)).0.push(name.as_str()),
@@ -101,10 +109,23 @@ async fn queues(store: &Store<Admin>, registry: &Registry, fleet: &Fleet) -> Res
         let text = format!("{}; jobs wait on {}", one.text, some_names(names));
         Finding { text, ..one }
     }));
+    findings.extend(slowest(slow));
     for (name, _) in fleet.queues.iter().take(HEADS) {
         findings.extend(queue::head(store, registry, fleet, name).await?);
     }
     Ok(findings)
+}
+
+/// The queues that are worked off too slowly, those first whose jobs wait longest.
+fn slowest(mut slow: Vec<(Option<u64>, Finding)>) -> Vec<Finding> {
+    slow.sort_by_key(|(oldest_ms, _)| std::cmp::Reverse(*oldest_ms));
+    let surplus = slow.len().saturating_sub(QUEUES);
+    let mut told: Vec<Finding> = slow.into_iter().take(QUEUES).map(|(_, one)| one).collect();
+    if surplus > 0 {
+        let text = format!("{surplus} more findings about queues whose jobs wait for long");
+        told.push(Finding::tells(Cause::WaitsLong, text).command("windlass queues"));
+    }
+    told
 }
 
 /// What failed lately, by task and exception.

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::client::moment::Moment;
+use crate::text::shell;
 
 /// Why something does not run, or how it stands. Programs may depend on the names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -21,6 +22,8 @@ pub enum Cause {
     AllBusy,
     LowerPriority,
     Behind,
+    WaitsLong,
+    FallsBehind,
     Empty,
     UnknownTask,
     TaskSkipped,
@@ -79,6 +82,11 @@ impl Finding {
     /// With what to type next.
     pub(super) fn command(self, command: impl Into<String>) -> Self {
         Self { command: Some(command.into()), ..self }
+    }
+
+    /// With this command, if there is nothing better to type.
+    pub(super) fn or_command(self, verb: &str, name: &str) -> Self {
+        Self { command: self.command.or_else(|| Some(shell::command(verb, &[name]))), ..self }
     }
 
     /// With since when.
@@ -140,7 +148,9 @@ mod tests {
             Cause::InstanceSilent => Cause::AllBusy,
             Cause::AllBusy => Cause::LowerPriority,
             Cause::LowerPriority => Cause::Behind,
-            Cause::Behind => Cause::Empty,
+            Cause::Behind => Cause::WaitsLong,
+            Cause::WaitsLong => Cause::FallsBehind,
+            Cause::FallsBehind => Cause::Empty,
             Cause::Empty => Cause::UnknownTask,
             Cause::UnknownTask => Cause::TaskSkipped,
             Cause::TaskSkipped => Cause::Running,

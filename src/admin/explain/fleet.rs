@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::admin::error::AdminError;
 use crate::admin::overview::{LeaderView, leader};
+use crate::admin::queue_wait::{QueueWait, Waits};
 use crate::admin::remedy::signal;
 use crate::config::element::queues::QueuePatterns;
 use crate::job::{QueueName, WorkerName, date};
@@ -33,6 +34,8 @@ pub(super) struct Fleet {
     pub(super) runs: Vec<RunFacts>,
     /// The queues that hold jobs, and how many.
     pub(super) queues: Vec<(QueueName, u64)>,
+    /// How long jobs wait on them, as far as that is known.
+    pub(super) waits: HashMap<String, QueueWait>,
     /// Are there more workers or queues than were read?
     pub(super) cut: bool,
 }
@@ -102,7 +105,9 @@ impl Fleet {
         let paused = store.run(ReadPaused).await?;
         let states = store.run(Instances).await?;
         let mut names = store.run(WorkerNames { limit: MOST + 1 }).await?;
-        let mut queues = store.run(Queues { limit: MOST + 1 }).await?;
+        // The ages belong to the lengths.
+        let (queues, waits) = tokio::join!(store.run(Queues { limit: MOST + 1 }), Waits::read(store));
+        let (mut queues, waits) = (queues?, waits?);
         let cut = names.len() > MOST || queues.len() > MOST;
         names.truncate(MOST);
         queues.truncate(MOST);
@@ -140,8 +145,14 @@ impl Fleet {
         let instances = instances.collect();
         let runs = registered.into_iter().filter_map(|one| Some(RunFacts::of(one.worker, one.working?))).collect();
         let queues = queues.into_iter().filter(|queue| queue.length > 0).map(|queue| (queue.queue, queue.length));
-        let queues = queues.collect();
-        Ok(Self { now_ms, paused, instances, foreign, leader: leader(store).await?, runs, queues, cut })
+        let queues: Vec<(QueueName, u64)> = queues.collect();
+        let waits = waits.of(store, queues.iter().map(|(queue, _)| queue.clone()).collect()).await?;
+        Ok(Self { now_ms, paused, instances, foreign, leader: leader(store).await?, runs, queues, waits, cut })
+    }
+
+    /// How long jobs wait on a queue.
+    pub(super) fn wait_on(&self, queue: &QueueName) -> QueueWait {
+        self.waits.get(queue.as_str()).copied().unwrap_or_default()
     }
 
     /// The instance that has a claim.

@@ -16,6 +16,7 @@ mod cause;
 mod failed;
 mod fleet;
 mod job;
+mod pace;
 mod queue;
 mod schedule;
 mod task;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::answer::Explanation;
 use super::cause::{Cause, Finding, for_so_long, jobs, some_names};
 use super::fleet::{Fleet, InstanceFacts};
+use super::pace;
 use crate::admin::error::AdminError;
 use crate::admin::queues;
 use crate::client::request::nearest;
@@ -88,9 +89,11 @@ pub(super) fn judge(fleet: &Fleet, queue: &QueueName, length: u64) -> Vec<Findin
     }
     let hindrances = hindrances(fleet, queue);
     // What is paused, or what nobody of us works on, has no turn.
-    if length > 0 && hindrances.is_empty() {
+    let is_claimed = hindrances.is_empty();
+    if length > 0 && is_claimed {
         findings.extend(turn(fleet, queue, length));
     }
+    findings.extend(pace::pace(queue, length, &fleet.wait_on(queue), is_claimed));
     findings.extend(hindrances);
     findings
 }
@@ -120,7 +123,8 @@ fn turn(fleet: &Fleet, queue: &QueueName, length: u64) -> Vec<Finding> {
     let processors: usize = willing.iter().map(|one| one.processors).sum();
     let busy: usize = willing.iter().map(|one| one.busy).sum();
     let wait = jobs(length, "waits", "wait");
-    let behind = |text| Finding::tells(Cause::Behind, text).fact("length", length);
+    let empty_in = pace::empty_in(&fleet.wait_on(queue));
+    let behind = |text: String| Finding::tells(Cause::Behind, text + &empty_in).fact("length", length);
     if busy < processors {
         let idle = processors - busy;
         return vec![behind(format!(
@@ -244,6 +248,7 @@ mod tests {
     use super::super::fleet::{ForeignWorker, RunFacts};
     use super::*;
     use crate::admin::overview::LeaderView;
+    use crate::admin::queue_wait::QueueWait;
     use crate::config::element::queues::QueuePatterns;
     use crate::store::inspection::Paused;
     use crate::store::instance::{Halt, HostIdentity, InstanceRecord};
@@ -282,6 +287,7 @@ mod tests {
             leader: LeaderView { leader: None, duties: None, resque_scheduler: None },
             runs: Vec::<RunFacts>::new(),
             queues: vec![(QueueName::as_stored("high"), 3), (QueueName::as_stored("mail"), 2)],
+            waits: HashMap::new(),
             cut: false,
         }
     }
@@ -314,6 +320,20 @@ mod tests {
         assert_eq!(causes(&fleet(vec![silent]), "mail", 2), [(Cause::InstanceSilent, true)]);
         let foreign = vec![ForeignWorker { name: "ruby:7".into(), patterns: patterns("*") }];
         assert_eq!(causes(&Fleet { foreign, ..fleet(vec![]) }, "mail", 2), [(Cause::OnlyForeignWorkers, false)]);
+    }
+
+    #[test]
+    fn how_long_jobs_wait_is_told_and_what_keeps_them_waiting_is_told_first() {
+        let wait = QueueWait { in_per_minute: Some(60), out_per_minute: Some(9), ..QueueWait::default() };
+        let wait = QueueWait { oldest_ms: Some(90_000), oldest_most_ms: Some(91_000), ..wait };
+        let waits = || HashMap::from([("mail".to_owned(), wait)]);
+        let slow = Fleet { waits: waits(), ..fleet(vec![instance("a", "mail", 0)]) };
+        let told = [(Cause::Behind, false), (Cause::WaitsLong, false), (Cause::FallsBehind, false)];
+        assert_eq!(causes(&slow, "mail", 200), told);
+        let alone = Fleet { waits: waits(), ..fleet(vec![]) };
+        let blocked = Explanation::of("mail".to_owned(), judge(&alone, &QueueName::as_stored("mail"), 200));
+        let causes: Vec<Cause> = blocked.findings.iter().map(|one| one.cause).collect();
+        assert_eq!(causes, [Cause::NoInstance, Cause::WaitsLong]);
     }
 
     #[test]

@@ -286,6 +286,16 @@ mod tests {
     }
 
     #[test]
+    fn only_a_star_without_exclusions_stands_for_all_queues() {
+        let stand = |written: &[&str]| {
+            let written = written.iter().map(|entry| (*entry).to_owned()).collect();
+            QueuePatterns::new(written).unwrap().stand_for_all()
+        };
+        assert!(stand(&["*"]) && stand(&["high", "*"]) && QueuePatterns::all().stand_for_all());
+        assert!(!stand(&["high"]) && !stand(&["*_mail"]) && !stand(&["*", "!slow"]));
+    }
+
+    #[test]
     fn exclusions_hold_wherever_they_stand() {
         assert_eq!(resolve(&["*", "!slow"], &["fast", "slow"]), ["fast"]);
         assert_eq!(resolve(&["!s*", "slow", "*"], &["fast", "slow"]), ["fast"]);
