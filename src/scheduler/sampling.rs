@@ -185,15 +185,14 @@ impl<'a> Sampler<'a> {
         Ok(pause.saturating_sub(began.elapsed()).max(BUSY / 10))
     }
 
-    /// How long after this sample the next one is taken: doubled with each in which nothing moved.
+    /// How long after this sample the next one is taken: doubled with each in which nothing moved, unless changes are told.
     #[must_use]
     pub fn pause(&self) -> Duration {
-        let longest = match self.quiet {
-            true if self.is_told() => TOLD,
-            true => QUIET,
-            false => WAITING,
-        };
-        BUSY.saturating_mul(1 << self.still.min(6)).min(longest)
+        let longest = if self.quiet { QUIET } else { WAITING };
+        match self.still {
+            2.. if self.quiet && self.is_told() => TOLD,
+            still => BUSY.saturating_mul(1 << still.min(5)).min(longest),
+        }
     }
 
     /// The store told this instance of a change. It may be that a queue was paused, of whose jobs nobody is told.

@@ -8,7 +8,7 @@ use crate::daemon::{Daemon, Folder, eventually};
 use crate::support::redis::{Options, RedisServer};
 use crate::support::resp::Reply;
 
-/// How many commands a second an idle daemon may cost, those of its scripts included: 40 % more than it does.
+/// How many commands a second an idle daemon may cost, those of its scripts included: a quarter more than it does.
 const MOST: f64 = 2.5;
 /// The same without CLIENT TRACKING: pool and scheduler look once in each `timeout`.
 const MOST_POLLED: f64 = 5.0;
