@@ -87,9 +87,7 @@ pub struct TimeView {
 }
 
 impl TimeView {
-    /// Of a second since the Unix epoch.
-    #[must_use]
-    pub fn of(second: i64) -> Self {
+    pub(super) fn of(second: i64) -> Self {
         let at = Moment::of_second(second);
         Self { at: at.rfc3339(), ms: at.ms() }
     }

@@ -14,6 +14,7 @@ pub mod explain;
 pub mod failed;
 pub mod failed_retry;
 pub mod failed_search;
+pub mod gauges;
 pub mod held_back;
 pub mod history;
 pub mod job_view;

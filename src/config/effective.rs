@@ -74,6 +74,7 @@ pub fn effective_settings(config: &Config) -> Vec<(String, String)> {
         let proxies: Vec<String> = http.trusted_proxies.iter().map(ToString::to_string).collect();
         say("http.trusted_proxies", &proxies.join(","));
         say("http.read_only", &http.read_only);
+        say("http.metrics", &http.metrics.name());
     }
     all
 }

@@ -23,6 +23,30 @@ pub struct HttpConfig {
     pub trusted_proxies: Vec<IpAddr>,
     /// Does it change nothing?
     pub read_only: bool,
+    /// Who may read its metrics?
+    pub metrics: MetricsMode,
+}
+
+/// What who collects metrics needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum MetricsMode {
+    /// The role `read`.
+    #[default]
+    Token,
+    /// Nothing, wherever it comes from.
+    Open,
+}
+
+impl MetricsMode {
+    /// As the configuration has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Open => "open",
+        }
+    }
 }
 
 /// What programs of this machine need.

@@ -119,7 +119,7 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
             ),
         }),
     }
-    let (told, outage) = (WebTold::default(), Outage::default());
+    let (told, outage, tally) = (WebTold::default(), Outage::default(), Tally::default());
     let around = web::Surroundings {
         plugins: extensions.plugins(),
         handlers: handlers.handle().clone(),
@@ -127,6 +127,7 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
         pulses: pulses.clone(),
         outage: outage.clone(),
         bus: bus.clone(),
+        tally: tally.clone(),
     };
     let web = web.serve(&told, around).map_err(system("start the HTTP server"))?;
     let core = Builder::new_current_thread().enable_all().build().map_err(system("start the core's runtime"))?;
@@ -146,7 +147,7 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
         pulses: pulses.clone(),
         announcements: Announcements::default(),
         outage,
-        tally: Tally::default(),
+        tally,
         told_at: Arc::clone(&told_at),
     };
     let code = core.block_on(async {

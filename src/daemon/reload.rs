@@ -80,11 +80,11 @@ impl Reloader {
         // If a file makes its reader panic, the reload is refused.
         match contained(|| assemble_anew(&self.options, &self.bus, &self.parts.kept)) {
             Ok(Ok(parts)) => self.replace(parts),
-            Err(_) => self.warn("the reload is refused and nothing was changed: reading the files panicked".to_owned()),
+            Err(_) => self.refuse(": reading the files panicked"),
             Ok(Err(problems)) => {
                 let count = error::count(&problems.0);
                 let (told, rest) = error::to_tell(&problems.0);
-                self.warn(format!("the reload is refused and nothing was changed, because of {count} problems:"));
+                self.refuse(&format!(", because of {count} problems:"));
                 for problem in told {
                     self.warn(problem.to_string());
                 }
@@ -101,7 +101,7 @@ impl Reloader {
         let kept = keep(&self.parts.config, &mut config);
         let bound = match self.web.prepare(&self.parts.config, &config) {
             Ok(bound) => bound,
-            Err(message) => return self.warn(format!("the reload is refused and nothing was changed: {message}")),
+            Err(message) => return self.refuse(&format!(": {message}")),
         };
         let log_style = log_style(&config);
         match self.level_control.set(&config.log, &log_style) {
@@ -111,13 +111,14 @@ impl Reloader {
                 self.bus.set_interest(notify::LISTENER, notify::interest(&config, &parts.registry));
             }
             // The level was checked when the file was read.
-            Err(message) => return self.warn(format!("the reload is refused and nothing was changed: {message}")),
+            Err(message) => return self.refuse(&format!(": {message}")),
         }
         let said = told(&self.parts, &config, &parts.registry);
         parts.config = Arc::new(config);
         self.web.apply(bound, &self.parts.config, &parts.config, &parts.registry);
         self.pool.send_replace(parts.work());
         self.scheduler.send_replace(parts.scheduler_config());
+        self.bus.figures().taken_over(self.bus.now_ms());
         self.bus.emit(Event::Notice { text: format!("reloaded: {said}") });
         if !kept.is_empty() {
             self.warn(format!("changed, but applied only at a restart: {}", kept.join(", ")));
@@ -126,6 +127,11 @@ impl Reloader {
             self.warn(remark);
         }
         self.parts = parts;
+    }
+
+    fn refuse(&self, why: &str) {
+        self.bus.figures().reload_refused();
+        self.warn(format!("the reload is refused and nothing was changed{why}"));
     }
 
     fn warn(&self, text: String) {

@@ -12,7 +12,7 @@ use super::options::RunError;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::error::Problem;
-use crate::event::Bus;
+use crate::event::{Bus, Tally};
 use crate::plugin::registry::Plugins;
 use crate::store::Store;
 use crate::store::outage::Outage;
@@ -36,6 +36,7 @@ pub(super) struct Surroundings {
     pub(super) pulses: Pulses,
     pub(super) outage: Outage,
     pub(super) bus: Bus,
+    pub(super) tally: Tally,
 }
 
 #[cfg(feature = "web")]
@@ -124,9 +125,11 @@ mod built {
             if let Some(text) = everybody(&content.borrow().http) {
                 around.bus.emit(Event::Notice { text });
             }
-            let Surroundings { plugins, handlers, clock, pulses, outage, bus } = around;
+            let Surroundings { plugins, handlers, clock, pulses, outage, bus, tally } = around;
+            bus.figures().watch();
+            bus.figures().taken_over(clock.now_ms());
             let mut site = Site::new(content, told.standing.clone(), handlers, clock);
-            (site.plugins, site.pulses, site.outage, site.bus) = (plugins, pulses, outage, bus);
+            (site.plugins, site.pulses, site.outage, site.bus, site.tally) = (plugins, pulses, outage, bus, tally);
             Ok(Web(Some(Server::start(&site, sockets, changes)?)))
         }
     }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::figures::Figures;
 use super::kind::{Event, EventKind, RANKS};
 use crate::clock::{Clock, SystemClock};
 
@@ -25,6 +26,7 @@ struct BusState {
     interest: AtomicU32,
     subscriptions: Vec<Subscription>,
     clock: Arc<dyn Clock>,
+    figures: Figures,
 }
 
 #[derive(Debug)]
@@ -66,7 +68,9 @@ struct QueueState {
     waiting: [RankQueue; RANKS],
     bytes: usize,
     sent: u64,
+    /// How many were dropped since they were asked for last, and in all.
     lost: u64,
+    lost_in_all: u64,
     closed: bool,
     /// Does the listener wait for something to arrive?
     listening: bool,
@@ -104,7 +108,7 @@ impl Bus {
             listeners.push(Listener { queue });
         }
         let interest = AtomicU32::new(interests.iter().fold(0, |all, one| all | one));
-        (Self { shared: Arc::new(BusState { interest, subscriptions, clock }) }, listeners)
+        (Self { shared: Arc::new(BusState { interest, subscriptions, clock, figures: Figures::default() }) }, listeners)
     }
 
     /// A bus without listeners.
@@ -147,6 +151,24 @@ impl Bus {
             }
             subscription.queue.push(at_ms, event.clone());
         }
+    }
+
+    /// What metrics know of this process.
+    #[must_use]
+    pub fn figures(&self) -> &Figures {
+        &self.shared.figures
+    }
+
+    /// The time by which events are dated, in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn now_ms(&self) -> i64 {
+        self.shared.clock.now_ms()
+    }
+
+    /// How many events each listener has missed so far, because its queue was full.
+    #[must_use]
+    pub fn dropped(&self) -> Vec<u64> {
+        self.shared.subscriptions.iter().map(|subscription| subscription.queue.lock().lost_in_all).collect()
     }
 
     /// Closes the queue of one listener behind the events that were sent before, for one that ends before the others.
@@ -202,7 +224,7 @@ impl Queue {
         }
         let dropped = state.make_room(rank, bytes, self.capacity);
         if state.bytes.saturating_add(bytes) > self.capacity {
-            state.lost += 1;
+            state.lose(1);
         } else {
             state.put(rank, at_ms, bytes, event);
         }
@@ -230,11 +252,17 @@ impl QueueState {
                 let Some(oldest) = lower.events.pop_front() else { break };
                 lower.bytes -= oldest.bytes;
                 self.bytes -= oldest.bytes;
-                self.lost += 1;
                 dropped.push(oldest);
             }
         }
+        self.lose(dropped.len());
         dropped
+    }
+
+    fn lose(&mut self, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.lost += count;
+        self.lost_in_all += count;
     }
 
     fn put(&mut self, rank: usize, at_ms: i64, bytes: usize, event: Event) {

@@ -1,8 +1,11 @@
 //! Events as data, and the bus that carries them to listeners.
 
 pub mod bus;
+pub mod children;
+pub mod figures;
 pub mod kind;
 pub mod output;
+pub mod question;
 pub mod tally;
 
 pub use bus::{Bus, Listener, Received};

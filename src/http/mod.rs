@@ -1,4 +1,4 @@
-//! The HTTP server of a daemon: its health, and the API.
+//! The HTTP server of a daemon: its health, its metrics, and the API.
 //!
 //! ```text
 //!   listener --> connection --> outer: id, limits, headers, problems
@@ -17,12 +17,14 @@ mod connection;
 mod guard;
 mod health;
 mod listener;
+mod metrics;
 mod outer;
 mod patience;
 mod peer;
 mod problem;
 mod redact;
 mod refusal;
+mod requests;
 mod router;
 mod server;
 mod site;

@@ -1,15 +1,15 @@
-//! Around every request: its id, its time, the headers of every answer, and the writing of problems.
+//! Around every request: its id, its time, its count, the headers of every answer, and the writing of problems.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::problem::{Kind, Problem};
 use super::site::Site;
@@ -49,6 +49,8 @@ impl Ids {
 pub(super) async fn around(State((site, ids)): State<(Site, Arc<Ids>)>, request: Request, next: Next) -> Response {
     let id = ids.take();
     let is_safe = request.method().is_safe();
+    let (method, path) = (request.method().clone(), request.extensions().get::<MatchedPath>().cloned());
+    let begun = Instant::now();
     let answer = timeout(LIMIT, contained_future(Box::pin(next.run(request))));
     let mut response = match answer.await {
         Ok(Ok(response)) => response,
@@ -68,6 +70,8 @@ pub(super) async fn around(State((site, ids)): State<(Site, Arc<Ids>)>, request:
             site.bus.emit(Event::InternalError { error: format!("http request {id}: {}", problem.detail()) });
         }
     }
+    let path = path.as_ref().map(MatchedPath::as_str);
+    site.requests.count(&method, path, response.status(), begun.elapsed());
     secure(response.headers_mut());
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);

@@ -11,7 +11,7 @@ use super::guard::{caller, host, origin, read_only, role};
 use super::outer::{self, Ids};
 use super::problem::{Kind, Problem};
 use super::site::Site;
-use super::{api, health};
+use super::{api, health, metrics};
 use crate::config::http::Role;
 
 /// A route.
@@ -42,6 +42,7 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::open("GET /health/live", get(health::live)),
         Route::open("GET /health/ready", get(health::ready)),
+        Route::read("GET /metrics", metrics::route()),
         Route::read("GET /api/v1/tasks", get(api::tasks::list)),
         Route::read("GET /api/v1/tasks/{task}", get(api::tasks::show)),
         Route::read("GET /api/v1/stats", get(api::overview::stats)),
@@ -53,9 +54,14 @@ pub(super) fn routes() -> Vec<Route> {
 /// The router of a site.
 pub(super) fn router(site: &Site) -> Router {
     let mut router = Router::new();
-    for route in routes() {
+    let routes = routes();
+    site.requests.know(routes.iter().map(|route| route.name));
+    for route in routes {
         let path = route.path();
         let handler = match route.role {
+            Some(_) if path == metrics::PATH => {
+                route.handler.route_layer(from_fn_with_state(site.clone(), metrics::check))
+            }
             Some(role) => route.handler.route_layer(from_fn_with_state(role, role::check)),
             None => route.handler,
         };

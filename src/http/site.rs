@@ -8,9 +8,10 @@ use tokio::sync::watch;
 
 use super::attempts::Attempts;
 use super::problem::{Kind, Problem};
+use super::requests::Requests;
 use crate::clock::Clock;
 use crate::config::http::HttpConfig;
-use crate::event::Bus;
+use crate::event::{Bus, Tally};
 use crate::plugin::registry::Plugins;
 use crate::store::handle::Store;
 use crate::store::outage::Outage;
@@ -117,8 +118,14 @@ pub struct Site {
     pub outage: Outage,
     /// Where it is told what people should know.
     pub bus: Bus,
+    /// How jobs ended.
+    pub tally: Tally,
+    /// When this daemon started, in milliseconds since the Unix epoch.
+    pub(super) started_ms: i64,
     /// Wrong tokens.
     pub(super) attempts: Arc<Attempts>,
+    /// What was asked for.
+    pub(super) requests: Arc<Requests>,
 }
 
 impl Site {
@@ -135,11 +142,14 @@ impl Site {
             standing,
             plugins: Arc::default(),
             handlers,
+            started_ms: clock.now_ms(),
             clock,
             pulses: Pulses::default(),
             outage: Outage::default(),
             bus: Bus::silent(),
+            tally: Tally::default(),
             attempts: Arc::default(),
+            requests: Arc::default(),
         }
     }
 

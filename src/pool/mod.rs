@@ -17,7 +17,7 @@ mod counted;
 mod drain;
 mod elsewhere;
 mod emptied;
-mod exchanges;
+mod figures;
 mod findings;
 mod heartbeat;
 mod held_locks;

@@ -84,15 +84,14 @@ pub(super) fn ready(core: &Core, worker: &WorkerName, claim: Claim) -> PreparedJ
     };
     job.known = Some((Arc::clone(task), Arc::clone(handler)));
     let chain = Chain::of(task);
-    if !chain.may_have_gates() {
+    if !chain.has_gates() {
         return PreparedJob::Ready(job);
     }
     match Args::of(&view) {
         Ok(args) => {
             job.held = chain.held_locks(&job.queue, &args);
             let gates = chain.gates(&job.queue, &args, &job.identity);
-            // The job of a periodic task that is no tick may have none.
-            if gates.is_empty() { PreparedJob::Ready(job) } else { PreparedJob::AtGates(job, gates) }
+            PreparedJob::AtGates(job, gates)
         }
         Err(bad) => PreparedJob::Refused(job, Failure::new("Error", bad.to_string())),
     }

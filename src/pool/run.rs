@@ -20,7 +20,6 @@ use super::core::{Core, bring_up_to_date};
 use super::drain::{drain, end_lost_runs};
 use super::elsewhere::Elsewhere;
 use super::emptied::Emptied;
-use super::exchanges::Exchanges;
 use super::findings::Findings;
 use super::held_locks::HeldLocks;
 use super::history::History;
@@ -39,7 +38,7 @@ use super::shortage::Shortage;
 use super::slots::{LANES, Slots};
 use super::tasks::Tasks;
 use super::timeouts::Timeouts;
-use super::{heartbeat, lease_guard, orphan, overdue, waking};
+use super::{figures, heartbeat, lease_guard, orphan, overdue, waking};
 use crate::backoff;
 use crate::clock::{Clock, SystemClock};
 use crate::event::{Bus, Tally};
@@ -159,9 +158,6 @@ pub async fn run(setup: Setup, mut control: watch::Receiver<Control>) -> Ended {
             history.begin_anew();
             record.id = InstanceRecord::new_id();
             bring_up_to_date(&mut record, &work.borrow());
-            // That was of the life that is over.
-            record.stuck = None;
-            outage.set_stuck(false);
             instance.send_replace(Arc::from(record.id.as_str()));
             if !rejoin(&store, &Findings::new(bus.clone(), outage.clone()), &record, &mut control).await {
                 return Ended::Clean;
@@ -232,7 +228,6 @@ async fn live(
         queues: Queues::new(&config.queues),
         hunger: Hunger::new(),
         slots: Slots::default(),
-        exchanges: Exchanges::default(),
         shortage: Shortage::default(),
         timeouts: Timeouts::default(),
         wishes: SeenWishes::default(),
@@ -250,6 +245,9 @@ async fn live(
     tasks.start("pool orphan watch", |core, pulse| orphan::watch(core, lease * 2, pulse));
     tasks.start("pool timeouts", overdue::enforce);
     tasks.start("pool elsewhere", asking::ask);
+    if core.bus.figures().is_watched() {
+        tasks.start("pool figures", figures::answer);
+    }
     // The lease is extended meanwhile: opening takes many round trips.
     let opened = tokio::select! {
         opened = open(&core, has_pool, control) => opened,

@@ -15,7 +15,7 @@ use super::periodic::{CheckedTasks, UndeclaredTasks, reconcile};
 use super::recover::{Observer, duties_owner, end_lapsed_neighbour, is_gone_from_here, is_neighbour, recover};
 use super::stuck;
 use super::{Failing, SchedulerContext, sleep_or_reload};
-use crate::job::run_counts::millis;
+use crate::event::figures::Lead;
 use crate::process::sweep;
 use crate::store::StoreError;
 use crate::store::instance::{HostIdentity, InstanceRecord, InstanceState, Instances, Oversee, Suspect};
@@ -43,6 +43,7 @@ pub async fn run(context: SchedulerContext, leads: watch::Sender<bool>, mut stop
         () = duties.run_forever() => {}
         stopped = stop.wait_for(|stop| *stop) => drop(stopped),
     }
+    context.bus.figures().lead(Lead::Duties, false);
     let resign = Resign { which: Leadership::Duties, owner: owner.clone() };
     let _ = tokio::time::timeout(Duration::from_secs(1), context.store.run(resign)).await;
 }
@@ -150,16 +151,22 @@ impl<'a> Duties<'a> {
     pub async fn round(&mut self) -> Result<(), StoreError> {
         let result = self.each_duty().await;
         let failed = self.bulkheads.take_failed() || result.is_err();
-        if failed && self.leads.send_replace(false) && result.is_ok() {
+        if failed && self.lead(false) && result.is_ok() {
             let resign = Resign { which: Leadership::Duties, owner: self.owner.to_owned() };
             self.context.store.run(resign).await?;
         }
         result
     }
 
+    /// Tells whether this instance leads, and returns whether it did before.
+    fn lead(&self, leads: bool) -> bool {
+        self.context.bus.figures().lead(Lead::Duties, leads);
+        self.leads.send_replace(leads)
+    }
+
     async fn each_duty(&mut self) -> Result<(), StoreError> {
         let SchedulerContext { store, bus, .. } = self.context;
-        let ttl_ms = millis(self.context.lease);
+        let ttl_ms = u64::try_from(self.context.lease.as_millis()).unwrap_or(u64::MAX);
         let alone = self.alone.take().filter(|(_, read)| read.elapsed() < ALONE);
         let known = alone.as_ref().map(|(record, _)| record.clone());
         let overseen = store.run(Oversee { owner: self.owner.to_owned(), ttl_ms, alone: known }).await;
@@ -173,7 +180,7 @@ impl<'a> Duties<'a> {
             // If nobody can take the lock, every instance does the duties: each is safe under two leaders.
             None => (true, seen.unwrap_or_default()),
         };
-        self.leads.send_replace(leads);
+        self.lead(leads);
         if let [only] = instances.as_slice()
             && only.record.host == self.context.host
         {

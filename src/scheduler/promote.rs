@@ -16,8 +16,8 @@ use super::skew::Skew;
 use super::transfer::{StepOutcome, Transfer};
 use super::{Failing, SchedulerContext};
 use crate::backoff;
+use crate::event::figures::Lead as Leads;
 use crate::event::{Event, EventKind};
-use crate::job::run_counts::millis;
 use crate::store::StoreError;
 use crate::store::announce::Announcements;
 use crate::store::handle::Waker;
@@ -63,6 +63,7 @@ pub async fn run(context: SchedulerContext, mut stop: watch::Receiver<bool>) {
     // A step in flight is atomic; the next leader reads the state again, so its reply is not needed.
     let resign = Resign { which: Leadership::Scheduler, owner: name.clone() };
     let _ = tokio::time::timeout(Duration::from_secs(1), context.store.run(resign)).await;
+    bus.figures().lead(Leads::Scheduler, false);
     bus.emit(Event::SchedulerEnd { name: name.clone() });
 }
 
@@ -137,7 +138,8 @@ impl<'a> Promoter<'a> {
 
     /// Reports the failure of a round, once, and resigns, because another instance may succeed.
     async fn failed(&mut self, error: &StoreError) {
-        let SchedulerContext { store, name, .. } = self.context;
+        let SchedulerContext { store, bus, name, .. } = self.context;
+        bus.figures().lead(Leads::Scheduler, false);
         if std::mem::replace(&mut self.leading, false) && !error.is_transient() {
             let resign = Resign { which: Leadership::Scheduler, owner: name.clone() };
             let _ = tokio::time::timeout(Duration::from_secs(1), store.run(resign)).await;
@@ -177,8 +179,7 @@ impl<'a> Promoter<'a> {
             // A step that is sent when a job is due, counted from here, reaches the store a quarter of a round trip after
             // that: a path takes not always the same time, and one that comes too early must be sent again.
             let told = asked + took / 4;
-            // What is delayed only a leader asks.
-            self.skew.notice(self.context, asked, seen.now_ms, seen.next_due_s.is_some());
+            self.skew.notice(self.context, seen.now_ms);
             let Announcements { queued, delayed, .. } = &self.context.announcements;
             queued.set_polled(seen.polled);
             delayed.set_polled(seen.polled);
@@ -254,6 +255,7 @@ impl<'a> Promoter<'a> {
             bus.emit(Event::Notice { text: format!("scheduler leader: {name}") });
         }
         (self.leading, self.told_leading) = (leads, leads);
+        bus.figures().lead(Leads::Scheduler, leads);
         self.renewed = Instant::now();
         Ok(())
     }
@@ -403,4 +405,8 @@ async fn until(at: Option<Instant>) {
         Some(at) => sleep_until(at).await,
         None => std::future::pending().await,
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -10,7 +10,8 @@ use super::SchedulerContext;
 use super::failures::Bulkheads;
 use crate::config::element::crash_policy::OnCrash;
 use crate::event::Event;
-use crate::job::{Args, Failure, FailureView, LockKey, PayloadView, QueueName, RunEnd, WorkerName, date};
+use crate::event::figures::Whose;
+use crate::job::{Args, Failure, FailureView, LockKey, PayloadView, QueueName, WorkerName, date};
 use crate::plugin::chain::Chain;
 use crate::plugin::cut_off::job_of;
 use crate::plugin::kept_run;
@@ -70,7 +71,7 @@ async fn clean(
     silent_s: i64,
     locks: &[WorkerLock],
 ) -> Result<(), StoreError> {
-    let SchedulerContext { store, clock, bus, host, tally, .. } = context;
+    let SchedulerContext { store, clock, bus, host, .. } = context;
     let (worker, now_ms, working) = (&stuck.worker, clock.now_ms(), stuck.working.as_ref());
     let failure = Failure::stuck(&host.hostname, now_ms);
     let record = working.map(|record| {
@@ -88,30 +89,20 @@ async fn clean(
         run: working.and_then(|working| kept_run::of_removed(working, find, &failure, now_ms)),
     };
     if store.run(clean).await? {
+        if working.is_some() {
+            bus.figures().recovered(Whose::Other);
+        }
         let freed = if locks.is_empty() { "" } else { "; the JobLock of its job is freed" };
         let why = format!("it has not pinged for {silent_s} s{freed}");
         bus.emit(Event::CleaningWorker { worker: worker.clone(), why });
-        if let Some((record, working)) = record.zip(working) {
+        if let Some((record, working)) = record.zip(working)
+            && !(context.retries_stuck_jobs() && retry(context, &record).await?)
+        {
             let view = PayloadView::parse(working.payload.as_deref().unwrap_or(&working.raw)).ok();
             let queue = working.queue.clone().unwrap_or_else(|| QueueName::as_stored(""));
-            let task = view.as_ref().and_then(|view| registry.get(&view.class)).map(|task| &task.name);
-            // It has failed, even if it is enqueued again. How long it ran nobody knows.
-            tally.count(task, &queue, RunEnd::Failed, None);
-            let retried = if context.retries_stuck_jobs() { retry(context, &record).await } else { Ok(false) };
-            if !matches!(retried, Ok(true)) {
-                // The job of a foreign worker has no identity.
-                let job = job_of(worker, &queue, view.as_ref(), &Arc::from(worker.id()));
-                bus.emit(Event::failure(job, &failure, Duration::ZERO));
-            }
-            if let Err(error) = retried {
-                // The worker is gone, so that nobody comes back to this job.
-                let text = format!(
-                    "the job of worker {worker} was to be enqueued again (retry_stuck_jobs), which may have failed: failed to \
-                     {error}; see: windlass failed list; then type: windlass failed retry-stuck"
-                );
-                bus.emit(Event::Warning { text });
-                return if error.is_transient() { Err(error) } else { Ok(()) };
-            }
+            // The job of a foreign worker has no identity.
+            let job = job_of(worker, &queue, view.as_ref(), &Arc::from(worker.id()));
+            bus.emit(Event::failure(job, &failure, Duration::ZERO));
         }
     }
     Ok(())

@@ -34,6 +34,15 @@ pub struct FindQueue {
 
 arrow!(FindQueue, "find_queue", Reads -> Option<QueueLength>; Admin);
 
+/// How many jobs each of these queues holds, in order; 0 also for those that are not known. One round trip.
+#[derive(Debug, Clone)]
+pub struct QueueLengths {
+    /// The queues. The caller bounds how many.
+    pub queues: Vec<QueueName>,
+}
+
+arrow!(QueueLengths, "queue_lengths", Reads -> Vec<u64>; Admin);
+
 /// The jobs at positions `start` to `stop` of a queue, both inclusive; negative positions count
 /// from the end, as Redis counts.
 #[derive(Debug, Clone)]

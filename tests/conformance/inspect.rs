@@ -4,7 +4,7 @@ use bytes::Bytes;
 use windlass::job::Failure;
 use windlass::store::delayed::DelayedCursor;
 use windlass::store::effect::Verdict;
-use windlass::store::inspection::{QueueLength, Retried};
+use windlass::store::inspection::{QueueLength, QueueLengths, Retried};
 use windlass::store::queueing::{Schedule, When};
 
 use crate::enqueue::strange_payloads;
@@ -17,6 +17,7 @@ use crate::support::verbs::Verbs as _;
 
 behaviours! {
     queues_are_listed_with_their_lengths,
+    lengths_are_told_of_the_queues_that_are_asked_for,
     pages_count_as_redis_counts,
     a_deleted_queue_is_gone,
     jobs_are_deleted_by_their_bytes_as_redis_counts,
@@ -55,6 +56,20 @@ async fn queues_are_listed_with_their_lengths(f: &Fixture) {
     let length = |name: &str, length| QueueLength { queue: queue(name), length };
     let expected = [length("Zed", 0), length("alpha", 3), length("math", 2)];
     assert_eq!(f.store.queues().await.expect("queues"), expected);
+}
+
+async fn lengths_are_told_of_the_queues_that_are_asked_for(f: &Fixture) {
+    for (name, count) in [("math", 2), ("a/b \"c\"", 3), ("other", 1)] {
+        fill(&f.store, name, &jobs(0..count)).await;
+    }
+    let ask = |names: &[&str]| QueueLengths { queues: names.iter().map(|name| queue(name)).collect() };
+    let lengths = f.store.run(ask(&["a/b \"c\"", "nothing", "math", "math"])).await.expect("queue_lengths");
+    assert_eq!(lengths, [3, 0, 2, 2]);
+    assert_eq!(f.store.run(ask(&[])).await.expect("queue_lengths"), [0_u64; 0]);
+    let many: Vec<String> = (0..500).map(|number| format!("q{number}")).collect();
+    fill(&f.store, "q499", &jobs(0..4)).await;
+    let lengths = f.store.run(ask(&many.iter().map(String::as_str).collect::<Vec<_>>())).await.expect("queue_lengths");
+    assert_eq!((lengths.len(), lengths[499], lengths.iter().sum::<u64>()), (500, 4, 4));
 }
 
 async fn pages_count_as_redis_counts(f: &Fixture) {

@@ -51,7 +51,6 @@ pub(crate) fn record(id: &str, processors: usize) -> InstanceRecord {
         halt: None,
         tasks: None,
         skipped: Vec::new(),
-        stuck: None,
     }
 }
 

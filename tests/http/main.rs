@@ -15,5 +15,6 @@ mod guards;
 mod health;
 mod limits;
 mod listening;
+mod metrics;
 mod reads;
 mod world;

@@ -104,6 +104,7 @@ struct HttpView {
     allowed_hosts: Vec<String>,
     trusted_proxies: Vec<String>,
     read_only: bool,
+    metrics: &'static str,
 }
 
 /// A token without its text.
@@ -260,6 +261,7 @@ impl HttpView {
             allowed_hosts: http.allowed_hosts.clone(),
             trusted_proxies: http.trusted_proxies.iter().map(ToString::to_string).collect(),
             read_only: http.read_only,
+            metrics: http.metrics.name(),
         }
     }
 

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use super::ConfigLoader;
 use crate::config::element::listen::{self, ListenAddress};
 use crate::config::error::Problem;
-use crate::config::http::{HttpConfig, HttpToken, LoopbackMode, Role};
+use crate::config::http::{HttpConfig, HttpToken, LoopbackMode, MetricsMode, Role};
 use crate::config::reader::{Table, Value};
 use crate::file::bounded;
 
@@ -26,11 +26,9 @@ const GOOD: &str = "expected a token of 16 to 512 visible ASCII characters; open
 
 impl ConfigLoader<'_> {
     pub(super) fn http(&mut self, mut table: Table<'_>) -> Option<HttpConfig> {
-        for (key, comes_with) in [
-            ("base", "the pages; until then the API stands at /api/v1"),
-            ("user_header", "the audit"),
-            ("metrics", "the metrics"),
-        ] {
+        for (key, comes_with) in
+            [("base", "the pages; until then the API stands at /api/v1"), ("user_header", "the audit")]
+        {
             table.refuse(key, &format!("is not built yet in this version; it comes with {comes_with}"));
         }
         let listen_value = table.required("listen", "where to listen, such as \"127.0.0.1:7480\"");
@@ -59,6 +57,9 @@ impl ConfigLoader<'_> {
         let allowed_hosts = strings(&mut table, "allowed_hosts", "a list of host names", |item| host(&item));
         let trusted_proxies = strings(&mut table, "trusted_proxies", "a list of addresses", |item| address(&item));
         let read_only = table.take("read_only").and_then(|value| value.boolean()).unwrap_or(false);
+        let metrics = table.take("metrics").and_then(|value| {
+            value.one_of("\"token\" or \"open\"", &[("token", MetricsMode::Token), ("open", MetricsMode::Open)])
+        });
         table.finish();
         (!listen.is_empty()).then(|| HttpConfig {
             listen,
@@ -67,6 +68,7 @@ impl ConfigLoader<'_> {
             allowed_hosts,
             trusted_proxies,
             read_only,
+            metrics: metrics.unwrap_or_default(),
         })
     }
 
@@ -217,7 +219,9 @@ mod tests {
         let http = read("listen = \"127.0.0.1:7480\"").unwrap();
         assert_eq!(http.listen, [ListenAddress::Tcp("127.0.0.1:7480".parse().unwrap())]);
         assert!(http.tokens.is_empty() && http.allowed_hosts.is_empty() && !http.read_only);
-        assert_eq!(http.loopback, LoopbackMode::Open);
+        assert_eq!((http.loopback, http.metrics), (LoopbackMode::Open, MetricsMode::Token));
+        let open = read("listen = \"127.0.0.1:7480\"\nmetrics = \"open\"").unwrap();
+        assert_eq!(open.metrics, MetricsMode::Open);
     }
 
     #[test]
@@ -295,6 +299,10 @@ mod tests {
             (
                 &format!("{one}base = \"/jobs\""),
                 "tasks.toml:3:1: http.base: is not built yet in this version; it comes with the pages; until then the API stands at /api/v1",
+            ),
+            (
+                &format!("{one}metrics = \"opne\""),
+                "tasks.toml:3:11: http.metrics: expected \"token\" or \"open\" (found \"opne\"); did you mean \"open\"?",
             ),
             (&format!("{one}port = 80"), "tasks.toml:3:1: http.port: unknown key"),
         ] {

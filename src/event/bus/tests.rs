@@ -38,6 +38,7 @@ fn a_listener_gets_what_it_wants_and_a_full_one_loses_what_it_is_told_of() {
     assert_eq!(listeners[0].take_lost(), 1);
     assert_eq!(texts(&listeners[1]), ["a", "b"], "the pause gave way");
     assert_eq!(listeners[1].take_lost(), 2);
+    assert_eq!(bus.dropped(), [1, 2], "in all, also what was told of");
     bus.set_interest(1, EventKind::Job.bit());
     assert!(bus.wants(EventKind::Job) && bus.wants(EventKind::Notice) && !bus.wants(EventKind::WorkerPause));
     bus.emit(notice("last"));

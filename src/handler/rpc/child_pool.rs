@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::pool_state::{ChildOrders, ChildParams, ChildPhase, Ended, PerformRequest, PoolState, PooledChild};
+use crate::event::children::{Gone, TaskChildren};
 use crate::event::{Bus, Event};
 use crate::handler::contract::{Invocation, OutcomeSender, Stop};
 use crate::handler::kept_output::KeptOutputs;
@@ -67,6 +68,8 @@ pub(super) struct ChildPool {
     /// Starts the task of a child on a runtime.
     begin: fn(Arc<Self>, ChildParams, &Handle),
     state: Mutex<PoolState>,
+    /// Where its children are counted.
+    counted: Arc<TaskChildren>,
     /// Notified when a child is gone.
     gone: Notify,
 }
@@ -80,7 +83,8 @@ impl ChildPool {
         begin: fn(Arc<Self>, ChildParams, &Handle),
     ) -> Self {
         let kept = kept.filter(|_| spec.output == OutputMode::File);
-        Self { spec, task, bus, kept, begin, state: Mutex::default(), gone: Notify::new() }
+        let counted = bus.figures().children_of(&task);
+        Self { spec, task, bus, kept, begin, state: Mutex::default(), counted, gone: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, PoolState> {
@@ -221,7 +225,8 @@ impl ChildPool {
     /// Removes a child that has ended. Jobs that it was given and never saw go to others.
     pub(super) fn child_ended(self: &Arc<Self>, number: u64, unseen: Vec<PerformRequest>, child_end: ChildEnd) {
         let mut state = self.lock();
-        let orders = state.remove(number);
+        let why = if child_end == ChildEnd::Unasked { Gone::Died } else { Gone::Asked };
+        let orders = self.remove(&mut state, number, why);
         for request in unseen.into_iter().chain(orders.requests).rev() {
             if self.is_suspect(&request.job) { &mut state.suspects } else { &mut state.waiting }.push_front(request);
         }
@@ -236,7 +241,7 @@ impl ChildPool {
     /// Removes a child whose start failed. The waiting jobs end with it, unless another child may serve them.
     pub(super) fn failed_start(self: &Arc<Self>, number: u64, failure: &Failure, why: FailedStart) {
         let mut state = self.lock();
-        state.remove(number);
+        self.remove(&mut state, number, Gone::FailedStart);
         let delay = state.count_failure();
         let mut ended = 0;
         if !state.children.iter().any(|child| child.phase != ChildPhase::Leaving) {
@@ -258,8 +263,15 @@ impl ChildPool {
 
     /// Removes a child whose task was dropped with all its jobs, because its runtime shut down.
     pub(super) fn child_lost(&self, number: u64) {
-        self.lock().remove(number);
+        self.remove(&mut self.lock(), number, Gone::Died);
         self.gone.notify_waiters();
+    }
+
+    fn remove(&self, state: &mut PoolState, number: u64, why: Gone) -> ChildOrders {
+        if state.child(number).is_some() {
+            self.counted.ended(why);
+        }
+        state.remove(number)
     }
 
     pub(super) fn warn(&self, text: String) {
@@ -284,6 +296,7 @@ impl ChildPool {
             let (Some(instance), Some(runtime)) = (state.instance.clone(), state.runtime.clone()) else { return };
             state.numbers += 1;
             let (number, notify) = (state.numbers, Arc::new(Notify::new()));
+            self.counted.started();
             state.children.push(PooledChild {
                 number,
                 phase: ChildPhase::Starting,

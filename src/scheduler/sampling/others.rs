@@ -81,7 +81,6 @@ mod tests {
             halt: None,
             tasks: None,
             skipped: Vec::new(),
-            stuck: None,
         };
         InstanceState { record, counter: 1 }
     }

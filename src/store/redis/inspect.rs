@@ -13,7 +13,7 @@ use crate::store::arrow::Perform;
 use crate::store::delayed::{DelayedAt, DelayedCursor, DelayedSecond, DelayedSeconds, DelayedSecondsPage};
 use crate::store::error::StoreError;
 use crate::store::inspection::{
-    DeleteQueue, FailedCount, FailedRecords, FindQueue, QueueLength, Queued, Queues, ReadStats, Stats,
+    DeleteQueue, FailedCount, FailedRecords, FindQueue, QueueLength, QueueLengths, Queued, Queues, ReadStats, Stats,
 };
 use crate::store::queueing::QueueNames;
 use crate::store::scheduling::entry_of;
@@ -37,6 +37,12 @@ impl Perform<Queues> for RedisStore {
 impl Perform<FindQueue> for RedisStore {
     async fn perform(&self, arrow: FindQueue) -> Result<Option<QueueLength>, StoreError> {
         find_queue(&self.connection, arrow.queue).await
+    }
+}
+
+impl Perform<QueueLengths> for RedisStore {
+    async fn perform(&self, arrow: QueueLengths) -> Result<Vec<u64>, StoreError> {
+        Ok(lengths(&self.connection, arrow.queues).await?.into_iter().map(|queue| queue.length).collect())
     }
 }
 

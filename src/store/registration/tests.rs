@@ -17,7 +17,6 @@ fn record() -> InstanceRecord {
         halt: None,
         tasks: None,
         skipped: Vec::new(),
-        stuck: None,
     }
 }
 

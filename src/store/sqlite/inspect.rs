@@ -20,7 +20,7 @@ use crate::store::delayed::{
 use crate::store::error::StoreError;
 use crate::store::inspection::{
     DeleteEach, DeleteJobs, DeleteLock, DeleteQueue, FailedCount, FailedRecords, FindQueue, JobsToDelete, LockEntry,
-    Locks, QueueEnd, QueueLength, Queued, Queues, ReadStats, Stats,
+    Locks, QueueEnd, QueueLength, QueueLengths, Queued, Queues, ReadStats, Stats,
 };
 use crate::store::queueing::QueueNames;
 
@@ -39,6 +39,12 @@ impl Perform<Queues> for SqliteStore {
 impl Perform<FindQueue> for SqliteStore {
     async fn perform(&self, arrow: FindQueue) -> Result<Option<QueueLength>, StoreError> {
         self.reader.call(move |step| find_queue(step, &arrow.queue)).await
+    }
+}
+
+impl Perform<QueueLengths> for SqliteStore {
+    async fn perform(&self, arrow: QueueLengths) -> Result<Vec<u64>, StoreError> {
+        self.reader.call(move |step| arrow.queues.iter().map(|queue| lengths::length(step, queue)).collect()).await
     }
 }
 

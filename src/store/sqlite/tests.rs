@@ -69,7 +69,6 @@ fn record(id: &str, processors: usize) -> InstanceRecord {
         halt: None,
         tasks: None,
         skipped: Vec::new(),
-        stuck: None,
     }
 }
 

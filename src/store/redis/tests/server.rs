@@ -153,6 +153,5 @@ pub(super) fn instance(id: &str) -> InstanceRecord {
         halt: None,
         tasks: None,
         skipped: Vec::new(),
-        stuck: None,
     }
 }

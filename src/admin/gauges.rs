@@ -1,0 +1,258 @@
+//! What metrics tell of the whole fleet: numbers of the store, each read within a round trip, and rarely what takes more.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::error::AdminError;
+use crate::config::element::queues::QueuePatterns;
+use crate::job::{QueueName, RunOutcome, TaskName, WorkerName};
+use crate::store::delayed::{DelayedCursor, DelayedSeconds};
+use crate::store::effect::HALTED_S;
+use crate::store::handle::Store;
+use crate::store::inspection::{FailedCount, QueueLengths, ReadPaused};
+use crate::store::instance::{InstanceState, Instances};
+use crate::store::periodic::Periodic;
+use crate::store::queueing::QueueNames;
+use crate::store::role::Admin;
+use crate::store::runs::{ReadRuns, RunList};
+use crate::store::scheduling::ReadTime;
+use crate::store::workers::WorkerNames;
+use crate::task::definition::Registry;
+
+/// How many queues and periodic tasks are told, the first by name, and how many workers are looked at.
+const MOST_QUEUES: usize = 500;
+const MOST_TASKS: usize = 200;
+const MOST_WORKERS: usize = 5000;
+/// How old names, workers and runs may be: reading them takes more than one round trip.
+const SELDOM: Duration = Duration::from_secs(10);
+/// How many runs are looked at for the last that succeeded, at first and later.
+const RUNS_AT_FIRST: usize = 20;
+const RUNS: usize = 3;
+
+/// The gauges.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Gauges {
+    /// The length of the failed list.
+    pub failed: u64,
+    /// The registered instances.
+    pub instances: u64,
+    /// How long the first delayed job has been due.
+    pub promotion_lag: Duration,
+    /// The queues.
+    pub queues: Vec<QueueGauge>,
+    /// The periodic tasks.
+    pub periodic: Vec<PeriodicGauge>,
+    /// When tasks and schedules whose runs are kept succeeded last, in milliseconds since the Unix epoch.
+    pub successes: Vec<(String, i64)>,
+}
+
+/// A queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueGauge {
+    /// Its name.
+    pub queue: QueueName,
+    /// Its jobs.
+    pub jobs: u64,
+    /// Is it paused, by itself or with all?
+    pub paused: bool,
+    /// The workers that would claim from it if it were not.
+    pub processors: u64,
+}
+
+/// A periodic task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PeriodicGauge {
+    /// Its name.
+    pub task: TaskName,
+    /// The second for which its present job is or was due; `None` if it has none.
+    pub due_s: Option<i64>,
+    /// For how long that job has been due and has not ended.
+    pub overdue: Duration,
+    /// Is it stopped?
+    pub stopped: bool,
+}
+
+/// Reads gauges, and keeps what changes seldom.
+#[derive(Debug, Default)]
+pub struct GaugeReader {
+    seldom: Option<(Instant, Seldom)>,
+    /// The last success of each task and schedule that was seen.
+    successes: HashMap<String, i64>,
+    looked: HashSet<RunList>,
+}
+
+/// What changes seldom.
+#[derive(Debug, Clone, Default)]
+struct Seldom {
+    queues: Vec<QueueName>,
+    /// The workers that claim, by the queues that they work on, in the order of these.
+    processors: Vec<u64>,
+    instances: u64,
+}
+
+impl GaugeReader {
+    /// Reads the gauges.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be reached.
+    pub async fn read(&mut self, store: &Store<Admin>, registry: &Registry) -> Result<Gauges, AdminError> {
+        let renews = self.seldom.as_ref().is_none_or(|(at, _)| at.elapsed() >= SELDOM);
+        if renews {
+            self.seldom = Some((Instant::now(), seldom(store).await?));
+        }
+        let Seldom { queues, processors, instances } =
+            self.seldom.as_ref().map(|(_, seldom)| seldom.clone()).unwrap_or_default();
+        let first = DelayedSeconds { from: DelayedCursor::first(), limit: 1 };
+        let (now_ms, failed, paused, lengths, entries, delayed) = tokio::join!(
+            store.run(ReadTime),
+            store.run(FailedCount),
+            store.run(ReadPaused),
+            store.run(QueueLengths { queues: queues.clone() }),
+            store.run(Periodic { job_locks: Vec::new() }),
+            store.run(first),
+        );
+        let (now_ms, paused) = (now_ms?, paused?);
+        let since = |due_s: i64| {
+            let ms = now_ms.saturating_sub(due_s.saturating_mul(1000));
+            Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+        };
+        let one_by_one: HashSet<&QueueName> = paused.queues.iter().collect();
+        let gauge = |((queue, jobs), processors): ((QueueName, u64), u64)| QueueGauge {
+            paused: paused.all || one_by_one.contains(&queue),
+            queue,
+            jobs,
+            processors,
+        };
+        let queues = queues.into_iter().zip(lengths?).zip(processors).map(gauge).collect();
+        let (mut entries, _) = entries?;
+        entries.sort_by(|one, other| one.task.cmp(&other.task));
+        entries.truncate(MOST_TASKS);
+        if renews {
+            self.read_successes(store, registry, entries.iter().map(|entry| &entry.task)).await?;
+        }
+        let periodic = entries.into_iter().map(|entry| {
+            let due_s = Some(entry.due_s).filter(|due_s| !entry.stopped && *due_s != HALTED_S);
+            let overdue = due_s.map(since).unwrap_or_default();
+            PeriodicGauge { task: entry.task, due_s, overdue, stopped: entry.stopped }
+        });
+        Ok(Gauges {
+            failed: failed?,
+            instances,
+            promotion_lag: delayed?.seconds.first().map(|first| since(first.due_s)).unwrap_or_default(),
+            queues,
+            periodic: periodic.collect(),
+            successes: self.successes.iter().map(|(name, ms)| (name.clone(), *ms)).collect(),
+        })
+    }
+
+    async fn read_successes(
+        &mut self,
+        store: &Store<Admin>,
+        registry: &Registry,
+        tasks: impl Iterator<Item = &TaskName>,
+    ) -> Result<(), AdminError> {
+        let schedules = registry.iter().flat_map(|task| &task.schedules);
+        let of_schedules = schedules.map(|schedule| RunList::Schedule(schedule.id.clone()));
+        let lists: Vec<RunList> = tasks.cloned().map(RunList::Task).chain(of_schedules).take(MOST_TASKS).collect();
+        // What is gone is told no more.
+        self.looked.retain(|list| lists.contains(list));
+        self.successes.retain(|name, _| lists.iter().any(|list| list.name() == name));
+        let (known, new): (Vec<RunList>, Vec<RunList>) = lists.into_iter().partition(|list| self.looked.contains(list));
+        for (lists, last) in [(known, RUNS), (new, RUNS_AT_FIRST)] {
+            if lists.is_empty() {
+                continue;
+            }
+            let read = store.run(ReadRuns { lists: lists.clone(), last }).await?;
+            for (list, kept) in lists.into_iter().zip(read) {
+                let succeeded = kept.runs.iter().find(|run| run.outcome == RunOutcome::Done);
+                if let Some(run) = succeeded {
+                    let last = self.successes.entry(list.name().to_owned()).or_insert(run.ended_ms);
+                    *last = run.ended_ms.max(*last);
+                }
+                self.looked.insert(list);
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn seldom(store: &Store<Admin>) -> Result<Seldom, AdminError> {
+    let (queues, instances, workers) = tokio::join!(
+        store.run(QueueNames { limit: MOST_QUEUES }),
+        store.run(Instances),
+        store.run(WorkerNames { limit: MOST_WORKERS })
+    );
+    let (queues, instances) = (queues?, instances?);
+    let processors = processors(&queues, &instances, &workers?);
+    Ok(Seldom { processors, queues, instances: u64::try_from(instances.len()).unwrap_or(u64::MAX) })
+}
+
+/// How many workers claim from each of these queues. Those of a halted instance claim from none.
+fn processors(queues: &[QueueName], instances: &[InstanceState], workers: &[WorkerName]) -> Vec<u64> {
+    let halted: HashSet<&str> =
+        instances.iter().filter(|one| one.record.halt.is_some()).map(|one| one.record.name.as_str()).collect();
+    // All workers of an instance work on the same queues.
+    let mut alike: HashMap<&str, u64> = HashMap::new();
+    for worker in workers {
+        let owner = worker.name().rsplit_once('+').map_or("", |(name, _)| name);
+        if let Some(queues) = worker.queues().filter(|_| !halted.contains(owner)) {
+            *alike.entry(queues).or_default() += 1;
+        }
+    }
+    let mut counts = vec![0; queues.len()];
+    for (text, workers) in alike {
+        let Ok(patterns) = QueuePatterns::new(text.split(',').map(str::to_owned).collect()) else { continue };
+        let resolved: HashSet<QueueName> = patterns.resolve(queues).queues.into_iter().collect();
+        for (_, count) in queues.iter().zip(&mut counts).filter(|(queue, _)| resolved.contains(*queue)) {
+            *count += workers;
+        }
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::instance::{Halt, HostIdentity, InstanceRecord};
+
+    fn instance(name: &str, halt: Option<Halt>) -> InstanceState {
+        let host =
+            HostIdentity { hostname: "h".into(), boot_id: "b".into(), pid_namespace: 1, pid: 1, started_ticks: 1 };
+        let record = InstanceRecord {
+            id: name.into(),
+            name: name.into(),
+            queues: "*".into(),
+            former_queues: Vec::new(),
+            host,
+            processors: 1,
+            lease_ms: 15_000,
+            periodic: Vec::new(),
+            version: String::new(),
+            halt,
+            tasks: None,
+            skipped: Vec::new(),
+        };
+        InstanceState { record, counter: 1 }
+    }
+
+    #[test]
+    fn workers_of_all_programs_count_where_they_claim_and_those_of_halted_instances_nowhere() {
+        let queues = ["low", "mail", "other"].map(QueueName::as_stored);
+        let instances = [instance("a-windlass:1", None), instance("b-windlass:2", Some(Halt::Paused))];
+        let workers = [
+            "a-windlass:1+1:mail,low",
+            "a-windlass:1+2:mail,low",
+            "b-windlass:2+1:*",
+            "node:7+1:mail",
+            "ruby:9:*",
+            "no queues",
+        ]
+        .map(WorkerName::parse);
+        assert_eq!(processors(&queues, &instances, &workers), [3, 4, 1]);
+    }
+}
