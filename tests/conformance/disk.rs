@@ -6,15 +6,16 @@ use std::process::Command;
 use std::sync::Arc;
 
 use windlass::clock::Clock;
+use windlass::job::RunOutcome;
 use windlass::store::effect::Verdict;
 use windlass::store::queueing::{Enqueued, When};
 use windlass::store::sqlite::{Options, SqliteStore};
-use windlass::store::workers::Recovered;
+use windlass::store::workers::{ForceClean, Recovered, Recovery};
 use windlass::store::{Store, StoreError};
 
 use crate::fixture::{Fixture, NOW_S, Place};
 use crate::instance::Instance;
-use crate::look::{counters, delay, delayed_at, failed, fill, job, jobs, push, queued};
+use crate::look::{counters, delay, delayed_at, failed, fill, job, jobs, push, queue, queued};
 use crate::support::verbs::Verbs as _;
 use windlass::store::role::Whole;
 
@@ -23,6 +24,14 @@ fn narrow(f: &Fixture, pages: u32) -> Store<Whole> {
     let clock: Arc<dyn Clock> = Arc::clone(&f.clock) as _;
     let options = Options { max_page_count: Some(pages), ..Options::default() };
     SqliteStore::open_with(&f.place.file(), clock, options).expect("sqlite must open").into()
+}
+
+/// How many pages the file has, all of which are in use.
+fn pages(f: &Fixture) -> u32 {
+    let file = rusqlite::Connection::open(f.place.file()).expect("the file must open");
+    let number = |pragma: &str| file.pragma_query_value(None, pragma, |row| row.get(0)).expect("a number");
+    assert_eq!(number("freelist_count"), 0);
+    number("page_count")
 }
 
 #[tokio::test]
@@ -159,6 +168,42 @@ async fn an_exchange_on_a_full_store_is_repeated_once_there_is_room() {
     assert_eq!(counters(&f.store).await, (1, 1));
     assert_eq!(exchanged.claims[0].payload, job(2), "the one put back is at the head");
     assert_eq!(queued(&f.store, "q").await, jobs(5..8));
+}
+
+#[tokio::test]
+async fn jobs_are_recovered_on_a_full_store_without_the_records_of_their_runs() {
+    let f = Fixture::sqlite().await;
+    let mut instance = Instance::join(&f.store, "a", 2).await;
+    fill(&f.store, "q", &jobs(0..2)).await;
+    let claims = instance.claim(&["q"], &[1, 2]).await;
+    // It takes a page, and there is none.
+    let narrow = narrow(&f, pages(&f));
+    let mut run = crate::runs::run(RunOutcome::CutOff, 1);
+    run.run.output = vec!["y".repeat(500); 20];
+    let records = instance.working().await;
+    let recovery = Recovery {
+        instance: None,
+        queue: queue("q"),
+        payload: job(0),
+        verdict: Verdict::Done,
+        record: records[0].clone(),
+        free: Vec::new(),
+        tick: None,
+        run: Some(run.clone()),
+    };
+    assert_eq!(narrow.recover(&recovery).await.expect("recover"), Recovered::Yes);
+    let clean = ForceClean {
+        worker: claims[1].worker.clone(),
+        working: Some(records[1].clone()),
+        record: Some(claims[1].failure()),
+        free: Vec::new(),
+        run: Some(run.clone()),
+    };
+    assert!(narrow.run(clean).await.expect("force_clean"));
+    assert_eq!((counters(&f.store).await, failed(&f.store).await), ((1, 1), vec![claims[1].failure()]));
+    assert_eq!(instance.working().await.len(), 0);
+    let kept = f.store.read_runs(&[run.list.clone()], 10).await.expect("read_runs");
+    assert_eq!(kept[0].runs.len(), 0, "there was no room for it");
 }
 
 /// A small disk in memory, mounted over the folder of a store.

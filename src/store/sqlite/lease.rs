@@ -9,6 +9,7 @@ use super::commit::Step;
 use super::effect::changed;
 use super::engine::SqliteStore;
 use super::number::stored;
+use super::sparing::sparing;
 use super::value::{bytes, number, text};
 use super::{history, locks, retries, wishes, working};
 use crate::job::WorkerName;
@@ -57,7 +58,8 @@ impl Perform<Extend> for SqliteStore {
 
 impl Perform<Leave> for SqliteStore {
     async fn perform(&self, arrow: Leave) -> Result<(), StoreError> {
-        self.writer.call(move |step| leave(step, &arrow)).await
+        let spare = |arrow: &Leave| (!arrow.ran.is_empty()).then(|| Leave { ran: Vec::new(), ..arrow.clone() });
+        sparing(&self.writer, arrow, spare, leave, tell_without_history).await
     }
 }
 
@@ -247,8 +249,7 @@ pub(super) fn leave(step: &Step<'_>, leave: &Leave) -> Result<(), StoreError> {
         && step.finds("SELECT 1 FROM instances WHERE id = ?1", [&record.id])?
         && let Err(refused) = step.part(|| history::take(step, &record.id, &leave.ran))?
     {
-        let text = format!("what ran last is not in the history: failed to {refused}");
-        step.findings().tell(&format!("what instance {} leaves", record.id), text);
+        tell_without_history(step, leave, &refused);
     }
     if works(step, record)? {
         macro_rules! idle {
@@ -262,6 +263,11 @@ pub(super) fn leave(step: &Step<'_>, leave: &Leave) -> Result<(), StoreError> {
         remove(step, &record.id)?;
     }
     Ok(())
+}
+
+fn tell_without_history(step: &Step<'_>, leave: &Leave, refused: &StoreError) {
+    let text = format!("what ran last is not in the history: failed to {refused}");
+    step.findings().tell(&format!("what instance {} leaves", leave.record.id), text);
 }
 
 /// Removes a dead instance if its counter has not moved and none of its workers has a job.

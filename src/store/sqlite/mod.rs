@@ -43,6 +43,7 @@ mod runs;
 mod sampling;
 mod schedules;
 mod search;
+mod sparing;
 mod take_in;
 mod terms;
 mod unreadable;

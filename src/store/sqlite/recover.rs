@@ -6,6 +6,7 @@ use rusqlite::{OptionalExtension, Row};
 use super::commit::Step;
 use super::engine::SqliteStore;
 use super::number::stored;
+use super::sparing::sparing;
 use super::value::{opt_text, second, text};
 use super::verdict::{self, CounterDeltas};
 use super::{lease, locks, periodic, retries, runs, working};
@@ -27,7 +28,9 @@ impl Perform<Working> for SqliteStore {
 
 impl Perform<Recovery> for SqliteStore {
     async fn perform(&self, arrow: Recovery) -> Result<Recovered, StoreError> {
-        self.writer.call(move |step| recover(step, &arrow)).await
+        // That a job is recovered is worth more than the record of its run.
+        let without = |arrow: &Recovery| arrow.run.is_some().then(|| Recovery { run: None, ..arrow.clone() });
+        sparing(&self.writer, arrow, without, recover, |step, _, why| runs::tell_without(step, why)).await
     }
 }
 
@@ -40,7 +43,8 @@ impl Perform<SweepIdentities> for SqliteStore {
 
 impl Perform<ForceClean> for SqliteStore {
     async fn perform(&self, arrow: ForceClean) -> Result<bool, StoreError> {
-        self.writer.call(move |step| force_clean(step, &arrow)).await
+        let without = |arrow: &ForceClean| arrow.run.is_some().then(|| ForceClean { run: None, ..arrow.clone() });
+        sparing(&self.writer, arrow, without, force_clean, |step, _, why| runs::tell_without(step, why)).await
     }
 }
 

@@ -29,9 +29,14 @@ pub(super) fn keep(step: &Step<'_>, run: Option<&KeepRun>) -> Result<(), StoreEr
     if let Some(run) = run
         && let Err(refused) = step.part(|| write(step, run, &run.run.outcome))?
     {
-        step.findings().tell("runs that are kept", format!("failed to {refused}; the runs of that task are not kept"));
+        tell_without(step, &refused);
     }
     Ok(())
+}
+
+/// Tells that a run is not kept.
+pub(super) fn tell_without(step: &Step<'_>, refused: &StoreError) {
+    step.findings().tell("runs that are kept", format!("failed to {refused}; the runs of that task are not kept"));
 }
 
 /// The run of a tick that was due at this second.

@@ -1,18 +1,24 @@
 //! What stands in the way of the record of a run, on one engine each: it never stops the job.
 
+use std::sync::Arc;
+
+use windlass::clock::Clock;
+use windlass::event::Bus;
 use windlass::job::finished_run::LONGEST_RECORD;
 use windlass::job::{FinishedRun, RunOutcome};
-use windlass::store::Store;
 use windlass::store::effect::Verdict;
+use windlass::store::findings::Findings;
 use windlass::store::queueing::{Entered, Exchange, Extra, Part, Settlement};
+use windlass::store::redis::RedisStore;
 use windlass::store::role::Whole;
 use windlass::store::runs::KeepRun;
 use windlass::store::workers::{ForceClean, Recovered, Recovery};
+use windlass::store::{Store, TimeSource};
 
 use super::{claims, enters, keeps, kept, lengths, list, run};
 use crate::fixture::{Fixture, Place};
 use crate::instance::Instance;
-use crate::look::{counters, failed, fill, job, queue, queued};
+use crate::look::{assert_named_once, counters, failed, fill, job, queue, queued};
 use crate::support::redis::{Options, RedisServer};
 use crate::support::resp::Reply;
 use crate::support::verbs::Verbs as _;
@@ -30,6 +36,34 @@ async fn drop_with_run(f: &Fixture, store: &Store<Whole>) -> Vec<String> {
     assert_eq!(reply.entered, [Entered::Dropped { plugin: "missed" }]);
     assert_eq!(instance.working().await, []);
     reply.findings.iter().map(ToString::to_string).collect()
+}
+
+/// A job that is recovered and one whose worker is removed, both with runs that cannot be kept.
+async fn recover_with_run(f: &Fixture, store: &Store<Whole>) {
+    let mut instance = Instance::join(store, "dead", 2).await;
+    let claims = claims(f, &mut instance, 2).await;
+    let (records, before) = (instance.working().await, failed(&f.store).await.len());
+    let recovery = Recovery {
+        instance: None,
+        record: records[0].clone(),
+        queue: queue("q"),
+        payload: claims[0].claim.payload.clone(),
+        verdict: claims[0].failed(),
+        free: Vec::new(),
+        tick: None,
+        run: Some(run(RunOutcome::CutOff, 1)),
+    };
+    assert_eq!(store.recover(&recovery).await.expect("recover"), Recovered::Yes);
+    let clean = ForceClean {
+        worker: claims[1].worker.clone(),
+        working: Some(records[1].clone()),
+        record: Some(claims[1].failure()),
+        free: Vec::new(),
+        run: Some(run(RunOutcome::Failed, 2)),
+    };
+    assert!(store.run(clean).await.expect("force_clean"));
+    assert_eq!(instance.working().await, []);
+    assert_eq!(failed(&f.store).await.len(), before + 2, "the jobs have ended, each once");
 }
 
 /// A settlement that keeps a run, and all that is told of it.
@@ -64,6 +98,12 @@ async fn a_key_of_another_type_is_named_and_passed_over() {
     assert_eq!((all[0].runs.len(), lengths(&all[1].runs)), (0, vec![5]));
     let told = drop_with_run(&f, &f.store).await;
     assert!(told.len() == 1 && told[0].contains(&key), "{told:?}");
+    let (bus, listeners) = Bus::new(&[u32::MAX], 1 << 20);
+    let Place::Redis { url, namespace } = &f.place else { unreachable!("it is Redis") };
+    let time = TimeSource::Clock(Arc::clone(&f.clock) as Arc<dyn Clock>);
+    let store = RedisStore::connect_with(url, &Default::default(), namespace, time, Findings::new(bus)).await;
+    recover_with_run(&f, &store.expect("it opens").into()).await;
+    assert_named_once(&listeners[0], &["the runs of that task are not kept"]);
 }
 
 #[tokio::test]
@@ -173,6 +213,7 @@ async fn a_trigger_that_refuses_runs_stops_no_job() {
             assert!(told.len() == 1 && told[0].contains(".schema"), "{way}: {told:?}");
             let told = drop_with_run(&f, &f.store).await;
             assert!(told.len() == 1 && told[0].contains(".schema"), "{way}: {told:?}");
+            recover_with_run(&f, &f.store).await;
             assert_eq!(kept(&f).await, []);
         }
     }
