@@ -53,16 +53,16 @@ pub(super) fn after(step: &Step<'_>, instance: &str, done: &[ClaimToken]) -> Res
     read(step, instance)
 }
 
-/// The wishes for an instance.
+/// The wishes for an instance that have not lapsed.
 pub(super) fn read(step: &Step<'_>, instance: &str) -> Result<Vec<Wish>, StoreError> {
-    let mut select = step.sql("SELECT claim, want FROM wishes WHERE instance = ?1 LIMIT ?2")?;
-    let rows = select.query_map(params![instance, stored(MOST)], |row| {
+    let mut select = step.sql("SELECT claim, want FROM wishes WHERE instance = ?1 AND lapses_ms > ?2 LIMIT ?3")?;
+    let rows = select.query_map(params![instance, step.now_ms, stored(MOST)], |row| {
         Ok(Wish::decode(&bytes(row.get_ref(0)?), &bytes(row.get_ref(1)?)))
     })?;
     Ok(rows.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }
 
-/// Are there wishes for this instance?
+/// Are there wishes for this instance that have not lapsed?
 pub(super) fn any(step: &Step<'_>, instance: &str) -> Result<bool, StoreError> {
-    step.finds("SELECT 1 FROM wishes WHERE instance = ?1", [instance])
+    step.finds("SELECT 1 FROM wishes WHERE instance = ?1 AND lapses_ms > ?2", params![instance, step.now_ms])
 }
