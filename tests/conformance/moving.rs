@@ -123,13 +123,16 @@ async fn everything_that_waits_comes_over(f: &Fixture) {
 async fn a_last_occurrence_that_is_none_stays_and_keeps_nothing_behind(f: &Fixture) {
     filled(f).await;
     f.plant_occurrence("bad", "garbage");
+    // A number that is no date.
+    f.plant_occurrence("worse", "8640000000001");
     let to = f.sibling().await;
     moved(f, &to).await;
     check_moved(f, &to).await;
     assert_eq!(moved(f, &to).await, Copied::default());
-    f.plant_occurrence("bad", "5");
+    let ids = ["bad", "worse"].map(str::to_owned);
+    ids.iter().for_each(|id| f.plant_occurrence(id, "5"));
     moved(f, &to).await;
-    assert_eq!(to.store.last_fired(&["bad".to_owned()]).await.expect("last_fired"), [Some(5)], "it was left in place");
+    assert_eq!(to.store.last_fired(&ids).await.expect("last_fired"), [Some(5), Some(5)], "they were left in place");
 }
 
 async fn very_many_entries_are_moved_in_bounded_batches(f: &Fixture) {

@@ -15,6 +15,7 @@ use crate::store::instance::InstanceRecord;
 use crate::store::moving::{
     Aside, Batch, BatchId, Identify, LastAside, LetGo, ReadAside, RenewSource, SetAside, StoreIdentity, Target, Waiting,
 };
+use crate::store::stored::Second;
 use crate::store::unreadable::{PassedOver, RecordKind};
 
 static IDENTIFY: Script = script!("identify");
@@ -256,7 +257,7 @@ async fn entries(connection: &Connection, limit: usize) -> Result<Vec<(&'static 
     let keys = connection.keys();
     let mut found = Vec::new();
     let is_second =
-        |name: &[u8], bytes: &[u8]| std::str::from_utf8(name).is_ok() && reply::parsed::<i64>(bytes).is_some();
+        |name: &[u8], bytes: &[u8]| std::str::from_utf8(name).is_ok() && reply::parsed::<Second>(bytes).is_some();
     let is_entry = |name: &[u8], bytes: &[u8]| periodic::read(name, bytes).is_some();
     let periodic = ("P", keys.periodic(), RecordKind::Periodic, &is_entry as &(dyn Fn(&[u8], &[u8]) -> bool + Sync));
     for (kind, key, record, is_readable) in [periodic, ("C", keys.schedules(), RecordKind::Occurrence, &is_second)] {
@@ -314,7 +315,10 @@ fn read(fields: &[Bytes]) -> Result<Waiting, StoreError> {
         b"D" => Waiting::Delayed { second: name.parse().map_err(|_| strange())?, payload, identity },
         b"F" => Waiting::Failed { record: payload },
         b"P" => Waiting::Periodic(periodic::read(name.as_bytes(), &payload).ok_or_else(strange)?),
-        b"C" => Waiting::Fired { id: name.into_owned(), last_s: reply::parsed(&payload).ok_or_else(strange)? },
+        b"C" => Waiting::Fired {
+            id: name.into_owned(),
+            last_s: reply::parsed::<Second>(&payload).ok_or_else(strange)?.get(),
+        },
         b"S" => Waiting::Counted {
             processed: name.parse().map_err(|_| strange())?,
             failed: reply::parsed(&payload).ok_or_else(strange)?,

@@ -17,6 +17,7 @@ use crate::store::moving::{
     Aside, Batch, BatchId, Identify, LastAside, LetGo, ReadAside, RenewSource, SetAside, StoreIdentity, Target, Waiting,
 };
 use crate::store::periodic::PeriodicEntry;
+use crate::store::stored::Second;
 use crate::store::unreadable::{PassedOver, RecordKind};
 
 impl Perform<Identify> for SqliteStore {
@@ -248,18 +249,23 @@ fn all_moved(rows: i64, table: &str, set_aside: usize, removed: usize) -> Result
 /// The first periodic entries and last occurrences of schedules. One that is no second stays, because the other store could
 /// not read it either.
 fn entries(step: &Step<'_>, limit: usize) -> Result<bool, StoreError> {
-    let (entries, _) = periodic::periodic(step, &[])?;
-    let entries = &entries[..entries.len().min(limit)];
-    for entry in entries {
+    let entries = periodic::first_entries(step, limit)?;
+    for entry in &entries {
         let sql = "INSERT INTO outbox (kind, name, bytes) VALUES ('P', ?1, ?2)";
         step.change("outbox", sql, params![entry.task.as_str(), entry.encode().as_bytes()])?;
     }
     // They were read in this order.
     let these = "DELETE FROM periodic WHERE task IN (SELECT task FROM periodic ORDER BY task LIMIT ?1)";
     at_least(entries.len(), "periodic", step.changed(these, [stored(entries.len())])?)?;
+    // As `stored::Second` reads it.
+    macro_rules! is_second {
+        () => {
+            "(typeof(last_s) = 'integer' AND last_s BETWEEN -8640000000000 AND 8640000000000)"
+        };
+    }
     macro_rules! readable {
         ($what:literal) => {
-            concat!($what, " FROM schedules WHERE typeof(last_s) = 'integer'")
+            concat!($what, " FROM schedules WHERE ", is_second!())
         };
     }
     let first: i64 = stored(limit.saturating_sub(entries.len()));
@@ -280,7 +286,7 @@ fn entries(step: &Step<'_>, limit: usize) -> Result<bool, StoreError> {
     let removed = step.changed(sql, [first])?;
     at_least(readable, "schedules", removed)?;
     let mut passed = PassedOver::new(RecordKind::Occurrence);
-    let mut left = step.sql("SELECT id FROM schedules WHERE typeof(last_s) <> 'integer'")?;
+    let mut left = step.sql(concat!("SELECT id FROM schedules WHERE NOT ", is_second!()))?;
     let mut rows = left.query([])?;
     while let Some(row) = rows.next()? {
         passed.add(&bytes(row.get_ref(0)?), "it is no second");
@@ -310,14 +316,14 @@ fn read(row: &Row<'_>, passed: &mut PassedOver) -> Result<Option<Waiting>, Store
     let identity = opt_text(row.get_ref(2)?).as_deref().and_then(Identity::decode);
     let payload = Bytes::from(bytes(row.get_ref(3)?));
     let content = std::str::from_utf8(&payload).ok();
-    let number = || content.and_then(|content| content.parse().ok());
+    let second = || content.and_then(|content| content.parse::<Second>().ok());
     let item = match kind.as_str() {
         "Q" => Some(Waiting::Queued { queue: QueueName::as_stored(&name), payload, identity }),
         // Without a second that can be read it is due at once.
         "D" => Some(Waiting::Delayed { second: name.parse().unwrap_or(0), payload, identity }),
         "F" => Some(Waiting::Failed { record: payload }),
         "P" => content.and_then(|content| PeriodicEntry::decode(&name, content)).map(Waiting::Periodic),
-        "C" => number().map(|last_s| Waiting::Fired { id: name.clone(), last_s }),
+        "C" => second().map(|second| Waiting::Fired { id: name.clone(), last_s: second.get() }),
         _ => name
             .parse()
             .ok()

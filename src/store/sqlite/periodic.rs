@@ -118,12 +118,16 @@ fn forget(step: &Step<'_>, task: &TaskName) -> Result<(), StoreError> {
 
 /// All entries, and which of these locks are held.
 pub(super) fn periodic(step: &Step<'_>, job_locks: &[LockKey]) -> Result<(Vec<PeriodicEntry>, Vec<bool>), StoreError> {
-    let entries = step
-        .sql("SELECT task, queue, due_s, every_s, stopped FROM periodic ORDER BY task")?
-        .query_map([], read)?
-        .collect::<Result<_, _>>()?;
     let held = job_locks.iter().map(|key| Ok(locks::value(step, key)?.is_some()));
-    Ok((entries, held.collect::<Result<_, StoreError>>()?))
+    Ok((first_entries(step, usize::MAX)?, held.collect::<Result<_, StoreError>>()?))
+}
+
+/// The first entries, in the order of their tasks.
+pub(super) fn first_entries(step: &Step<'_>, limit: usize) -> Result<Vec<PeriodicEntry>, StoreError> {
+    Ok(step
+        .sql("SELECT task, queue, due_s, every_s, stopped FROM periodic ORDER BY task LIMIT ?1")?
+        .query_map([stored(limit)], read)?
+        .collect::<Result<_, _>>()?)
 }
 
 /// Where a periodic task's job was found.
