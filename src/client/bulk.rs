@@ -92,10 +92,22 @@ pub enum LineOutcome {
 pub struct BulkReport {
     /// (line, outcome) of every line whose outcome is known, in order.
     pub outcomes: Vec<(usize, LineOutcome)>,
-    /// Set if the store failed: the error, and the first and last line of the failed batch. Of these, the lines without an
-    /// outcome were not written if the error says so ([`StoreError::changed_nothing`]), else that is unknown. Later lines
-    /// were not sent.
-    pub failure: Option<(StoreError, usize, usize)>,
+    /// Set if the store failed. Later lines were not sent.
+    pub failure: Option<BulkFailure>,
+}
+
+/// How the store failed, and at which batch of lines.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct BulkFailure {
+    /// The store's words.
+    pub error: StoreError,
+    /// The first line of the batch.
+    pub first: usize,
+    /// The last line of the batch.
+    pub last: usize,
+    /// The lines of the batch without an outcome were not written. Else that is unknown.
+    pub changed_nothing: bool,
 }
 
 /// Reads and checks all lines; blank lines and a byte order mark before the first are skipped.
@@ -167,7 +179,9 @@ impl Client {
             report.outcomes.append(&mut outcomes);
             if let Err(error) = written {
                 let line = |job: Option<&BulkJob>| job.map_or(0, |job| job.line);
-                report.failure = Some((self.told(error), line(batch.first()), line(batch.last())));
+                let (first, last) = (line(batch.first()), line(batch.last()));
+                let changed_nothing = self.changed_nothing(&error);
+                report.failure = Some(BulkFailure { error: self.told(error), first, last, changed_nothing });
                 break;
             }
         }

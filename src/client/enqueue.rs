@@ -181,11 +181,19 @@ impl Client {
     /// failed, so that there is never a doubt.
     pub(super) fn told(&self, error: StoreError) -> StoreError {
         match error {
-            StoreError::Unavailable(said) if self.store.describe().starts_with("sqlite:") => {
-                StoreError::Unreached(said)
-            }
+            StoreError::Unavailable(said) if self.undoes() => StoreError::Unreached(said),
             error => error,
         }
+    }
+
+    /// Has a step that failed with this error changed nothing for certain, however many jobs it had?
+    pub(super) fn changed_nothing(&self, error: &StoreError) -> bool {
+        error.changed_nothing() || self.undoes()
+    }
+
+    /// Is each step of this store one transaction, which is undone as a whole if it fails? On Redis it may be several calls.
+    fn undoes(&self) -> bool {
+        self.store.describe().starts_with("sqlite:")
     }
 }
 

@@ -1,8 +1,12 @@
 //! Triggers that another program added to a SQLite file: what they refuse of an exchange fails or waits alone, whichever way they
 //! refuse it, and the rest goes on.
 
+use std::sync::Arc;
+
+use windlass::client::Client;
 use windlass::store::effect::Verdict;
 use windlass::store::queueing::{Entered, Exchange, Exchanged, Extra, Part, Settlement};
+use windlass::task::Registry;
 
 use crate::fixture::Fixture;
 use crate::instance::{Instance, claimed, payloads};
@@ -228,5 +232,23 @@ async fn where_every_claim_is_refused_every_job_stays() {
         assert_eq!(queued(&f.store, "q").await, jobs(0..5), "{way}");
         instance.reopen().await;
         assert_eq!(payloads(&instance.claim(&["q"], &[1, 2]).await), jobs(0..2), "{way}");
+    }
+}
+
+#[tokio::test]
+async fn lines_that_a_trigger_refuses_are_known_not_to_be_enqueued() {
+    let f = Fixture::sqlite().await;
+    let text: String = (0..3).map(|n| format!("{{\"task\":\"add\",\"args\":[{n}],\"queue\":\"q\"}}\n")).collect();
+    let lines = windlass::client::bulk::read(text.as_bytes(), true, &Registry::default()).expect("they are jobs");
+    for way in WAYS {
+        refuse(&f, "refuses", "BEFORE INSERT ON jobs", "NEW", way, &[1]);
+        let client = Client::new(f.store.narrow(), Arc::default());
+        let report = client.enqueue_bulk(&lines, false).await;
+        let failure = report.failure.expect("one is refused");
+        assert!(failure.changed_nothing, "{way}: {}", failure.error);
+        assert_eq!((failure.first, failure.last, report.outcomes.len()), (1, 3, 0), "{way}");
+        assert!(failure.error.to_string().contains("a trigger"), "{way}: {}", failure.error);
+        assert_eq!(queued(&f.store, "q").await, [""; 0], "{way}");
+        execute(&f, "DROP TRIGGER refuses");
     }
 }

@@ -14,7 +14,7 @@ use crate::cli::exit::{CliError, Exit};
 use crate::cli::input;
 use crate::cli::output::{Text, count_noun, warn};
 use crate::cli::zones::SaidTime;
-use crate::client::bulk::{self, BadLine, LineOutcome};
+use crate::client::bulk::{self, BadLine, BulkFailure, LineOutcome};
 use crate::client::delay::OnDuplicate;
 use crate::client::enqueue::EnqueueOutcome;
 use crate::client::moment::Moment;
@@ -317,10 +317,10 @@ async fn many(context: &CommandContext, args: &EnqueueArgs, file: &Path) -> Resu
     if args.fail_if_refused && !output.refused.is_empty() {
         exit = Exit::Failure;
     }
-    if let Some((error, from, to)) = report.failure {
+    if let Some(BulkFailure { error, first: from, last: to, changed_nothing, .. }) = report.failure {
         output.error = Some(format!("failed to {error}"));
         let lines = Some(LinesView { from, to });
-        let message = if error.changed_nothing() {
+        let message = if changed_nothing {
             output.not_enqueued = lines;
             format!(
                 "failed to {error}; lines {from} to {to} and later ones were not enqueued, but for those told below"
