@@ -4,11 +4,12 @@
 //! changed or was not found for a while, because the same bad record is found each time it is read.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::mutex::lock;
 use super::unreadable::{PassedOver, RecordKind, Unreadable};
 use crate::event::{Bus, Event};
 
@@ -124,10 +125,6 @@ impl Findings {
     fn told(&self) -> MutexGuard<'_, Told> {
         lock(&self.told)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Default for Findings {

@@ -37,6 +37,7 @@ pub mod instance;
 pub mod layer;
 pub mod meter;
 pub mod moving;
+mod mutex;
 pub mod open;
 pub mod outage;
 pub mod path;

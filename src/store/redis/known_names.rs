@@ -6,7 +6,7 @@
 //! heard of (`new_queues`).
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +19,7 @@ use super::scan;
 use crate::config::element::queues::{QueuePatterns, ResolvedQueues};
 use crate::job::QueueName;
 use crate::store::error::StoreError;
+use crate::store::mutex::lock;
 use crate::store::unreadable::{PassedOver, RecordKind};
 
 /// How long the names are kept at most, should a message be lost.
@@ -121,8 +122,4 @@ impl KnownNames {
         *lock(&self.due) = None;
         Ok(resolved)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

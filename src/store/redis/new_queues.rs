@@ -6,13 +6,14 @@
 //! read again.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 
 use bytes::Bytes;
 use fred::interfaces::{EventInterface, Resp3Frame as Frame, TrackingInterface};
 use fred::types::{RespVersion, Value};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::connection::{Connection, Origin};
@@ -20,6 +21,7 @@ use super::reply;
 use crate::config::element::queues::{QueuePatterns, ResolvedQueues};
 use crate::job::QueueName;
 use crate::store::error::StoreError;
+use crate::store::mutex::lock;
 
 /// How many names are asked for at most with a look. Of more the newest count.
 const MOST: usize = 1000;
@@ -32,6 +34,8 @@ pub(super) struct NewQueues {
     heard: Arc<Mutex<Heard>>,
     /// Wakes the waker.
     changes: Weak<watch::Sender<u64>>,
+    /// Counts what makes the names out of date that are kept.
+    told: Arc<AtomicU64>,
     listener: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -51,32 +55,27 @@ struct Kept {
 }
 
 impl NewQueues {
-    pub(super) fn new(changes: &Arc<watch::Sender<u64>>) -> Self {
-        Self { heard: Arc::default(), changes: Arc::downgrade(changes), listener: Mutex::default() }
+    pub(super) fn new(changes: &Arc<watch::Sender<u64>>, told: Arc<AtomicU64>) -> Self {
+        Self { heard: Arc::default(), changes: Arc::downgrade(changes), told, listener: Mutex::default() }
     }
 
-    /// The waker keeps what these patterns stand for from now on, or nothing. Opens a connection for it if there is none.
-    pub(super) async fn keep(
-        &self,
-        origin: &Origin,
-        patterns: &Arc<QueuePatterns>,
-        kept: Option<&Arc<ResolvedQueues>>,
-    ) {
+    /// The waker keeps what these patterns stand for from now on, or nothing. A listener begins if there is none; the look
+    /// that calls this does not wait for its connection.
+    pub(super) fn keep(&self, origin: &Origin, patterns: &Arc<QueuePatterns>, kept: Option<&Arc<ResolvedQueues>>) {
         lock(&self.heard).keep(patterns, kept);
-        let is_heard = lock(&self.listener).as_ref().is_some_and(|listener| !listener.is_finished());
         if kept.is_none() {
-            self.stop();
-        } else if !is_heard {
-            match origin.open(RespVersion::RESP3).await {
-                Ok(connection) => {
-                    let (on, is_on) = oneshot::channel();
-                    let task = listen(connection, Arc::clone(&self.heard), Weak::clone(&self.changes), on);
-                    *lock(&self.listener) = Some(tokio::spawn(task));
-                    // If it ended instead, that was told.
-                    let _ = is_on.await;
+            return self.stop();
+        }
+        let mut listener = lock(&self.listener);
+        if listener.as_ref().is_none_or(JoinHandle::is_finished) {
+            let (origin, heard) = (origin.clone(), Arc::clone(&self.heard));
+            let ears = Ears { heard, changes: Weak::clone(&self.changes), told: Arc::clone(&self.told) };
+            *listener = Some(tokio::spawn(async move {
+                match origin.open(RespVersion::RESP3).await {
+                    Ok(connection) => ears.listen(connection).await,
+                    Err(error) => untold(&origin, &error),
                 }
-                Err(error) => untold(origin, &error),
-            }
+            }));
         }
     }
 
@@ -143,57 +142,72 @@ impl Heard {
     }
 }
 
-/// Hears for as long as the connection is there and the server tells.
-async fn listen(
-    connection: Connection,
+/// What a listener hears with.
+struct Ears {
     heard: Arc<Mutex<Heard>>,
     changes: Weak<watch::Sender<u64>>,
-    on: oneshot::Sender<()>,
-) {
-    let prefix = connection.keys().queue(&QueueName::as_stored(""));
-    let (clients, mut renewals, mut on) = (connection.clients(), connection.renewals(), Some(on));
-    loop {
-        renewals.mark_unchanged();
-        let client = clients();
-        let (mut messages, mut reconnects) = (client.invalidation_rx(), client.reconnect_rx());
-        let mut is_new = true;
-        // Until another connection takes the place of this one.
+    told: Arc<AtomicU64>,
+}
+
+impl Ears {
+    /// Hears for as long as the connection is there and the server tells.
+    async fn listen(&self, connection: Connection) {
+        let prefix = connection.keys().queue_prefix();
+        let (clients, mut renewals) = (connection.clients(), connection.renewals());
         loop {
-            if std::mem::take(&mut is_new) {
-                if !turn_on(&connection, &prefix).await {
-                    return;
-                }
-                on.take().map(|on| on.send(()));
-            }
-            let closed = tokio::select! {
-                message = messages.recv() => match message {
-                    Ok(message) => {
-                        let names = message.keys.iter().filter_map(|key| key.as_bytes().strip_prefix(&prefix[..]));
-                        let mut heard = lock(&heard);
-                        let hear = |any, name| std::str::from_utf8(name).is_ok_and(|name| heard.hear(name)) || any;
-                        if names.fold(false, hear) {
-                            changes.upgrade().inspect(|changes| changes.send_modify(|count| *count += 1));
-                        }
-                        false
+            renewals.mark_unchanged();
+            let client = clients();
+            let (mut messages, mut reconnects) = (client.invalidation_rx(), client.reconnect_rx());
+            let mut is_new = true;
+            // Until another connection takes the place of this one.
+            loop {
+                if std::mem::take(&mut is_new) {
+                    if !turn_on(&connection, &prefix).await {
+                        return;
                     }
-                    Err(error) => error == RecvError::Closed,
-                },
-                back = reconnects.recv() => {
-                    is_new = true;
-                    matches!(back, Err(RecvError::Closed))
+                    // Of queues that came before this nobody told.
+                    self.told.fetch_add(1, Ordering::SeqCst);
+                    self.wake();
                 }
-                renewed = renewals.changed() => match renewed {
-                    Ok(()) => true,
-                    Err(_) => return,
-                },
-            };
-            if closed {
-                break;
+                let closed = tokio::select! {
+                    message = messages.recv() => match message {
+                        Ok(message) => {
+                            let names = message.keys.iter().filter_map(|key| key.as_bytes().strip_prefix(&prefix[..]));
+                            if self.hear(names) {
+                                self.wake();
+                            }
+                            false
+                        }
+                        Err(error) => error == RecvError::Closed,
+                    },
+                    back = reconnects.recv() => {
+                        is_new = true;
+                        matches!(back, Err(RecvError::Closed))
+                    }
+                    renewed = renewals.changed() => match renewed {
+                        Ok(()) => true,
+                        Err(_) => return,
+                    },
+                };
+                if closed {
+                    break;
+                }
+            }
+            if renewals.wait_for(Option::is_some).await.is_err() {
+                return;
             }
         }
-        if renewals.wait_for(Option::is_some).await.is_err() {
-            return;
-        }
+    }
+
+    /// The keys of these queues changed. Returns whether the waker is to look.
+    fn hear<'a>(&self, names: impl Iterator<Item = &'a [u8]>) -> bool {
+        let mut heard = lock(&self.heard);
+        // Each is heard, also behind one that is new.
+        names.filter(|name| std::str::from_utf8(name).is_ok_and(|name| heard.hear(name))).count() > 0
+    }
+
+    fn wake(&self) {
+        self.changes.upgrade().inspect(|changes| changes.send_modify(|count| *count += 1));
     }
 }
 
@@ -223,8 +237,4 @@ fn untold(origin: &Origin, error: &StoreError) {
              tell of new ones: the first job of a new queue may wait for some seconds"
         ),
     );
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

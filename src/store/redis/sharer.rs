@@ -19,8 +19,6 @@ use super::reply;
 use super::sharing::Sharing;
 use crate::store::error::StoreError;
 
-/// How many connections an instance wants: of the store, of two lanes, of the wakers of pool and scheduler.
-const WANTED: usize = 5;
 /// What is told of it.
 const SUBJECT: &str = "connections";
 
@@ -29,37 +27,63 @@ pub(super) struct Sharer<T> {
     opening: JoinHandle<T>,
 }
 
+/// What a part works over.
+pub(super) enum Opened<T> {
+    Own(T),
+    Shared(Sharer<T>),
+}
+
 /// One of the parts that share. Dropped, it is none any more.
 struct Counted {
     sharing: Arc<Sharing>,
 }
 
 impl<T: Send + 'static> Sharer<T> {
+    /// The part's own connection, or a place among those that share where no other can be had.
+    pub(super) async fn own_or_shared<F>(
+        shared: &Connection,
+        open: impl Fn(Origin) -> F + Send + 'static,
+    ) -> Result<Opened<T>, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>> + Send,
+    {
+        match open(shared.origin.clone()).await {
+            Ok(own) => Ok(Opened::Own(own)),
+            Err(error) if error.is_transient() => {
+                // If the store's connection is of no use either, that is for the caller to know.
+                shared.now_ms().await?;
+                Ok(Opened::Shared(Self::begin(shared, &error, open).await))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// This part got none of its own, for this reason. Tells how many there are, and opens one as soon as it can.
-    pub(super) async fn begin<F>(shared: &Connection, why: &StoreError, open: impl Fn() -> F + Send + 'static) -> Self
+    async fn begin<F>(shared: &Connection, why: &StoreError, open: impl Fn(Origin) -> F + Send + 'static) -> Self
     where
         F: Future<Output = Result<T, StoreError>> + Send,
     {
         let Origin { sharing, findings, .. } = &shared.origin;
         let (parts, counted) = (sharing.begin(), Counted { sharing: Arc::clone(sharing) });
         let server = clients_of(shared).await.unwrap_or_default();
+        let has = if parts == 1 { "part of this instance has" } else { "parts of this instance have" };
         findings.tell(
             SUBJECT,
             format!(
-                "this instance wants {WANTED} connections and has {}: failed to {why}{server}. Its parts share, so that jobs \
-                 may begin as late as timeout in tasks.toml says, and a large reply holds up all. It asks for more every {}",
-                WANTED.saturating_sub(parts),
+                "{parts} {has} no connection to the store: failed to {why}{server}. What is without one shares that of all \
+                 others, so that jobs may begin as late as timeout in tasks.toml says, and a large reply holds up all. It \
+                 asks for its own every {}; raise maxclients, or close connections of others",
                 humantime::format_duration(sharing.again())
             ),
         );
-        let (again, findings) = (Arc::clone(sharing), findings.clone());
+        let (again, findings, origin) = (Arc::clone(sharing), findings.clone(), shared.origin.clone());
         let opening = async move {
             loop {
                 sleep(again.again()).await;
-                if let Ok(own) = open().await {
+                if let Ok(own) = open(origin.clone()).await {
                     drop(counted);
                     if again.parts() == 0 {
-                        findings.mended(SUBJECT, &format!("this instance has all {WANTED} connections that it wants"));
+                        findings.mended(SUBJECT, "every part of this instance has a connection of its own");
                     }
                     return own;
                 }

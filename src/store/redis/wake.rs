@@ -56,8 +56,8 @@ pub(super) fn over(connection: Arc<Connection>) -> Ears {
 fn hear(connection: Arc<Connection>, deaf: bool) -> Ears {
     let (changes, seen) = watch::channel(0_u64);
     let changes = Arc::new(changes);
-    let new_queues = NewQueues::new(&changes);
     let (names, queues) = (KnownNames::default(), connection.keys().queues());
+    let new_queues = NewQueues::new(&changes, names.told());
     let (told, proof, leases) = (names.told(), Arc::new(Proof::default()), connection.keys().leases());
     let (listened, mut forgotten) = (Arc::clone(&proof), connection.origin.forgotten.subscribe());
     let (clients, mut renewals) = (connection.clients(), connection.renewals());
@@ -73,7 +73,7 @@ fn hear(connection: Arc<Connection>, deaf: bool) -> Ears {
                     message = invalidations.recv() => {
                         let keys = message.as_ref().map_or(&[][..], |message| &message.keys);
                         if keys.iter().any(|key| key.as_bytes() == leases) {
-                            listened.hear();
+                            listened.forget();
                             if keys.len() == 1 {
                                 continue;
                             }
@@ -130,14 +130,34 @@ impl Proof {
         !self.0.swap(true, Ordering::SeqCst)
     }
 
-    /// A change of the key was told, so that the server does not remember any more that it was read.
-    fn hear(&self) {
+    /// A change of the key was told, so that the server does not remember any more that it was read; or it is not known
+    /// whether it does. The key is read again at the next look.
+    fn forget(&self) {
         self.0.store(false, Ordering::SeqCst);
     }
+}
 
-    /// Nothing of it is known: it is read again at the next look.
-    fn forget(&self) {
-        self.hear();
+/// The key of a proof that is to be read. Dropped before it was, the proof is forgotten.
+struct Unproven<'a> {
+    proof: &'a Proof,
+    is_read: bool,
+}
+
+impl<'a> Unproven<'a> {
+    fn new(proof: &'a Proof) -> Self {
+        Self { proof, is_read: false }
+    }
+
+    fn settle(mut self) {
+        self.is_read = true;
+    }
+}
+
+impl Drop for Unproven<'_> {
+    fn drop(&mut self) {
+        if !self.is_read {
+            self.proof.forget();
+        }
     }
 }
 
@@ -216,11 +236,10 @@ impl Ears {
             return Ok(false);
         }
         // Messages that were due came before this answer, so that it also shows that the connection is not dead.
-        let read = self.connection.command("EXISTS", vec![self.connection.keys().leases()]).await;
-        if read.is_err() {
-            self.proof.forget();
-        }
-        read.map(|_| true)
+        let unproven = Unproven::new(&self.proof);
+        self.connection.command("EXISTS", vec![self.connection.keys().leases()]).await?;
+        unproven.settle();
+        Ok(true)
     }
 
     /// Looks at everything watched but for the queues that are passed over; tells what is paused, too.
@@ -257,6 +276,8 @@ impl Ears {
         if proves {
             reads.push(("EXISTS", vec![keys.leases()]));
         }
+        // Until the answers have come it is not known whether the key was read.
+        let unproven = proves.then(|| Unproven::new(&self.proof));
         let looked_at: Vec<&QueueName> = watch.queues.iter().filter(|queue| !holds(passed, queue)).collect();
         reads.extend(looked_at.iter().map(|queue| ("LLEN", vec![keys.queue(queue)])));
 
@@ -293,8 +314,9 @@ impl Ears {
             seen.wishes = reply::count(next()?)? > 0;
         }
         let paused = if watch.queues.is_empty() { Paused::default() } else { pause::read(&mut next)? };
-        if proves {
+        if let Some(unproven) = unproven {
             next()?;
+            unproven.settle();
         }
         let mut unread = false;
         for queue in looked_at {
@@ -308,7 +330,7 @@ impl Ears {
         if let Some((patterns, page)) = page {
             seen.resolved = Some(self.names.read(&self.connection, patterns, told, page).await?);
             let kept = self.names.at_hand().filter(|_| !self.deaf && !polled);
-            self.new_queues.keep(&self.connection.origin, patterns, kept.as_ref()).await;
+            self.new_queues.keep(&self.connection.origin, patterns, kept.as_ref());
         }
         Ok((seen, paused))
     }
@@ -354,5 +376,24 @@ fn holds(paused: &Paused, queue: &QueueName) -> bool {
 impl Drop for Ears {
     fn drop(&mut self) {
         self.listener.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_that_failed_proves_nothing() {
+        let proof = Proof::default();
+        for _ in 0..2 {
+            assert!(proof.begin(), "it is read anew");
+            drop(Unproven::new(&proof));
+        }
+        assert!(proof.begin());
+        Unproven::new(&proof).settle();
+        assert!(!proof.begin(), "it was read, and no change was told");
+        proof.forget();
+        assert!(proof.begin());
     }
 }

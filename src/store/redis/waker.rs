@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use super::connection::Connection;
-use super::sharer::Sharer;
+use super::connection::{Connection, Origin};
+use super::sharer::{Opened, Sharer};
 use super::wake::{self, Ears};
 use crate::store::backend::EngineWaker;
 use crate::store::error::StoreError;
@@ -19,19 +19,10 @@ pub(in crate::store) struct RedisWaker {
 impl RedisWaker {
     /// Opens one, over the store's connection if no other can be had.
     pub(super) async fn open(shared: &Arc<Connection>) -> Result<Self, StoreError> {
-        let origin = shared.origin.clone();
-        let (ears, sharer) = match wake::open(&origin).await {
-            Ok(ears) => (ears, None),
-            Err(error) if error.is_transient() => {
-                // If the store's connection is of no use either, that is for the caller to know.
-                shared.now_ms().await?;
-                let open = move || {
-                    let origin = origin.clone();
-                    async move { wake::open(&origin).await }
-                };
-                (wake::over(Arc::clone(shared)), Some(Sharer::begin(shared, &error, open).await))
-            }
-            Err(error) => return Err(error),
+        let own = |origin: Origin| async move { wake::open(&origin).await };
+        let (ears, sharer) = match Sharer::own_or_shared(shared, own).await? {
+            Opened::Own(ears) => (ears, None),
+            Opened::Shared(sharer) => (wake::over(Arc::clone(shared)), Some(sharer)),
         };
         Ok(Self { ears: RwLock::new(Arc::new(ears)), sharer: Mutex::new(sharer) })
     }

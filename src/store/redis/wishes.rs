@@ -5,8 +5,8 @@ use fred::interfaces::Resp3Frame as Frame;
 
 use super::connection::Connection;
 use super::engine::RedisStore;
-use super::reply;
 use super::script::{Script, script};
+use super::{reply, scan};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::wishes::{AskRun, KEPT, MOST, ReadWishes, Wish};
@@ -35,10 +35,9 @@ async fn ask(connection: &Connection, AskRun { worker, wish }: &AskRun) -> Resul
 
 /// Reads them as `extend.lua` does. A key of another type holds none.
 async fn read(connection: &Connection, instance: &str) -> Result<Vec<Wish>, StoreError> {
-    let arguments = [Bytes::from_static(b"0"), Bytes::from_static(b"COUNT"), Bytes::from(MOST.to_string())];
-    let arguments = std::iter::once(connection.keys().wishes(instance)).chain(arguments).collect();
-    match connection.command("HSCAN", arguments).await {
-        Ok(reply) => wishes(reply::list(reply)?.into_iter().nth(1).unwrap_or(Frame::Null)),
+    let (name, arguments) = scan::fields_from(&connection.keys().wishes(instance), scan::BEGIN);
+    match connection.command(name, arguments).await {
+        Ok(reply) => Ok(decoded(&scan::read_members(reply)?.0)),
         Err(StoreError::Corrupt { .. }) => Ok(Vec::new()),
         Err(error) => Err(error),
     }
@@ -46,6 +45,9 @@ async fn read(connection: &Connection, instance: &str) -> Result<Vec<Wish>, Stor
 
 /// Wishes as HSCAN returns them: claim and text in turns.
 pub(super) fn wishes(frame: Frame) -> Result<Vec<Wish>, StoreError> {
-    let pairs = reply::strings(frame)?;
-    Ok(pairs.chunks_exact(2).filter_map(|pair| Wish::decode(&pair[0], &pair[1])).take(MOST).collect())
+    Ok(decoded(&reply::strings(frame)?))
+}
+
+fn decoded(pairs: &[Bytes]) -> Vec<Wish> {
+    pairs.chunks_exact(2).filter_map(|pair| Wish::decode(&pair[0], &pair[1])).take(MOST).collect()
 }
