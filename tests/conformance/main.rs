@@ -44,6 +44,7 @@ mod clocks;
 mod concurrency;
 mod counts;
 mod crash;
+mod cut_off;
 mod delayed;
 mod disk;
 mod duties;

@@ -74,6 +74,10 @@ struct Shared {
     latency: [AtomicU64; 2],
     /// How many bytes pass each way of a connection in a millisecond; 0 for any number.
     rate: AtomicU64,
+    /// How long a request and a reply may be; a longer one closes its connection and is not handed on.
+    longest: [AtomicU64; 2],
+    /// How many connections were closed for that.
+    too_long: AtomicU64,
     upstream: PathBuf,
 }
 
@@ -99,6 +103,8 @@ impl Proxy {
             refusal: Mutex::default(),
             latency: [const { AtomicU64::new(0) }; 2],
             rate: AtomicU64::new(0),
+            longest: [const { AtomicU64::new(u64::MAX) }; 2],
+            too_long: AtomicU64::new(0),
             upstream: upstream.to_owned(),
         });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
@@ -155,6 +161,16 @@ impl Proxy {
     /// Lets so many bytes pass each way of a connection in a millisecond.
     pub(crate) fn throttle(&self, rate: u64) {
         self.shared.rate.store(rate, Ordering::SeqCst);
+    }
+
+    /// Closes from now on each connection over which more bytes would go this way in one piece.
+    pub(crate) fn bound(&self, direction: Direction, bytes: u64) {
+        self.shared.longest[direction as usize].store(bytes, Ordering::SeqCst);
+    }
+
+    /// How many connections were closed because of a bound.
+    pub(crate) fn closed_for_length(&self) -> u64 {
+        self.shared.too_long.load(Ordering::SeqCst)
     }
 
     /// Refuses new connections until it heals.
@@ -219,6 +235,12 @@ type Owed = Mutex<VecDeque<Option<oneshot::Sender<()>>>>;
 type Late = mpsc::UnboundedSender<(Instant, Vec<u8>)>;
 
 impl Shared {
+    fn is_too_long(&self, frame: &[u8], direction: Direction) -> bool {
+        let is_too_long = frame.len() as u64 > self.longest[direction as usize].load(Ordering::SeqCst);
+        self.too_long.fetch_add(u64::from(is_too_long), Ordering::SeqCst);
+        is_too_long
+    }
+
     fn is_silent(&self, number: u64, direction: Direction) -> bool {
         number < self.silent[direction as usize].load(Ordering::SeqCst)
     }
@@ -238,6 +260,9 @@ async fn requests(mut client: tcp::OwnedReadHalf, server: Late, shared: &Shared,
             let frame: Vec<u8> = wire.drain(..len).collect();
             if shared.is_silent(number, Direction::Requests) {
                 continue;
+            }
+            if shared.is_too_long(&frame, Direction::Requests) {
+                return;
             }
             let trap = {
                 let mut traps = lock(&shared.traps);
@@ -282,6 +307,9 @@ async fn replies(mut server: ServerRead, client: Late, shared: &Shared, owed: &O
                 return;
             }
             if mode.wait_for(|mode| !matches!(mode, Mode::Stalled | Mode::RepliesHeld)).await.is_err() {
+                return;
+            }
+            if shared.is_too_long(&frame, Direction::Replies) {
                 return;
             }
             count += 1;

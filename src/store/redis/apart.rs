@@ -162,7 +162,7 @@ impl Apart {
 }
 
 /// The keys that a settlement needs, and for which extra of it; `None` for the end of its claim.
-fn extras(keys: &Keys, settlement: &Settlement) -> Vec<(Option<Extra>, Bytes)> {
+pub(super) fn extras(keys: &Keys, settlement: &Settlement) -> Vec<(Option<Extra>, Bytes)> {
     let Settlement { worker, queue, payload, verdict, free, tick, run, .. } = settlement;
     let mut all = vec![(None, keys.working(worker))];
     for lock in free {
@@ -257,13 +257,10 @@ mod tests {
                 })),
             };
             let mut call = Call::at(None);
-            let Settlement { worker, queue, payload, verdict, free, tick, run, .. } = &settlement;
-            let (tick, run) = (tick.as_ref(), run.as_deref());
-            Ending { worker, queue, payload, verdict, free, tick, run, about_ms: 0, counted: None, long: false }
-                .write(&mut call, &keys);
+            Ending::of(&settlement).write(&mut call, &keys);
             let mut known: Vec<Bytes> = extras(&keys, &settlement).into_iter().map(|(_, key)| key).collect();
             let mut declared = call.into_keys();
-            declared.push(keys.working(worker));
+            declared.push(keys.working(&settlement.worker));
             known.sort();
             declared.sort();
             assert_eq!(known, declared, "{:?}", settlement.verdict);

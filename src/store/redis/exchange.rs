@@ -8,6 +8,7 @@ mod opening;
 mod outcomes;
 mod parts;
 mod room;
+mod split;
 
 use std::sync::Arc;
 
@@ -17,12 +18,14 @@ use fred::interfaces::Resp3Frame as Frame;
 use self::opening::open;
 use self::parts::{Parts, Progress};
 use self::room::Room;
+use self::split::{Cuts, Split};
 use super::apart::Apart;
 use super::claim_queues::ClaimQueues;
 use super::connection::Connection;
 use super::engine::RedisStore;
 use super::gates::{gates, ticks};
 use super::layout::{Layout, Workers};
+use super::lending::{self, Known, Lending};
 use super::refusal::Fault;
 use super::refused_keys::naming;
 use super::script::{Call, Script, script};
@@ -38,11 +41,12 @@ use crate::store::queueing::{Exchange, Exchanged};
 
 static EXCHANGE: Script = script!(
     "locks", "places", "departed", "identity", "remember", "delay", "recall", "entry", "cadence", "keep_run",
-    "verdict", "lane", "settle", "enter", "claim"
+    "verdict", "lend", "lane", "settle", "enter", "claim"
 );
 /// The same for exchanges without enters whose settlements are all done. Most are.
 static PLAIN: Script = script!("places", "departed", "identity", "recall", "lane", "done", "claim");
 static OPEN_LANE: Script = script!("open_lane");
+static FENCE: Script = script!("fence");
 static COUNT: Script = script!("count");
 
 /// After how many full exchanges in a row many more are expected.
@@ -82,6 +86,10 @@ pub(in crate::store) struct RedisLane {
     queues: ClaimQueues,
     /// The last exchange, if parts of it were refused and set apart: a repetition gets the reply to the same rest.
     apart: Option<Apart>,
+    cuts: Cuts,
+    /// The last exchange, if it is sent in parts, and the number of the last part.
+    split: Option<Split>,
+    parts_sent: u64,
     connection: Arc<Connection>,
 }
 
@@ -95,6 +103,19 @@ impl EngineLane for RedisLane {
             return Err(StoreError::Misuse("sequences of a lane start at 1".to_owned()));
         }
         self.take_over();
+        if let Some(split) = self.split_of(exchange) {
+            return self.send_split(split, exchange).await;
+        }
+        let sent = self.send_whole(exchange).await;
+        if matches!(sent, Err(StoreError::Unavailable(_))) {
+            self.cut_off(exchange);
+        }
+        sent
+    }
+}
+
+impl RedisLane {
+    async fn send_whole(&mut self, exchange: &Exchange) -> Result<Exchanged, StoreError> {
         // A repetition leaves out the same parts, because the reply counts those that were sent.
         if let Some(apart) = self.apart.take().filter(|apart| apart.rest.sequence == exchange.sequence) {
             return self.send_rest(apart).await;
@@ -105,7 +126,7 @@ impl EngineLane for RedisLane {
             Err(Fault::Keys(said)) => said,
         };
         // An earlier attempt may have been applied before the key was refused.
-        if let Some(reply) = self.applied(exchange).await? {
+        if let Some(reply) = self.applied(&self.lane_text.clone(), exchange).await? {
             return Ok(reply);
         }
         let lane = self.shared();
@@ -115,9 +136,7 @@ impl EngineLane for RedisLane {
             Err(shared) => Err(rights::explain(&self.connection, shared).await),
         }
     }
-}
 
-impl RedisLane {
     /// The keys that every exchange of this lane needs, besides those of all lanes.
     fn shared(&self) -> [Bytes; 3] {
         [self.key.clone(), self.paused.0.clone(), self.paused.1.clone()]
@@ -127,7 +146,7 @@ impl RedisLane {
         let sent = match self.send(&apart.rest).await {
             Ok(rest) => Ok(rest),
             Err(Fault::Store(error)) => Err(error),
-            Err(fault) => match self.applied(&apart.rest).await {
+            Err(fault) => match self.applied(&self.lane_text.clone(), &apart.rest).await {
                 // More is refused by now: it is found out anew.
                 Ok(None) => return Err(naming(&self.connection, fault, self.shared().into()).await),
                 Ok(Some(reply)) => Ok(reply),
@@ -140,8 +159,8 @@ impl RedisLane {
     }
 
     /// The reply to an exchange that was applied already, read without the keys of its settlements and enters.
-    async fn applied(&mut self, exchange: &Exchange) -> Result<Option<Exchanged>, StoreError> {
-        let gate = self.connection.command("HGET", vec![self.key.clone(), self.lane_text.clone()]).await?;
+    async fn applied(&mut self, lane: &Bytes, exchange: &Exchange) -> Result<Option<Exchanged>, StoreError> {
+        let gate = self.connection.command("HGET", vec![self.key.clone(), lane.clone()]).await?;
         let gate = reply::bytes(gate)?.unwrap_or_default();
         let last = gate.split(|byte| !byte.is_ascii_digit()).next().unwrap_or_default();
         if reply::parsed::<u64>(last) != Some(exchange.sequence) {
@@ -149,7 +168,7 @@ impl RedisLane {
         }
         let asked = Exchange { settlements: Vec::new(), enters: Vec::new(), ..exchange.clone() };
         let layout = self.workers.lay_out(self.connection.keys(), &asked, false);
-        let call = || self.call(&asked, &layout, false, 0);
+        let call = || self.call(lane, &asked, &layout, false, 0);
         match self.connection.run_built(&PLAIN, call).await {
             Ok(frame) => self.read(exchange, frame).await.map(Some),
             Err(fault) => {
@@ -161,6 +180,11 @@ impl RedisLane {
     }
 
     async fn send(&mut self, exchange: &Exchange) -> Result<Exchanged, Fault> {
+        let lane = self.lane_text.clone();
+        self.send_over(&lane, exchange).await
+    }
+
+    async fn send_over(&mut self, lane: &Bytes, exchange: &Exchange) -> Result<Exchanged, Fault> {
         if !self.queues.are_of(&exchange.queues) {
             self.queues = ClaimQueues::of(self.connection.keys(), &exchange.queues);
         }
@@ -173,10 +197,10 @@ impl RedisLane {
         let settled = exchange.settlements.iter().filter_map(|settlement| settlement.tick.as_ref());
         let asks = verdict::asks_calendars(settled.chain(exchange.enters.iter().flat_map(ticks)));
         let about_ms = if asks { self.connection.about_ms().await? } else { 0 };
-        let mut sent = self.connection.run_built(script, || self.call(exchange, &layout, claims, about_ms)).await;
+        let mut sent = self.connection.run_built(script, || self.call(lane, exchange, &layout, claims, about_ms)).await;
         if matches!(sent, Err(Fault::Keys(_))) && self.queues.leave_out_refused(&self.connection).await? {
             // It was refused as a whole, so that nothing of it was applied.
-            sent = self.connection.run_built(script, || self.call(exchange, &layout, claims, about_ms)).await;
+            sent = self.connection.run_built(script, || self.call(lane, exchange, &layout, claims, about_ms)).await;
         }
         let frame = match sent {
             Ok(frame) => frame,
@@ -207,7 +231,7 @@ impl RedisLane {
     }
 
     /// In the order in which `lane.lua` to `claim.lua` read. Without `claims` the idle workers get no jobs.
-    fn call(&self, exchange: &Exchange, layout: &Layout, claims: bool, about_ms: i64) -> Call {
+    fn call(&self, lane: &Bytes, exchange: &Exchange, layout: &Layout, claims: bool, about_ms: i64) -> Call {
         let keys = self.connection.keys();
         let (settled, entered, idle) = (exchange.settlements.len(), exchange.enters.len(), exchange.idle.len());
         let workers = layout.working.len();
@@ -215,40 +239,41 @@ impl RedisLane {
             if claims { (&self.queues.keys[..], &self.queues.pieces[..]) } else { (&[][..], &[][..]) };
         let queues = queue_keys.len();
         let size = workers + 4 * entered + queues;
-        let mut call = Call::sized(self.connection.origin.now_ms(), size + 12, size + 16);
+        let mut call = Call::sized(self.connection.origin.now_ms(), size + 12, size + 17);
         verdict::places(&mut call, keys);
         call.key(keys.departed());
         call.key(self.key.clone()).key(self.paused.0.clone()).key(self.paused.1.clone());
-        call.arg(self.lane_text.clone()).number(exchange.sequence);
+        call.arg(lane.clone()).number(exchange.sequence);
         call.number(settled).number(entered).number(workers).number(idle).number(queues).number(layout.heads.len());
         call.number(exchange.share.max(1)).number(self.room.bytes()).number(self.room.step());
-        call.arg(self.prefix_len.clone());
+        let (loans_at, mut lending) = (call.lengths().1, Lending::default());
+        call.literal("0").arg(self.prefix_len.clone());
         call.arg(Bytes::from(format!("{{\"claim\":\"{}-{}-{}-", self.instance, self.lane, exchange.sequence)));
         call.arg(Bytes::from(format!("\"run_at\":{},", quote(&exchange.run_at))));
         call.keys(&layout.working).keys(queue_keys);
         call.args(&layout.pieces).args(pieces).args(&layout.heads);
         call.arg(layout.settlements.clone()).arg(layout.enters.clone());
-        for ((settlement, counted), op) in exchange.settlements.iter().zip(&layout.counted).zip(layout.ops()) {
+        let settlements = exchange.settlements.iter().enumerate().zip(&layout.counted).zip(layout.ops());
+        for (((index, settlement), counted), op) in settlements {
             if op == verdict::NOTED {
                 continue;
             }
-            let ending = Ending {
-                worker: &settlement.worker,
-                queue: &settlement.queue,
-                payload: &settlement.payload,
-                verdict: &settlement.verdict,
-                free: &settlement.free,
-                tick: settlement.tick.as_ref(),
-                run: settlement.run.as_deref(),
-                about_ms,
-                counted: counted.clone(),
-                long: verdict::is_long(&settlement.payload),
-            };
-            ending.write(&mut call, keys);
+            let from = call.lengths();
+            Ending { about_ms, counted: counted.clone(), ..Ending::of(settlement) }.write(&mut call, keys);
+            if lending::is_long(&settlement.payload) {
+                let record = (layout.position_of_settlement(index), &settlement.payload[..]);
+                lending.lend(&mut call, from, record, &Known::EndsWithJob);
+            }
         }
-        for enter in &exchange.enters {
+        for (index, enter) in exchange.enters.iter().enumerate() {
+            let from = call.lengths();
             gates(&mut call, keys, enter, about_ms);
+            if lending::is_long(&enter.payload) {
+                let record = (layout.position_of_enter(index), &enter.payload[..]);
+                lending.lend(&mut call, from, record, &Known::EndsWithJob);
+            }
         }
+        lending.write(&mut call, loans_at);
         call
     }
 
@@ -269,7 +294,7 @@ impl RedisLane {
     /// An answer that was lost may have been too long, if it had jobs.
     fn doubt_room(&mut self, exchange: &Exchange, fault: &Fault) {
         if !exchange.idle.is_empty() && matches!(fault, Fault::Store(StoreError::Unavailable(_))) {
-            self.room.lost();
+            self.room.lost(self.cuts.of(exchange.sequence));
         }
     }
 

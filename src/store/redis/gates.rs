@@ -13,9 +13,9 @@ pub(super) fn gates(call: &mut Call, keys: &Keys, enter: &Enter, about_ms: i64) 
     let may_return = enter.gates.iter().any(returns);
     call.number(enter.gates.len()).literal(match (may_return, &enter.run) {
         (false, None) => "",
-        (true, None) => "1",
-        (false, Some(_)) => "2",
-        (true, Some(_)) => "3",
+        (true, None) => "P",
+        (false, Some(_)) => "R",
+        (true, Some(_)) => "PR",
     });
     if may_return {
         verdict::put_off(call, keys, &enter.payload, &enter.queue);

@@ -219,15 +219,20 @@ impl Keys {
 
     /// List: the last finished runs of a task, or of a `[[schedule]]`.
     pub(super) fn runs(&self, list: &RunList) -> Bytes {
-        match list {
-            RunList::Task(task) => self.join(&[b"windlass", b"runs", task.as_str().as_bytes()]),
-            RunList::Schedule(id) => self.join(&[b"windlass", b"schedule_runs", id.as_bytes()]),
-        }
+        self.runs_called(list, list.name())
     }
 
-    /// What precedes the task in [`runs`](Self::runs).
-    pub(super) fn runs_prefix(&self) -> Bytes {
-        self.join(&[b"windlass", b"runs", b""])
+    /// What precedes the name in [`runs`](Self::runs).
+    pub(super) fn runs_prefix(&self, list: &RunList) -> Bytes {
+        self.runs_called(list, "")
+    }
+
+    fn runs_called(&self, list: &RunList, name: &str) -> Bytes {
+        let kind: &[u8] = match list {
+            RunList::Task(_) => b"runs",
+            RunList::Schedule(_) => b"schedule_runs",
+        };
+        self.join(&[b"windlass", kind, name.as_bytes()])
     }
 
     /// This key never exists: scripts delete it to test whether they may delete.

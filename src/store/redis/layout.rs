@@ -8,11 +8,11 @@ use std::collections::HashMap;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::keys::Keys;
-use super::verdict;
+use super::verdict::{self, Ending};
 use crate::job::ecma::quote;
 use crate::job::{ClaimToken, WorkerName};
 use crate::store::effect::Verdict;
-use crate::store::queueing::{Exchange, Exchanged, Settlement};
+use crate::store::queueing::{Exchange, Exchanged};
 
 /// How many claims of a worker may end without being counted for it.
 const UNCOUNTED: u32 = 64;
@@ -63,6 +63,16 @@ impl Layout {
     pub(super) fn ops(&self) -> impl Iterator<Item = u8> + '_ {
         self.settlements.iter().copied().step_by(5)
     }
+
+    /// The position of a settlement's worker.
+    pub(super) fn position_of_settlement(&self, index: usize) -> usize {
+        position(&self.settlements, 5 * index + 1)
+    }
+
+    /// The position of an enter's worker.
+    pub(super) fn position_of_enter(&self, index: usize) -> usize {
+        position(&self.enters, 4 * index)
+    }
 }
 
 impl Workers {
@@ -92,9 +102,7 @@ impl Workers {
         let mut settlements = BytesMut::with_capacity(5 * exchange.settlements.len());
         for settlement in &exchange.settlements {
             let worker = self.take_part(keys, &settlement.worker, &mut layout);
-            let Settlement { verdict, payload, free, tick, run, .. } = settlement;
-            let long = verdict::is_long(payload);
-            let mut op = verdict::op(verdict, payload, (free, tick.as_ref(), run.as_deref()), long);
+            let mut op = Ending::of(settlement).op();
             let mut counted = None;
             if settlement.verdict == Verdict::Done {
                 let goes_on = usize::from(worker.position) <= exchange.idle.len();
@@ -194,6 +202,11 @@ impl Workers {
         }
         worker
     }
+}
+
+/// The position that is written there.
+fn position(laid_out: &[u8], at: usize) -> usize {
+    laid_out.get(at..at + 2).map_or(0, |bytes| usize::from(bytes[0]) * 256 + usize::from(bytes[1]))
 }
 
 fn piece(ordinal: usize, name: &WorkerName) -> Bytes {

@@ -30,6 +30,7 @@ mod known_rights;
 mod layout;
 mod leader;
 mod lease;
+mod lending;
 mod locks;
 mod looked;
 mod memory;

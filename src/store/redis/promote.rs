@@ -5,6 +5,7 @@ use fred::interfaces::Resp3Frame as Frame;
 
 use super::connection::Connection;
 use super::engine::RedisStore;
+use super::lending::{Known, LONG, Lending};
 use super::script::{Call, Script, script};
 use super::{refusal, reply, rights, verdict};
 use crate::job::QueueName;
@@ -12,7 +13,7 @@ use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::scheduling::{Broken, Leadership, Promote, PromoteTo, Promoted, Promotion, RubyLeader};
 
-static PROMOTE: Script = script!("locks", "places", "delay", "unlink", "trim_second", "ruby_leader", "promote");
+static PROMOTE: Script = script!("locks", "places", "delay", "unlink", "trim_second", "ruby_leader", "lend", "promote");
 
 /// What the script returns in place of a number of jobs if the second is not due yet.
 const EARLY: i64 = -2;
@@ -36,7 +37,8 @@ async fn promote(connection: &Connection, promotion: &Promotion) -> Result<Promo
     let still = promotion.ruby.as_ref();
     call.arg(still.map(|ruby| ruby.name.clone()).unwrap_or_default());
     call.number(still.and_then(|ruby| ruby.expires_ms).unwrap_or(-1)).number(RubyLeader::READINGS_MS);
-    call.number(promotion.second).number(jobs);
+    let (loans_at, mut lending, mut position) = (call.lengths().1, Lending::default(), 0);
+    call.literal("0").number(promotion.second).number(jobs);
     for group in promotion.jobs.chunk_by(|one, next| plain(one).is_some() && plain(one) == plain(next)) {
         let Some(first) = group.first() else { continue };
         let kind = match &first.to {
@@ -49,16 +51,24 @@ async fn promote(connection: &Connection, promotion: &Promotion) -> Result<Promo
         if let PromoteTo::Queue { queue, .. } = &first.to {
             call.key(keys.queue(queue)).text(queue.as_str());
         }
-        for job in group {
+        for (at, job) in group.iter().enumerate() {
+            let from = call.lengths();
             call.key(keys.timestamps(&job.payload)).arg(job.payload.clone());
+            if at + 1 == group.len() {
+                match &first.to {
+                    PromoteTo::Queue { lock: Some((lock, ttl_s)), .. } => call.number(ttl_s).key(keys.lock(lock)),
+                    PromoteTo::Queue { lock: None, .. } => &mut call,
+                    PromoteTo::Failed { record } => call.arg(record.clone()),
+                    PromoteTo::Later { wait_ms } => call.number(wait_ms),
+                };
+            }
+            position += 1;
+            if job.payload.len() >= LONG {
+                lending.lend(&mut call, from, (position, &job.payload), &Known::Digest);
+            }
         }
-        match &first.to {
-            PromoteTo::Queue { lock: Some((lock, ttl_s)), .. } => call.number(ttl_s).key(keys.lock(lock)),
-            PromoteTo::Queue { lock: None, .. } => &mut call,
-            PromoteTo::Failed { record } => call.arg(record.clone()),
-            PromoteTo::Later { wait_ms } => call.number(wait_ms),
-        };
     }
+    lending.write(&mut call, loans_at);
     rights::ensure(connection).await?;
     let mut reply = match connection.run(&PROMOTE, call).await {
         Ok(reply) => reply::list(reply)?.into_iter(),

@@ -3,19 +3,22 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use fred::interfaces::Resp3Frame as Frame;
 
 use super::connection::Connection;
 use super::engine::RedisStore;
+use super::lending::{Known, LONG, Lending, digest};
 use super::removed;
 use super::reply;
 use super::runs;
 use super::scan;
-use super::script::{Script, script};
+use super::script::{Call, Script, script};
 use super::values::read_all;
 use super::verdict::{self, Ending};
 use crate::job::{LockKey, RetryKeys, WorkerName};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
+use crate::store::runs::KeepRun;
 use crate::store::stored::Ping;
 use crate::store::unreadable::{PassedOver, RecordKind};
 use crate::store::workers::{
@@ -25,16 +28,13 @@ use crate::store::workers::{
 use crate::store::working::WorkingRecord;
 
 static RECOVER: Script = script!(
-    "locks", "places", "departed", "identity", "remember", "delay", "entry", "cadence", "keep_run", "verdict", "beat",
-    "recover"
+    "locks", "places", "departed", "identity", "remember", "delay", "entry", "cadence", "keep_run", "verdict", "lend",
+    "beat", "recover"
 );
-static FORCE_CLEAN: Script = script!("locks", "keep_run", "force_clean");
+static FORCE_CLEAN: Script = script!("locks", "keep_run", "lend", "force_clean");
 
 /// What the script returns if it must first be known whether a removed worker's job was failed.
 const REMOVED: i64 = 3;
-
-/// From how many bytes on a record is compared by its digest.
-const LONG: usize = 32 * 1024;
 
 impl Perform<Working> for RedisStore {
     async fn perform(&self, arrow: Working) -> Result<Vec<Option<WorkingRecord>>, StoreError> {
@@ -110,10 +110,10 @@ pub(super) async fn recover(connection: &Connection, recovery: &Recovery) -> Res
     })
 }
 
-/// The digest of a record, as the server's scripts compute it.
-fn digest(raw: &[u8]) -> Bytes {
-    let digest = ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, raw);
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
+/// A record to be compared by the script, by its digest if it is long; whether it is the digest.
+fn compared(call: &mut Call, raw: &Bytes) {
+    let is_long = raw.len() >= LONG;
+    call.arg(if is_long { Bytes::from(digest(raw)) } else { raw.clone() }).flag(is_long);
 }
 
 /// One call of the script. `failed`: what is known of the job of a removed worker, as the script reads it.
@@ -133,35 +133,57 @@ async fn attempt(connection: &Connection, recovery: &Recovery, failed: &'static 
         None => call.literal("").literal(""),
     };
     let raw = &recovery.record.raw;
-    let is_long = raw.len() >= LONG;
-    call.arg(if is_long { digest(raw) } else { raw.clone() }).flag(is_long);
+    compared(&mut call, raw);
     call.text(worker.id()).text(recovery.record.claim.as_ref().map_or("", |claim| claim.as_str()));
     call.literal(failed);
+    let (loans_at, mut lending) = (call.lengths().1, Lending::default());
     let tick = recovery.tick.as_ref();
-    let payload = &recovery.payload;
-    // Records of other programs hold the job somewhere, and written anew.
-    let stands_last = || raw.strip_suffix(b"}").is_some_and(|rest| rest.ends_with(payload));
-    let long = recovery.record.claim.is_some() && verdict::is_long(payload) && stands_last();
-    call.arg(Bytes::copy_from_slice(&[verdict::op(
-        &recovery.verdict,
-        payload,
-        (&recovery.free, tick, recovery.run.as_deref()),
-        long,
-    )]));
     let ending = Ending {
         worker,
         queue: &recovery.queue,
-        payload,
+        payload: &recovery.payload,
         verdict: &recovery.verdict,
         free: &recovery.free,
         tick,
         run: recovery.run.as_deref(),
         about_ms: if verdict::asks_calendars(tick.into_iter()) { connection.about_ms().await? } else { 0 },
         counted: None,
-        long,
     };
+    call.literal("0").arg(Bytes::copy_from_slice(&[ending.op()]));
+    let from = call.lengths();
     ending.write(&mut call, keys);
-    reply::number(connection.run(&RECOVER, call).await?)
+    lending.lend(&mut call, from, (1, raw), &Known::Compared);
+    lending.write(&mut call, loans_at);
+    outcome(connection, connection.run(&RECOVER, call).await?, recovery.run.as_deref(), worker)
+}
+
+/// What a script returns that ends the job of a worker. What of it was refused is told: the run that is not kept, and the rest.
+fn outcome(
+    connection: &Connection,
+    reply: Frame,
+    run: Option<&KeepRun>,
+    worker: &WorkerName,
+) -> Result<i64, StoreError> {
+    let mut reply = reply::list(reply)?.into_iter();
+    let mut next = || reply.next().unwrap_or(Frame::Null);
+    let code = reply::number(next())?;
+    let list = run.map(|run| connection.keys().runs(&run.list));
+    for finding in connection.findings(&reply::bytes(next())?.unwrap_or_default()) {
+        match &finding {
+            StoreError::Corrupt { place, .. } | StoreError::Barred { place, .. }
+                if list.as_ref().is_some_and(|list| list == place.as_bytes()) =>
+            {
+                connection.tell_without_run(&finding);
+            }
+            _ => {
+                let subject = format!("the end of the job of worker {}: {finding}", worker.id());
+                let text =
+                    format!("the job of worker {} is recovered, but not all of it: failed to {finding}", worker.id());
+                connection.origin.findings.tell(&subject, text);
+            }
+        }
+    }
+    Ok(code)
 }
 
 async fn force_clean(connection: &Connection, arrow: &ForceClean) -> Result<bool, StoreError> {
@@ -174,12 +196,20 @@ async fn force_clean(connection: &Connection, arrow: &ForceClean) -> Result<bool
     call.key(keys.nothing()).key(keys.workers()).key(keys.failed()).key(keys.failures()).key(keys.heartbeats());
     call.key(keys.working(worker));
     let claim = working.and_then(|working| working.claim.as_ref());
+    let raw = working.map_or_else(Bytes::new, |working| working.raw.clone());
+    call.text(id).flag(working.is_some());
+    compared(&mut call, &raw);
+    let (loans_at, mut lending) = (call.lengths().1, Lending::default());
+    call.literal("0").flag(record.is_some()).arg(record.cloned().unwrap_or_default());
+    call.text(claim.map_or("", |claim| claim.as_str())).number(free.len());
     for lock in free {
-        call.key(keys.lock(&lock.key)).key(keys.lock_shadow(&lock.key));
+        call.key(keys.lock(&lock.key)).key(keys.lock_shadow(&lock.key)).text(lock.value.as_deref().unwrap_or_default());
     }
+    call.flag(run.is_some());
     if let Some(run) = run {
-        call.key(keys.runs(&run.list));
+        runs::keep(&mut call, keys, run);
     }
+    // What else is deleted stands behind all others.
     call.key(keys.working_by_name(name)).key(keys.started(worker));
     // Ruby's and Go's workers keep their statistics under the whole id, node-resque's under the name.
     call.key(keys.ping(name)).key(keys.ping(id));
@@ -190,17 +220,9 @@ async fn force_clean(connection: &Connection, arrow: &ForceClean) -> Result<bool
     if let Some(retry) = job.and_then(|payload| RetryKeys::of_job(payload)) {
         call.key(keys.named(&retry.counter)).key(keys.named(&retry.failure));
     }
-    call.text(id).flag(working.is_some()).arg(working.map_or_else(Bytes::new, |working| working.raw.clone()));
-    call.flag(record.is_some()).arg(record.cloned().unwrap_or_default());
-    call.text(claim.map_or("", |claim| claim.as_str())).number(free.len());
-    for lock in free {
-        call.text(lock.value.as_deref().unwrap_or_default());
-    }
-    call.flag(run.is_some());
-    if let Some(run) = run {
-        runs::keep_there(&mut call, run);
-    }
-    Ok(reply::number(connection.run(&FORCE_CLEAN, call).await?)? == 1)
+    lending.lend(&mut call, (0, loans_at), (1, &raw), &Known::Compared);
+    lending.write(&mut call, loans_at);
+    Ok(outcome(connection, connection.run(&FORCE_CLEAN, call).await?, run, worker)? == 1)
 }
 
 /// What these locks hold.

@@ -1,5 +1,7 @@
 //! Finished runs that are kept: the parameters of `keep_run.lua`, and the read of the last ones.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use fred::interfaces::Resp3Frame as Frame;
 
@@ -28,14 +30,8 @@ impl Perform<ReadRuns> for RedisStore {
 
 /// What `keep_run.lua` reads.
 pub(super) fn keep(call: &mut Call, keys: &Keys, keep: &KeepRun) {
-    call.key(keys.runs(&keep.list));
-    keep_there(call, keep);
-}
-
-/// The same after its key.
-pub(super) fn keep_there(call: &mut Call, keep: &KeepRun) {
-    let KeepRun { list: _, most, lasts_s, run } = keep;
-    call.number((*most).max(1)).number(lasts_s.saturating_mul(1000).max(1));
+    let KeepRun { list, most, lasts_s, run } = keep;
+    call.key(keys.runs(list)).number((*most).max(1)).number(lasts_s.saturating_mul(1000).max(1));
     call.text(run.outcome.word()).arg(run.rest());
 }
 
@@ -79,8 +75,15 @@ async fn read(connection: &Connection, lists: &[RunList], last: usize) -> Result
             return Err(StoreError::Unsupported("its reply has neither runs nor an end".to_owned()));
         }
     }
-    connection.passed_over(&passed, &connection.keys().runs_prefix());
+    connection.passed_over(&passed, places(connection.keys(), lists).as_bytes());
     Ok(all)
+}
+
+/// Where these lists stand: those of tasks, of schedules, or both.
+fn places(keys: &Keys, lists: &[RunList]) -> String {
+    let prefixes: BTreeSet<Bytes> = lists.iter().map(|list| keys.runs_prefix(list)).collect();
+    let prefixes: Vec<_> = prefixes.iter().map(|prefix| String::from_utf8_lossy(prefix)).collect();
+    prefixes.join(" and ")
 }
 
 /// The runs of a list. `fault` says why it is none.
@@ -100,4 +103,21 @@ fn kept(key: &Bytes, records: &[Bytes], fault: Option<&StoreError>, passed: &mut
         }
     }
     KeptRuns { runs, unreadable: here.unreadable(&String::from_utf8_lossy(key)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::TaskName;
+
+    #[test]
+    fn the_place_of_lists_is_that_where_they_are_written() {
+        let keys = Keys::new("r");
+        let (task, schedule) = (RunList::Task(TaskName::as_stored("a")), RunList::Schedule("a".to_owned()));
+        let at = |lists: &[&RunList]| places(&keys, &lists.iter().map(|list| (*list).clone()).collect::<Vec<_>>());
+        for list in [&task, &schedule] {
+            assert_eq!(keys.runs(list), format!("{}a", at(&[list])));
+        }
+        assert_eq!(at(&[&task, &schedule, &task]), "r:windlass:runs: and r:windlass:schedule_runs:");
+    }
 }

@@ -82,6 +82,12 @@ impl Call {
         self
     }
 
+    /// How many bytes its keys and arguments have.
+    pub(super) fn bytes(&self) -> usize {
+        let size = |value: &Value| if let Value::Bytes(bytes) = value { bytes.len() } else { 0 };
+        self.keys.iter().chain(&self.args).map(size).sum()
+    }
+
     pub(super) fn has_keys(&self) -> bool {
         !self.keys.is_empty()
     }
@@ -105,6 +111,36 @@ impl Call {
 
     pub(super) fn flag(&mut self, flag: bool) -> &mut Self {
         self.literal(if flag { "1" } else { "" })
+    }
+
+    /// How many keys and arguments it has.
+    pub(super) fn lengths(&self) -> (usize, usize) {
+        (self.keys.len(), self.args.len())
+    }
+
+    /// Passes on each key and argument from these numbers on, with its place from 1; what is returned takes its place.
+    pub(super) fn each_value_from(
+        &mut self,
+        keys: usize,
+        args: usize,
+        mut each: impl FnMut(bool, usize, &Bytes) -> Option<Bytes>,
+    ) {
+        for (is_key, from, values) in [(true, keys, &mut self.keys), (false, args, &mut self.args)] {
+            for (place, value) in values.iter_mut().enumerate().skip(from) {
+                if let Value::Bytes(bytes) = value
+                    && let Some(other) = each(is_key, place + 1, bytes)
+                {
+                    *bytes = other;
+                }
+            }
+        }
+    }
+
+    /// Replaces an argument, counted from 0, by a number.
+    pub(super) fn set_number(&mut self, at: usize, number: usize) {
+        if let Some(arg) = self.args.get_mut(at) {
+            *arg = Value::Bytes(Bytes::from(number.to_string()));
+        }
     }
 
     /// The keys that the call declares; copies of what points to them.

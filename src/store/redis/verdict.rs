@@ -8,6 +8,7 @@ use super::script::Call;
 use crate::job::queue_member::with_queue;
 use crate::job::{Identity, LockKey, QueueName, RetryKeys, WorkerName};
 use crate::store::effect::{Next, Occurrence, Tick, Verdict};
+use crate::store::queueing::Settlement;
 use crate::store::runs::KeepRun;
 
 /// The keys that `places.lua` reads.
@@ -23,46 +24,6 @@ pub(super) const NOTED: u8 = b'N';
 /// The letter of a claim that is done and counted, without locks or a tick.
 pub(super) const DONE: u8 = b'D';
 
-/// From how many bytes on a job is not sent with its end.
-const LONG: usize = 32 * 1024;
-
-/// Where in a failure record the job is looked for at most: behind the names of a worker and a queue.
-const FORE: usize = 4096;
-
-/// Is this job to be taken out of its working record, in which a job that is framed by braces stands last as it is? A server
-/// may refuse it in a call (`proto-max-bulk-len`), a record of its failure is longer than the job, and a path may be slow.
-pub(super) fn is_long(payload: &[u8]) -> bool {
-    payload.len() >= LONG && payload.starts_with(b"{") && payload.ends_with(b"}")
-}
-
-/// A failure record without its job: what stands before and behind it.
-fn around(record: &Bytes, payload: &[u8]) -> Option<(Bytes, Bytes)> {
-    let at = record.windows(payload.len()).take(FORE).position(|window| window == payload)?;
-    Some((record.slice(..at), record.slice(at + payload.len()..)))
-}
-
-/// The letter of a verdict; lower case if locks, a tick or a run follow. `long`: the job is to be taken out of its working
-/// record.
-pub(super) fn op(
-    verdict: &Verdict,
-    payload: &[u8],
-    (free, tick, run): (&[LockKey], Option<&Tick>, Option<&KeepRun>),
-    long: bool,
-) -> u8 {
-    let letter = match verdict {
-        Verdict::Failed { record } if long && around(record, payload).is_some() => b'G',
-        Verdict::Requeued { .. } if long => b'B',
-        Verdict::Done => DONE,
-        Verdict::DoneAtLast { .. } => b'C',
-        Verdict::Vetoed { .. } => b'V',
-        Verdict::Attempted(_) => b'R',
-        Verdict::Failed { .. } => b'F',
-        Verdict::Delayed { .. } => b'L',
-        Verdict::Requeued { .. } => b'Q',
-    };
-    if free.is_empty() && tick.is_none() && run.is_none() { letter } else { letter.to_ascii_lowercase() }
-}
-
 /// What `verdict.lua` reads for one claim.
 pub(super) struct Ending<'a> {
     pub(super) worker: &'a WorkerName,
@@ -76,8 +37,6 @@ pub(super) struct Ending<'a> {
     pub(super) about_ms: i64,
     /// For a job that is done: its worker's statistic, and how much is added to it.
     pub(super) counted: Option<(Bytes, u32)>,
-    /// The job is to be taken out of its working record.
-    pub(super) long: bool,
 }
 
 /// The bytes under which a job of this queue is delayed, and where their stamps stand.
@@ -86,24 +45,37 @@ pub(super) fn put_off(call: &mut Call, keys: &Keys, payload: &Bytes, queue: &Que
     call.key(keys.timestamps(&payload)).arg(payload);
 }
 
-impl Ending<'_> {
+impl<'a> Ending<'a> {
+    pub(super) fn of(settlement: &'a Settlement) -> Self {
+        let Settlement { worker, claim: _, queue, payload, verdict, free, tick, run } = settlement;
+        let (tick, run) = (tick.as_ref(), run.as_deref());
+        Self { worker, queue, payload, verdict, free, tick, run, about_ms: 0, counted: None }
+    }
+
+    fn has_extras(&self) -> bool {
+        !self.free.is_empty() || self.tick.is_some() || self.run.is_some()
+    }
+
+    /// The letter of its verdict; lower case if locks, a tick or a run follow.
+    pub(super) fn op(&self) -> u8 {
+        let letter = match self.verdict {
+            Verdict::Done => DONE,
+            Verdict::DoneAtLast { .. } => b'C',
+            Verdict::Vetoed { .. } => b'V',
+            Verdict::Attempted(_) => b'R',
+            Verdict::Failed { .. } => b'F',
+            Verdict::Delayed { .. } => b'L',
+            Verdict::Requeued { .. } => b'Q',
+        };
+        if self.has_extras() { letter.to_ascii_lowercase() } else { letter }
+    }
+
     fn put_off(&self, call: &mut Call, keys: &Keys) {
         put_off(call, keys, self.payload, self.queue);
     }
 
-    fn around(&self, record: &Bytes) -> Option<(Bytes, Bytes)> {
-        if self.long { around(record, self.payload) } else { None }
-    }
-
-    fn record(&self, call: &mut Call, record: &Bytes, around: Option<(Bytes, Bytes)>) {
-        match around {
-            Some((before, behind)) => call.arg(before).arg(behind).number(self.payload.len()),
-            None => call.arg(record.clone()),
-        };
-    }
-
     pub(super) fn write(&self, call: &mut Call, keys: &Keys) {
-        let extras = !self.free.is_empty() || self.tick.is_some() || self.run.is_some();
+        let extras = self.has_extras();
         if extras {
             call.number(self.free.len());
             for lock in self.free {
@@ -130,19 +102,13 @@ impl Ending<'_> {
                 for delay in &retry.delays_ms {
                     call.number(delay);
                 }
-                let around = retry.last.as_ref().and_then(|record| self.around(record));
-                call.literal(match (&retry.last, &around) {
-                    (_, Some(_)) => "2",
-                    (Some(_), None) => "1",
-                    (None, None) => "",
-                });
+                call.flag(retry.last.is_some());
                 if let Some(record) = &retry.last {
-                    self.record(call, record, around);
+                    call.arg(record.clone());
                 }
             }
             Verdict::Failed { record } => {
-                call.key(keys.failures_of(self.worker.name()));
-                self.record(call, record, self.around(record));
+                call.key(keys.failures_of(self.worker.name())).arg(record.clone());
             }
             Verdict::Delayed { delay_ms, identity } => {
                 self.put_off(call, keys);
@@ -150,21 +116,16 @@ impl Ending<'_> {
                 call.text(self.queue.as_str()).arg(encoded(identity));
             }
             Verdict::Requeued { identity } => {
-                call.key(keys.queue(self.queue));
-                if self.long {
-                    call.number(self.payload.len());
-                } else {
-                    call.arg(self.payload.clone());
-                }
+                call.key(keys.queue(self.queue)).arg(self.payload.clone());
                 call.text(self.queue.as_str()).arg(encoded(identity));
             }
         }
         if extras {
             call.literal(match (self.tick, self.run) {
                 (None, None) => "",
-                (Some(_), None) => "1",
-                (None, Some(_)) => "2",
-                (Some(_), Some(_)) => "3",
+                (Some(_), None) => "T",
+                (None, Some(_)) => "R",
+                (Some(_), Some(_)) => "TR",
             });
             if let Some(tick) = self.tick {
                 the_tick(call, keys, tick, self.about_ms);

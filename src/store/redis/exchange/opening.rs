@@ -7,36 +7,26 @@ use fred::types::RespVersion;
 
 use super::parts::Parts;
 use super::room::Room;
+use super::split::Cuts;
 use super::{OPEN_LANE, RedisLane};
 use crate::store::error::StoreError;
 use crate::store::redis::claim_queues::ClaimQueues;
-use crate::store::redis::connection::Connection;
+use crate::store::redis::connection::{Connection, Origin};
 use crate::store::redis::layout::Workers;
 use crate::store::redis::reply;
-use crate::store::redis::sharer::Sharer;
+use crate::store::redis::sharer::{Opened, Sharer};
 
 /// Opens a lane, over the store's connection if no other can be had.
 pub(super) async fn open(shared: &Arc<Connection>, instance: &str, lane: u8) -> Result<RedisLane, StoreError> {
-    let (connection, refused) = match shared.origin.open(RespVersion::RESP2).await {
-        Ok(connection) => (Arc::new(connection), None),
-        Err(error) if error.is_transient() => (Arc::clone(shared), Some(error)),
-        Err(error) => return Err(error),
+    let own = |origin: Origin| async move { origin.open(RespVersion::RESP2).await };
+    let (connection, sharer) = match Sharer::own_or_shared(shared, own).await? {
+        Opened::Own(own) => (Arc::new(own), None),
+        Opened::Shared(sharer) => (Arc::clone(shared), Some(sharer)),
     };
     let key = connection.keys().lane(instance);
     let mut call = connection.call();
     call.key(key.clone()).number(lane);
     reply::number(connection.run(&OPEN_LANE, call).await?)?;
-    let sharer = match &refused {
-        Some(why) => {
-            let origin = shared.origin.clone();
-            let open = move || {
-                let origin = origin.clone();
-                async move { origin.open(RespVersion::RESP2).await }
-            };
-            Some(Sharer::begin(shared, why, open).await)
-        }
-        None => None,
-    };
     Ok(RedisLane {
         sharer,
         instance: instance.into(),
@@ -52,6 +42,9 @@ pub(super) async fn open(shared: &Arc<Connection>, instance: &str, lane: u8) -> 
         progress: None,
         queues: ClaimQueues::of(connection.keys(), &Arc::from([])),
         apart: None,
+        cuts: Cuts::default(),
+        split: None,
+        parts_sent: 0,
         connection,
     })
 }

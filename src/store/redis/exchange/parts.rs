@@ -54,7 +54,7 @@ impl RedisLane {
         self.parts.are_of(exchange.sequence);
         for Unread { index, length, .. } in &unread {
             if let Some(worker) = exchange.idle.get(*index) {
-                self.read_record(*index, worker, *length).await?;
+                self.read_record(exchange, *index, worker, *length).await?;
             }
         }
         let mut gone = 0;
@@ -68,7 +68,13 @@ impl RedisLane {
         Ok(())
     }
 
-    async fn read_record(&mut self, index: usize, worker: &WorkerName, length: usize) -> Result<(), StoreError> {
+    async fn read_record(
+        &mut self,
+        exchange: &Exchange,
+        index: usize,
+        worker: &WorkerName,
+        length: usize,
+    ) -> Result<(), StoreError> {
         let key = self.connection.keys().working(worker);
         loop {
             let from = self.parts.of.get(&index).map_or(0, BytesMut::len);
@@ -80,7 +86,7 @@ impl RedisLane {
                 Ok(part) => part,
                 Err(error) => {
                     if matches!(error, StoreError::Unavailable(_)) {
-                        self.room.lost();
+                        self.room.lost(self.cuts.of(exchange.sequence));
                     }
                     return Err(error);
                 }

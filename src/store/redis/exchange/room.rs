@@ -6,8 +6,9 @@
 
 use crate::store::queueing::CLAIM_BYTES;
 
-/// The smallest room.
+/// The smallest room, and that for an exchange whose answers were lost again and again: proxies may cut off short ones.
 const LEAST: usize = 64 * 1024;
+const CUT_OFF: (u32, usize) = (3, 4 * 1024);
 /// By how much one lost answer shortens the next ones.
 const SHRINK: usize = 8;
 /// After how many answers that arrived the room doubles: below the length at which one was lost, and from there on.
@@ -65,14 +66,15 @@ impl Room {
         }
     }
 
-    /// An answer was lost that may have been too long.
-    pub(super) fn lost(&mut self) {
-        if self.bytes > LEAST {
+    /// An answer was lost that may have been too long, after so many of the same exchange.
+    pub(super) fn lost(&mut self, before: u32) {
+        let least = if before >= CUT_OFF.0 { CUT_OFF.1 } else { LEAST };
+        if self.bytes > least {
             self.lost_at = self.bytes;
         }
         self.calm = 0;
         self.long = true;
-        self.bytes = (self.bytes / SHRINK).max(LEAST);
+        self.bytes = (self.bytes / SHRINK).max(least.min(self.bytes));
     }
 }
 
@@ -89,7 +91,7 @@ mod tests {
         room.claimed(0, CLAIM_BYTES);
         assert_eq!(room.step(), 1, "long ones are not");
         for _ in 0..9 {
-            room.lost();
+            room.lost(0);
         }
         assert_eq!((room.bytes(), room.step()), (LEAST, 1));
         for _ in 0..100 {
@@ -105,13 +107,25 @@ mod tests {
     }
 
     #[test]
+    fn an_exchange_that_is_cut_off_for_ever_gets_the_smallest_room() {
+        let mut room = Room::default();
+        for before in 0..6 {
+            room.lost(before);
+            assert!(room.bytes() >= if before < CUT_OFF.0 { LEAST } else { CUT_OFF.1 });
+        }
+        assert_eq!(room.bytes(), CUT_OFF.1);
+        room.lost(0);
+        assert_eq!(room.bytes(), CUT_OFF.1, "no answer makes it larger again but those that arrive");
+    }
+
+    #[test]
     fn the_room_that_was_too_large_is_tried_again_rarely() {
         let mut room = Room::default();
         // No answer arrives that is as long as a quarter of the first room.
         let (mut lost, mut answers) = (0, 0);
         for _ in 0..2000 {
             if room.bytes() >= CLAIM_BYTES / 4 {
-                room.lost();
+                room.lost(0);
                 lost += 1;
             } else {
                 room.arrived(room.bytes());

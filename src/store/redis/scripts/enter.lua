@@ -1,7 +1,7 @@
 -- exchange, 3 of 4: working -> taken, put back or dropped, by the gates of the job's plugins.
 --
--- per enter    ARGV number of gates, "1" if it may be put back, "2" if its run is kept when a gate drops it, "3" if both, "" if
---              neither; if it may be put back KEYS timestamps:<raw>, ARGV raw, queue, identity; then the run (keep_run.lua)
+-- per enter    ARGV number of gates, what follows: "P" if it may be put back, "R" if its run is kept when a gate drops it, "PR" for
+--              both; if it may be put back KEYS timestamps:<raw>, ARGV raw, queue, identity; then the run (keep_run.lua)
 -- per gate     "F"  KEYS lock                   free QueueLock: the job has left its queue
 --              "T"  KEYS lock, its shadow (locks.lua), ARGV ttl   take JobLock; if busy:
 --                   "P" ARGV delay in ms        put the job back
@@ -22,12 +22,12 @@ local entered = {}
 
 local function pass(token, mine, record)
   local gates, more = tonumber(arg()), arg()
-  local may_return = more == '1' or more == '3'
+  local may_return = string.find(more, 'P', 1, true)
   local stamps, raw, queue, identity
   if may_return then
     stamps, raw, queue, identity = key(), arg(), arg(), arg()
   end
-  local run = (more == '2' or more == '3') and read_run()
+  local run = string.find(more, 'R', 1, true) and read_run()
   local taken, refused = {}, nil
   -- For which second it was due; as what it is dropped.
   local scheduled, dropped
@@ -154,10 +154,14 @@ end
 for i = 1, enters do
   local p1, p2, h1, h2 = string.byte(entering, 4 * i - 3, 4 * i)
   local position = p1 * 256 + p2
-  local mine = owns(position, h1, h2) and not ended[position]
+  local stands = owns(position, h1, h2) and not ended[position]
+  local mine = stands and not unlent[position]
   local refused, scheduled = pass(mine and token_of(position), mine, KEYS[workers_at + position])
-  if not mine then
+  if not stands then
     entered[i] = 'L'
+  elseif not mine then
+    tell_unlent()
+    entered[i] = 'U'
   elseif refused then
     entered[i] = refused
     if refused ~= 'U' then

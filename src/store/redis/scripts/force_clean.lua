@@ -2,21 +2,24 @@
 --
 -- KEYS   windlass:nothing, workers, failed, stat:failed, workers:heartbeat, worker:<id>, each lock and its shadow, that of a run if
 --        one is kept (keep_run.lua), then everything else that is deleted
--- ARGV   now (unused), id, "1" if a working record is expected, the record, "1" if there is a failure record, the
---        failure record, the claim, number of locks, per lock what it must hold to be freed or "" if it must carry the
+-- ARGV   now (unused), id, "1" if a working record is expected, the record, "1" if that is the digest (SHA-1) of a long one,
+--        behind which argument lend.lua reads (0 if nothing is lent), "1" if there is a failure record, the failure record, the claim, number of locks, per lock what it must hold to be freed or "" if it must carry the
 --        claim; "1" if a run is kept, and what keep_run.lua reads
--- returns 1 if it was removed, 0 if its working record is another than expected
+-- returns {1, errors} if it was removed, with what of it was refused; {0} if its working record is another than expected
 --
 -- Why this order: the failure record is written before the working record is deleted. The right to delete that is
 -- checked before, because otherwise each attempt would add a failure record. stat:failed counts only if there is a
 -- failure record (node-resque counts in any case, and leaves `worker:<id>`).
 
 local NOTHING, WORKERS, FAILED, FAILED_STAT, HEARTBEATS, WORKING = key(), key(), key(), key(), key(), key()
-local id, expected, working, has_record, record = arg(), arg() == '1', arg(), arg() == '1', arg()
+local id, expected, working, is_digest, loans_at = arg(), arg() == '1', arg(), arg() == '1', tonumber(arg())
 local standing = must('GET', WORKING)
-if expected and standing ~= working or not expected and standing then
-  return 0
+local seen = is_digest and standing and redis.sha1hex(standing) or standing
+if expected and seen ~= working or not expected and standing then
+  return { 0 }
 end
+borrow(loans_at, { standing })
+local has_record, record = arg() == '1', arg()
 must('SREM', WORKERS, '')
 must('DEL', NOTHING)
 if has_record then
@@ -40,4 +43,4 @@ if arg() == '1' then
   keep_run(run, run.outcome)
 end
 must('DEL', WORKING, unpack(KEYS, k + 1))
-return 1
+return { 1, table.concat(broken, '\30') }

@@ -5,7 +5,7 @@
 --        workers that take part, the idle ones first; the queues; then what settle and enter read
 -- ARGV   now, lane, sequence, number of settlements, of enters, of workers, of idle ones, of queues, of heads, among
 --        how many instances the jobs are shared, about how many bytes of jobs are claimed, how many jobs are popped at
---        once, "queue:" prefix's length, head of our records up to the index, their
+--        once, behind which argument lend.lua reads (0 if nothing is lent), "queue:" prefix's length, head of our records up to the index, their
 --        run_at member; then in blocks: the pieces `<index>","worker":"<name>"` of idle workers; the pieces of queues;
 --        the heads; the settlements and the enters as one string each; then what settle and enter read
 -- returns {"G"} the lane is not (or no longer) there, or cannot be read: the instance was buried, nothing is applied
@@ -30,7 +30,7 @@ local LANE, PAUSED, PAUSE_ALL = key(), key(), key()
 local lane, sequence = arg(), tonumber(arg())
 local settlements, enters, workers, idle = tonumber(arg()), tonumber(arg()), tonumber(arg()), tonumber(arg())
 local queues, heads, share = tonumber(arg()), tonumber(arg()), tonumber(arg())
-local room, step = tonumber(arg()), tonumber(arg())
+local room, step, loans_at = tonumber(arg()), tonumber(arg()), tonumber(arg())
 local queue_at, head, run_at = tonumber(arg()) + 1, arg(), arg()
 
 local workers_at = k

@@ -4,7 +4,7 @@
 --        this second more than once); then by group: for "Q" and "L" the queue's list, per job timestamps:<raw>, for
 --        "L" the lock
 -- ARGV   now, leader or "", resque-scheduler's leader that moves nothing or "", when its lock lapses in ms or -1, by how
---        much readings of that differ, second, number of jobs; then in groups: "Q" (jobs of one queue), number, queue, per job
+--        much readings of that differ, behind which argument lend.lua reads (0 if nothing is lent), second, number of jobs; then in groups: "Q" (jobs of one queue), number, queue, per job
 --        raw; "L" (one that takes a lock), "1", queue, raw, the lock's ttl; "F" (one that fails), "1", raw, the failure
 --        record; "P" (one that is put off), "1", raw, how many ms from now
 -- returns {-1} if another leads, {-3} if a leader of resque-scheduler may be moving them, {-2, now in ms} if the second is not due, else {the number moved} and, if a queue did not take the next job, its
@@ -18,6 +18,7 @@
 now()
 local LEADER, RUBY, LIST, HERE = key(), key(), key(), key()
 local leader, still, still_until, readings = arg(), arg(), tonumber(arg()), tonumber(arg())
+local loans_at = tonumber(arg())
 local second, count = arg(), tonumber(arg())
 if leader ~= '' then
   local holder = must('GET', LEADER)
@@ -43,6 +44,7 @@ local standing = {}
 if count > 0 then
   standing = must('LRANGE', LIST, 0, count - 1)
 end
+borrow(loans_at, standing)
 if #standing > 0 then
   must('LTRIM', LIST, 0, -1)
   may('SREM', LIST, '')

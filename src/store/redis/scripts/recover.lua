@@ -3,9 +3,10 @@
 -- KEYS   as places.lua; windlass:nothing, windlass:leases, worker:<id>, workers, worker:ping:<name>; then what the
 --        verdict reads (verdict.lua)
 -- ARGV   now, instance or "", its counter, the record, "1" if that is the digest (SHA-1) of a long one, the worker's id, the record's claim or "", "F" if the worker was
---        removed and its job failed, "" if that is not known, "N" if nobody failed it; op; then what the verdict reads
--- returns 1 if it was recovered; 2 if only the record was removed, because its job is on the failed list; 3 if nothing
---         was done, because the worker was removed and the caller must first find out whether its job was failed; 0 if
+--        removed and its job failed, "" if that is not known, "N" if nobody failed it; behind which argument lend.lua reads (0 if
+--        nothing is lent); op; then what the verdict reads
+-- returns {1, errors} if it was recovered, with what of it was refused; {2} if only the record was removed, because its job is on the failed list; {3} if nothing
+--         was done, because the worker was removed and the caller must first find out whether its job was failed; {0} if
 --         the record no longer stands or the instance lives
 --
 -- Why this order: counter and record are compared in the step, so that only one of two observers recovers the job, and
@@ -15,31 +16,32 @@
 local NOTHING, LEASES, WORKING, WORKERS, PING = key(), key(), key(), key(), key()
 now()
 local instance, counter, record, is_digest, worker, token = arg(), arg(), arg(), arg() == '1', arg(), arg()
-local failed, op = arg(), arg()
+local failed, loans_at, op = arg(), tonumber(arg()), arg()
 if instance ~= '' and (counter_of(must('HGET', LEASES, instance)) or '0') ~= counter then
-  return 0
+  return { 0 }
 end
 local standing = must('GET', WORKING)
 if is_digest and standing then
   if redis.sha1hex(standing) ~= record then
-    return 0
+    return { 0 }
   end
 elseif standing ~= record then
-  return 0
+  return { 0 }
 end
 -- node-resque's force-clean puts the job on the failed list, removes membership and ping, and leaves
 -- the record behind.
 if failed == 'F' then
   must('DEL', WORKING)
-  return 2
+  return { 2 }
 end
 if failed == '' and must('SISMEMBER', WORKERS, worker) == 0 and must('EXISTS', PING) == 0 then
-  return 3
+  return { 3 }
 end
 must('DEL', NOTHING)
-if not settle(string.byte(op, 1), token, true, standing) then
+borrow(loans_at, { standing })
+if not settle(string.byte(op, 1), token, true) then
   error(broken[1])
 end
 count()
 must('DEL', WORKING)
-return 1
+return { 1, table.concat(broken, '\30') }

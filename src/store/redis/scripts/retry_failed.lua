@@ -39,7 +39,12 @@ local function retry(job)
   if job.counter then
     try('DEL', job.counter, job.failure)
   end
-  take_off(at, job.record)
+  if not take_off(at, job.record) then
+    -- It is still on the list, and must not stand on its queue as well.
+    try('LREM', job.list, -1, job.raw)
+    give_back(locks)
+    error(broken[#broken])
+  end
   return 0
 end
 

@@ -4,7 +4,8 @@
 -- ARGV   the settlements, five bytes each: op, the worker's position, the head (two bytes each, from 1); the enters,
 --        the same without op
 --
--- Besides verdict.lua's ops there is N: done, and not counted for the worker now.
+-- Besides verdict.lua's ops there is N: done, and not counted for the worker now. Long values come out of the working records
+-- (lend.lua).
 --
 -- Why this order: all owners are compared before the first write. The lane's gate is written next (lane.lua says why),
 -- then the settlements in their order. The working records are deleted last, in claim.lua.
@@ -40,14 +41,19 @@ for i = 1, settlements do
 end
 must('HSET', LANE, lane, whole(sequence) .. '\n' .. table.concat(lost, ','))
 
+borrow(loans_at, standing)
 local repeats = {}
 for i = 1, settlements do
   local op, position = string.byte(settling, 5 * i - 4), place[i]
+  local mine = position and not unlent[position] and position
+  if position and not mine then
+    tell_unlent()
+  end
   if op == NOTED then
     if position then
       processed = processed + 1
     end
-  elseif settle(op, position and token_of(position), position, position and standing[position]) then
+  elseif settle(op, mine and token_of(position), mine) then
     if op % 32 == ATTEMPT % 32 and repeated then
       repeats[#repeats + 1] = (i - 1) .. ':' .. repeated
     end

@@ -1,21 +1,17 @@
 -- Fragment: ends one claim. It reads its parameters even if it does not apply them, so that the cursors are right for
 -- the next claim.
 --
--- op, one letter; lower case if locks stand before it, and after it "1" if a tick follows, "2" if a run (keep_run.lua), "3" if
--- both, "" if neither:
+-- op, one letter; lower case if locks stand before it, and after it what follows:
+-- "T" a tick, "R" a run (keep_run.lua), "TR" both:
 --   D done        KEYS stat:processed:<name>        ARGV how many it did that are not counted there yet
 --   F failed      KEYS stat:failed:<name>           ARGV record
---   G             the same for a long job, which is taken out of its working record: ARGV what stands in the failure record
---                 before it and behind it, how long it is
 --   L delayed     KEYS timestamps:<raw>             ARGV raw, delay in ms, queue, identity
 --   Q requeued    KEYS queue:<queue>                ARGV raw, queue, identity
---   B             the same for a long job: its length in place of raw
 --   C done        KEYS stat:processed:<name>, Retry's counter and last error, which are forgotten
 --   V vetoed      the job is gone without a trace: ARGV "1" if Retry's keys follow, KEYS its counter and last error
 --   R attempted   KEYS stat:processed:<name>, stat:failed:<name>, Retry's counter and last error, timestamps:<raw>
 --                 ARGV raw, queue, identity, last error, attempts, for how many seconds the keys
---                 are kept, number of delays, the delays in ms, "1" if a record follows, the record; "2" if it follows
---                 as for G
+--                 are kept, number of delays, the delays in ms, "1" if a record follows, the record
 -- locks           ARGV number of locks, KEYS each lock and its shadow (locks.lua)
 -- tick            KEYS timestamps:<raw>, queue:<queue>, QueueLock's key if there is one
 --                 ARGV task, cadence (cadence.lua), queue, raw, "1" to halt, "1" if a lock follows, for how many s
@@ -25,7 +21,6 @@
 -- if that succeeded. The run is kept last. The caller deletes the working record after that.
 
 local DONE, FAIL, LATER, REQUEUE, CLEAR, ATTEMPT, VETO = 68, 70, 76, 81, 67, 82, 86
-local FAIL_LONG, REQUEUE_LONG = 71, 66
 local processed, failures = 0, 0
 
 -- How many jobs were given back to their queues.
@@ -34,43 +29,17 @@ local returned = {}
 -- If the last attempt is to be repeated: `<attempts left>:<delay in ms>`.
 local repeated
 
--- A long job out of its working record, where it stands last, as it was claimed; nil if it does not.
-local function on_record(standing, length)
-  local raw = string.sub(standing or '', -length - 1, -2)
-  if #raw == length and string.sub(standing, -length - 12, -length - 2) == ',"payload":' then
-    return raw
-  end
-  broken[#broken + 1] = 'the working record does not end with its job'
-  return nil
-end
-
--- A failure record, whose job may stand in the working record. It is put together only if it is needed.
-local function read_record(in_parts)
-  local before, behind, length = arg(), nil, nil
-  if in_parts then
-    behind, length = arg(), tonumber(arg())
-  end
-  return function(standing)
-    local raw = length and on_record(standing, length)
-    if length then
-      return raw and before .. raw .. behind
-    end
-    return before
-  end
-end
-
 -- Counts a failed attempt, and delays the next one or ends the job. The counter starts at -1, as node-resque's does. A
 -- counter that is no number counts as missing. It is written before the job is delayed, because a job that is not counted
 -- would be repeated once too often; if the job cannot be delayed, the counter is put back.
-local function attempt(mine, standing)
+local function attempt(mine)
   local done_stat, stat, counter, failure, stamps = key(), key(), key(), key(), key()
   local raw, queue, identity, message = arg(), arg(), arg(), arg()
   local attempts, kept, waits = tonumber(arg()), arg(), {}
   for i = 1, tonumber(arg()) do
     waits[i] = tonumber(arg())
   end
-  local follows = arg()
-  local record = follows ~= '' and read_record(follows == '2')
+  local record = arg() == '1' and arg()
   repeated = nil
   if not mine then
     return mine
@@ -98,8 +67,7 @@ local function attempt(mine, standing)
       remove(counter)
     end
   else
-    local text = record and record(standing)
-    done = not record or text and try('RPUSH', FAILED, text)
+    done = not record or try('RPUSH', FAILED, record)
     if done then
       remove(counter, failure)
     end
@@ -168,8 +136,8 @@ local function tick(mine)
   end
 end
 
--- Ends one claim; true if it was applied. `standing` is its working record.
-local function settle(op, token, mine, standing)
+-- Ends one claim; true if it was applied.
+local function settle(op, token, mine)
   local extras = op > 96
   if extras then
     op = op - 32
@@ -187,11 +155,10 @@ local function settle(op, token, mine, standing)
       processed = processed + 1
       try('INCRBY', stat, uncounted)
     end
-  elseif op == FAIL or op == FAIL_LONG then
-    local stat, record = key(), read_record(op == FAIL_LONG)
-    local text = mine and record(standing)
+  elseif op == FAIL then
+    local stat, record = key(), arg()
     if mine then
-      done = text and try('RPUSH', FAILED, text)
+      done = try('RPUSH', FAILED, record)
       if done then
         failures = failures + 1
         try('INCR', stat)
@@ -205,7 +172,7 @@ local function settle(op, token, mine, standing)
       remove(counter, failure)
     end
   elseif op == ATTEMPT then
-    done = attempt(mine, standing)
+    done = attempt(mine)
   elseif op == LATER then
     local stamps = key()
     local raw, wait, queue, identity = arg(), tonumber(arg()), arg(), arg()
@@ -225,11 +192,6 @@ local function settle(op, token, mine, standing)
   else
     local list = key()
     local raw, queue, identity = arg(), arg(), arg()
-    if mine and op == REQUEUE_LONG then
-      raw = on_record(standing, tonumber(raw))
-      mine = raw and mine
-      done = mine
-    end
     if mine then
       -- A known queue without jobs does no harm; an unknown one with jobs is never looked at.
       done = try('SADD', QUEUES, queue) and put_known(queue, raw, identity, seconds(), function()
@@ -240,13 +202,13 @@ local function settle(op, token, mine, standing)
       end
     end
   end
-  local more = extras and arg()
+  local more = extras and arg() or ''
   local repeats = op == ATTEMPT and repeated
-  if more == '1' or more == '3' then
+  if string.find(more, 'T', 1, true) then
     -- The job that is repeated is still the present tick.
     tick(done and not repeats)
   end
-  if more == '2' or more == '3' then
+  if string.find(more, 'R', 1, true) then
     local run = read_run()
     if done then
       keep_run(run, repeats and 'retried' or run.outcome)

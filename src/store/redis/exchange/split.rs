@@ -1,0 +1,306 @@
+//! An exchange that is cut off again and again: it is sent in parts, until the part is known that nobody passes on.
+//!
+//! A server closes the connection on a call that is longer than it allows (`client-query-buffer-limit`,
+//! `proto-max-bulk-len`), and a proxy or a firewall may do so on calls or answers of any length. Such an exchange would be
+//! repeated for ever, and with it everything that it ends. After two cuts it is halved, and each half that is cut off
+//! again, while short calls are answered. What is cut off alone is named and left out, so that the rest goes on.
+//!
+//! A part that was cut off may still be on its way. So its number is taken first (`fence.lua`): what comes later under that
+//! number applies nothing. The parts have a lane of their own in the store, and so numbers of their own.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::{FENCE, OPEN_LANE, RedisLane};
+use crate::job::{ClaimToken, PayloadView};
+use crate::store::error::StoreError;
+use crate::store::queueing::{Entered, Exchange, Exchanged, Extra, Part, RefusedPart, Repeated, Settlement, TickDue};
+use crate::store::redis::refusal::Fault;
+use crate::store::redis::refused_keys::naming;
+use crate::store::redis::{apart, lending, reply};
+
+/// After how many cuts in a row an exchange is sent in parts.
+const CUTS: u32 = 2;
+/// What is shorter is not cut off for its length.
+const SHORT: usize = 2048;
+/// How many claims are remembered whose ends are cut off.
+const KNOWN: usize = 1000;
+
+/// How often the last exchange was cut off, and what is known to be cut off.
+#[derive(Default)]
+pub(super) struct Cuts {
+    sequence: u64,
+    count: u32,
+    known: HashSet<ClaimToken>,
+}
+
+impl Cuts {
+    /// How often the answer to this exchange was lost.
+    pub(super) fn of(&self, sequence: u64) -> u32 {
+        if self.sequence == sequence { self.count } else { 0 }
+    }
+
+    /// The answer to this exchange was lost. Returns whether that happened often enough.
+    fn add(&mut self, sequence: u64) -> bool {
+        if self.sequence != sequence {
+            (self.sequence, self.count) = (sequence, 0);
+        }
+        self.count += 1;
+        self.count >= CUTS
+    }
+}
+
+/// Some settlements and enters of an exchange, by their places: the settlements come first.
+struct Stretch {
+    items: Range<usize>,
+    /// Its number, once it was sent.
+    sequence: Option<u64>,
+    cuts: u32,
+}
+
+impl Stretch {
+    fn new(items: Range<usize>, cuts: u32) -> Self {
+        Self { items, sequence: None, cuts }
+    }
+}
+
+/// An exchange that is sent in parts.
+pub(super) struct Split {
+    pub(super) sequence: u64,
+    /// The number of the whole was taken, so that what was sent of it applies nothing any more.
+    fenced: bool,
+    /// What is still to be sent, the next part last.
+    stretches: Vec<Stretch>,
+    reply: Exchanged,
+}
+
+impl RedisLane {
+    /// The answer to an exchange was lost. From the next repetition on it may be sent in parts.
+    pub(super) fn cut_off(&mut self, exchange: &Exchange) {
+        let has_parts = !exchange.settlements.is_empty() || !exchange.enters.is_empty();
+        if self.cuts.add(exchange.sequence) && has_parts && self.apart.is_none() && self.bytes(exchange) >= SHORT {
+            let entered = vec![Entered::Undone; exchange.enters.len()];
+            let reply = Exchanged { entered, more: !exchange.idle.is_empty(), ..Exchanged::default() };
+            self.split = Some(Split { sequence: exchange.sequence, fenced: false, stretches: Vec::new(), reply });
+        }
+    }
+
+    /// An exchange with an end that is known to be cut off is sent in parts at once.
+    pub(super) fn split_of(&mut self, exchange: &Exchange) -> Option<Split> {
+        let split = self.split.take().filter(|split| split.sequence == exchange.sequence);
+        if split.is_none() && exchange.settlements.iter().any(|one| self.cuts.known.contains(&one.claim)) {
+            self.cuts.count = CUTS;
+            self.cuts.sequence = exchange.sequence;
+            self.cut_off(exchange);
+            return self.split.take();
+        }
+        split
+    }
+
+    /// Sends what is left of an exchange in parts.
+    pub(super) async fn send_split(&mut self, mut split: Split, exchange: &Exchange) -> Result<Exchanged, StoreError> {
+        let sent = self.go_on(&mut split, exchange).await;
+        if sent.is_err() {
+            self.split = Some(split);
+        }
+        sent
+    }
+
+    async fn go_on(&mut self, split: &mut Split, exchange: &Exchange) -> Result<Exchanged, StoreError> {
+        if !split.fenced {
+            split.stretches = self.first_stretches(exchange).await?;
+            let whole = self.lane_text.clone();
+            if let Some(reply) = self.fence(&whole, exchange).await? {
+                return Ok(reply);
+            }
+            split.fenced = true;
+        }
+        while let Some(stretch) = split.stretches.pop() {
+            if let Some(progress) = &self.progress {
+                progress();
+            }
+            let sequence = stretch.sequence.unwrap_or(self.parts_sent + 1);
+            self.parts_sent = sequence;
+            let asked = of_stretch(exchange, &stretch.items, sequence);
+            match self.send_stretch(&asked).await {
+                Ok(Some(reply)) if reply.dead => return Ok(reply),
+                Ok(Some(reply)) => {
+                    if let ([settlement], []) = (&asked.settlements[..], &reply.undone[..]) {
+                        self.cuts.known.remove(&settlement.claim);
+                    }
+                    split.reply.add(exchange, &stretch.items, reply);
+                }
+                // It was cut off, and the server answers.
+                Ok(None) if stretch.items.len() > 1 => {
+                    let middle = stretch.items.start + stretch.items.len() / 2;
+                    let halves = [middle..stretch.items.end, stretch.items.start..middle];
+                    split.stretches.extend(halves.map(|items| Stretch::new(items, 0)));
+                }
+                Ok(None) if stretch.cuts + 1 < CUTS => {
+                    split.stretches.push(Stretch::new(stretch.items, stretch.cuts + 1))
+                }
+                Ok(None) => self.leave_out(split, exchange, &asked, stretch.items.start),
+                Err(error) => {
+                    split.stretches.push(Stretch { sequence: Some(sequence), ..stretch });
+                    return Err(error);
+                }
+            }
+        }
+        Ok(std::mem::take(&mut split.reply))
+    }
+
+    /// The parts to begin with, the first one last: two halves, and each end that is known to be cut off alone behind them.
+    async fn first_stretches(&mut self, exchange: &Exchange) -> Result<Vec<Stretch>, StoreError> {
+        let lane = self.lane_of_parts();
+        let mut call = self.connection.call();
+        call.key(self.key.clone()).arg(lane);
+        self.parts_sent = reply::count(self.connection.run(&OPEN_LANE, call).await?)?.max(self.parts_sent);
+        let is_known = |settlement: &Settlement| self.cuts.known.contains(&settlement.claim);
+        let all = exchange.settlements.len() + exchange.enters.len();
+        let known: Vec<usize> =
+            (0..exchange.settlements.len()).filter(|at| is_known(&exchange.settlements[*at])).collect();
+        let mut ranges: Vec<(Range<usize>, u32)> = if known.is_empty() {
+            vec![(0..all / 2, 0), (all / 2..all, 0)]
+        } else {
+            let begins = std::iter::once(0).chain(known.iter().map(|at| at + 1));
+            let between = begins.zip(known.iter().copied().chain([all])).map(|(from, to)| (from..to, 0));
+            between.chain(known.iter().map(|at| (*at..at + 1, CUTS - 1))).collect()
+        };
+        ranges.retain(|(items, _)| !items.is_empty());
+        Ok(ranges.into_iter().rev().map(|(items, cuts)| Stretch::new(items, cuts)).collect())
+    }
+
+    /// Sends a part. Nothing if it was cut off and will never be applied.
+    async fn send_stretch(&mut self, asked: &Exchange) -> Result<Option<Exchanged>, StoreError> {
+        let lane = self.lane_of_parts();
+        match self.send_over(&lane, asked).await {
+            Ok(reply) => Ok(Some(reply)),
+            Err(Fault::Store(StoreError::Unavailable(_))) => self.fence(&lane, asked).await,
+            Err(Fault::Store(error)) => Err(error),
+            Err(fault) => {
+                let refused = naming(&self.connection, fault, Vec::new()).await;
+                if refused.is_transient() {
+                    return Err(refused);
+                }
+                // Which key is refused is found out where they are sent the next time.
+                let undone = (0..asked.settlements.len()).collect();
+                let entered = vec![Entered::Undone; asked.enters.len()];
+                Ok(Some(Exchanged { undone, entered, findings: vec![refused], ..Exchanged::default() }))
+            }
+        }
+    }
+
+    /// Takes the number of an exchange that was cut off. If it was applied, returns its reply; else it never will be.
+    async fn fence(&mut self, lane: &Bytes, exchange: &Exchange) -> Result<Option<Exchanged>, StoreError> {
+        let undone: Vec<String> = (0..exchange.settlements.len()).map(|index| format!("!{index}")).collect();
+        let mut call = self.connection.call();
+        call.key(self.key.clone()).arg(lane.clone()).number(exchange.sequence);
+        call.text(&undone.join(",")).text(&vec!["U"; exchange.enters.len()].join(","));
+        match &*reply::bytes(self.connection.run(&FENCE, call).await?)?.unwrap_or_default() {
+            b"A" => return Ok(None),
+            b"R" => {}
+            _ => return Ok(Some(Exchanged { dead: true, ..Exchanged::default() })),
+        }
+        let reply = self.applied(lane, exchange).await?;
+        // By this or an earlier call of which the answer was lost.
+        Ok(reply.filter(|reply| {
+            reply.undone.len() < exchange.settlements.len()
+                || reply.entered.iter().any(|entered| *entered != Entered::Undone)
+                || !reply.claims.is_empty()
+        }))
+    }
+
+    /// Names what is cut off alone, and leaves it out.
+    fn leave_out(&mut self, split: &mut Split, exchange: &Exchange, asked: &Exchange, at: usize) {
+        let bytes = self.bytes(asked);
+        if let Some(settlement) = exchange.settlements.get(at) {
+            if self.cuts.known.len() >= KNOWN {
+                self.cuts.known.clear();
+            }
+            self.cuts.known.insert(settlement.claim.clone());
+            let error = self.too_long("the end of a job", &settlement.payload, bytes);
+            // The long values of a long job are not sent.
+            let extras = if lending::is_long(&settlement.payload) { Vec::new() } else { self.long_extras(settlement) };
+            split.reply.undone.push(at);
+            split.reply.refused.push(RefusedPart { part: Part::Settlement { index: at, extras }, error });
+        } else if let Some(enter) = exchange.enters.get(at - exchange.settlements.len()) {
+            let error = self.too_long("a job at its gates", &enter.payload, bytes);
+            let part = Part::Enter(at - exchange.settlements.len());
+            split.reply.refused.push(RefusedPart { part, error });
+        }
+    }
+
+    /// What of a settlement needs long keys.
+    fn long_extras(&self, settlement: &Settlement) -> Vec<Extra> {
+        let all = apart::extras(self.connection.keys(), settlement).into_iter();
+        let mut extras: Vec<Extra> = all.filter(|(_, key)| key.len() >= SHORT).filter_map(|(extra, _)| extra).collect();
+        extras.dedup();
+        extras
+    }
+
+    fn too_long(&self, what: &str, payload: &[u8], bytes: usize) -> StoreError {
+        let view = PayloadView::parse(payload).ok();
+        let task = view.map_or_else(String::new, |view| format!(" of task {}", view.class));
+        StoreError::Barred {
+            place: format!("the connection to {}", self.connection.origin.address()),
+            reason: format!(
+                "it was closed each time in answer to {what}{task}, {bytes} bytes of which are sent (the job has {}), while \
+                 shorter calls are answered; raise what bounds a call or an answer: of the server client-query-buffer-limit, \
+                 proto-max-bulk-len and client-output-buffer-limit (redis-cli CONFIG GET '*limit*'), or of a proxy on the way",
+                payload.len()
+            ),
+        }
+    }
+
+    /// How many bytes of an exchange are sent.
+    fn bytes(&mut self, exchange: &Exchange) -> usize {
+        let layout = self.workers.lay_out(self.connection.keys(), exchange, false);
+        self.call(&self.lane_text, exchange, &layout, false, 0).bytes()
+    }
+
+    fn lane_of_parts(&self) -> Bytes {
+        Bytes::from(format!("{}p", self.lane))
+    }
+}
+
+/// A part as an exchange of its own, which claims nothing.
+fn of_stretch(exchange: &Exchange, items: &Range<usize>, sequence: u64) -> Exchange {
+    let middle = exchange.settlements.len();
+    let (from, to) = (items.start.max(middle) - middle, items.end.max(middle) - middle);
+    Exchange {
+        sequence,
+        settlements: exchange.settlements[items.start.min(middle)..items.end.min(middle)].to_vec(),
+        enters: exchange.enters[from..to].to_vec(),
+        idle: Vec::new(),
+        queues: std::sync::Arc::from([]),
+        ..exchange.clone()
+    }
+}
+
+impl Exchanged {
+    /// Adds the reply to a part of an exchange.
+    fn add(&mut self, whole: &Exchange, items: &Range<usize>, part: Exchanged) {
+        let middle = whole.settlements.len();
+        let settled = items.start.min(middle);
+        let entered = items.start.max(middle) - middle;
+        self.lost.extend(part.lost.into_iter().map(|index| settled + index));
+        self.undone.extend(part.undone.into_iter().map(|index| settled + index));
+        self.refused.extend(part.refused.into_iter().map(|RefusedPart { part, error }| {
+            let part = match part {
+                Part::Enter(index) => Part::Enter(entered + index),
+                Part::Settlement { index, extras } => Part::Settlement { index: settled + index, extras },
+            };
+            RefusedPart { part, error }
+        }));
+        self.findings.extend(part.findings);
+        self.repeated.extend(part.repeated.into_iter().map(|one| Repeated { index: settled + one.index, ..one }));
+        for (place, outcome) in self.entered.iter_mut().skip(entered).zip(part.entered) {
+            *place = outcome;
+        }
+        self.due.extend(part.due.into_iter().map(|one| TickDue { index: entered + one.index, ..one }));
+        self.undone.sort_unstable();
+        self.lost.sort_unstable();
+    }
+}

@@ -1,0 +1,148 @@
+//! A path that closes each connection over which more goes in one piece than it allows: what is cut off is found and named, and all
+//! else goes on, each once.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+use windlass::store::effect::Verdict;
+use windlass::store::queueing::{Entered, Exchange, Exchanged, Part};
+
+use crate::fixture::{Fixture, Place, soon};
+use crate::instance::{Claimed, Instance, claimed};
+use crate::look::{counters, failed, fill, gate, job, job_lock, jobs, queued};
+use crate::support::proxy::{Cut, Direction, Proxy};
+use crate::support::redis::RedisServer;
+
+/// How long one request or reply may be.
+const LONGEST: u64 = 16 * 1024;
+
+/// A store behind a proxy.
+async fn behind() -> (Proxy, Fixture) {
+    let proxy = Proxy::start(&RedisServer::shared().socket()).await;
+    let place = Place::redis();
+    let Place::Redis { namespace, .. } = place else { unreachable!("it is Redis") };
+    let f = Fixture::at(Place::Redis { url: proxy.url(), namespace }).await;
+    (proxy, f)
+}
+
+/// Repeats an exchange until its reply comes, as the pool does.
+async fn send(instance: &mut Instance, exchange: &Exchange) -> Exchanged {
+    for _ in 0..200 {
+        match instance.try_send(exchange).await {
+            Ok(reply) => return reply,
+            Err(error) => assert!(error.is_transient(), "{error}"),
+        }
+        // The server is reached again in its own time.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the exchange never ends");
+}
+
+/// A failure with a record that is too long for the path.
+fn too_long(claim: &Claimed) -> Verdict {
+    let error = "e".repeat(20_000);
+    Verdict::Failed { record: Bytes::from(format!("{{\"error\":\"{error}\",\"payload\":{}}}", claim.failure().len())) }
+}
+
+#[tokio::test]
+async fn an_end_that_is_cut_off_is_named_and_the_others_are_recorded() {
+    let (proxy, f) = behind().await;
+    let mut instance = Instance::join(&f.store, "a", 12).await;
+    fill(&f.store, "q", &jobs(0..13)).await;
+    let numbers: Vec<usize> = (1..=12).collect();
+    let claims = instance.claim(&["q"], &numbers).await;
+    assert_eq!(claims.len(), 12);
+    proxy.bound(Direction::Requests, LONGEST);
+    let ends = |claims: &[Claimed]| {
+        claims
+            .iter()
+            .enumerate()
+            .map(|(n, claim)| claim.ends(if n == 7 { too_long(claim) } else { claim.failed() }))
+            .collect()
+    };
+    let exchange = Exchange { settlements: ends(&claims), ..instance.next_claim(&["q"], &numbers) };
+    let reply = send(&mut instance, &exchange).await;
+    assert_eq!((reply.undone.as_slice(), reply.lost.as_slice()), (&[7][..], &[][..]));
+    let [refused] = &reply.refused[..] else { panic!("{:?}", reply.refused) };
+    assert_eq!(refused.part, Part::Settlement { index: 7, extras: Vec::new() });
+    let told = refused.error.to_string();
+    for words in ["the end of a job of task add", "client-query-buffer-limit", "of a proxy on the way"] {
+        assert!(told.contains(words), "{told}");
+    }
+    assert!(reply.more, "it claims with the next exchange");
+    assert_eq!(failed(&f.store).await.len(), 11, "each of the others once");
+    assert_eq!(counters(&f.store).await, (0, 11));
+    // The next exchange goes on, and the end that is known delays nobody for long.
+    let before = proxy.closed_for_length();
+    let exchange =
+        Exchange { settlements: vec![claims[7].ends(too_long(&claims[7]))], ..instance.next_claim(&["q"], &[1]) };
+    assert_eq!(send(&mut instance, &exchange).await.undone, [0]);
+    assert_eq!(proxy.closed_for_length() - before, 1, "it is not searched for again");
+    let claims_next = instance.next_claim(&["q"], &[1]);
+    let reply = send(&mut instance, &claims_next).await;
+    assert_eq!(claimed(&claims_next, &reply).len(), 1);
+    // The limit is raised.
+    proxy.bound(Direction::Requests, u64::MAX);
+    let exchange = Exchange { settlements: vec![claims[7].ends(too_long(&claims[7]))], ..instance.next() };
+    let reply = send(&mut instance, &exchange).await;
+    assert_eq!((reply.undone.len(), reply.lost.len()), (0, 0));
+    assert_eq!(failed(&f.store).await.len(), 12);
+}
+
+#[tokio::test]
+async fn what_is_too_long_together_goes_in_parts() {
+    let (proxy, f) = behind().await;
+    let mut instance = Instance::join(&f.store, "a", 30).await;
+    fill(&f.store, "q", &jobs(0..30)).await;
+    let numbers: Vec<usize> = (1..=30).collect();
+    let claims = instance.claim(&["q"], &numbers).await;
+    proxy.bound(Direction::Requests, LONGEST);
+    let record = |claim: &Claimed| Bytes::from([&claim.failure()[..], "x".repeat(4000).as_bytes()].concat());
+    let settlements = claims[..20].iter().map(|claim| claim.ends(Verdict::Failed { record: record(claim) })).collect();
+    // One that is not ours any more, and ten at their gates.
+    let lost = claims[20].ends(Verdict::Done);
+    instance.settle(vec![claims[20].ends(Verdict::Done)]).await;
+    let enters =
+        claims[21..].iter().enumerate().map(|(n, claim)| claim.enters(&[gate(&job_lock(n / 2), 1000)])).collect();
+    let exchange = Exchange { settlements: [settlements, vec![lost]].concat(), enters, ..instance.next() };
+    // Besides the answer is lost that the number of the whole was taken, and that to a part which was applied.
+    let lost = [&b"!0,!1,!2"[..], &claims[3].failure()].map(|needle| proxy.cut_at(Cut::BeforeReply, &[needle]));
+    let reply = send(&mut instance, &exchange).await;
+    for lost in lost {
+        soon("the answer is lost", lost).await.expect("the proxy must tell");
+    }
+    assert_eq!((reply.lost.as_slice(), reply.undone.len(), reply.refused.len()), (&[20][..], 0, 0));
+    let taken: Vec<bool> = reply.entered.iter().map(|entered| *entered == Entered::Taken).collect();
+    assert_eq!(taken, [true, false, true, false, true, false, true, false, true], "{:?}", reply.entered);
+    assert!(failed(&f.store).await == claims[..20].iter().map(record).collect::<Vec<_>>(), "in their order");
+    assert_eq!(counters(&f.store).await, (1, 20));
+}
+
+#[tokio::test]
+async fn replies_that_are_cut_off_become_shorter_until_they_pass() {
+    let (proxy, f) = behind().await;
+    let mut instance = Instance::join(&f.store, "a", 8).await;
+    let long = |n: usize| Bytes::from(format!(r#"{{"class":"add","queue":"q","args":[{n},"{}"]}}"#, "x".repeat(9000)));
+    let all: Vec<Bytes> = (0..8).map(long).chain([job(99)]).collect();
+    fill(&f.store, "q", &all).await;
+    proxy.bound(Direction::Replies, LONGEST);
+    let (mut ran, mut held): (BTreeSet<Bytes>, Vec<Claimed>) = (BTreeSet::new(), Vec::new());
+    let numbers: Vec<usize> = (1..=8).collect();
+    while ran.len() < all.len() {
+        let settlements = held.iter().map(|claim| claim.ends(Verdict::Done)).collect();
+        let exchange = Exchange { settlements, ..instance.next_claim(&["q"], &numbers) };
+        let reply = send(&mut instance, &exchange).await;
+        assert_eq!((reply.lost.len(), reply.undone.len()), (0, 0));
+        held = claimed(&exchange, &reply);
+        assert!(held.iter().all(|claim| ran.insert(claim.claim.payload.clone())), "each once");
+    }
+    assert!(ran == all.into_iter().collect());
+    assert!(proxy.closed_for_length() > 0, "the first replies were too long");
+    let ended = held.iter().map(|claim| claim.ends(Verdict::Done)).collect();
+    let exchange = Exchange { settlements: ended, ..instance.next() };
+    send(&mut instance, &exchange).await;
+    proxy.bound(Direction::Replies, u64::MAX);
+    assert_eq!(counters(&f.store).await, (9, 0));
+    assert_eq!(queued(&f.store, "q").await, [""; 0]);
+}
