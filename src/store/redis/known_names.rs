@@ -5,7 +5,7 @@
 //! time in any case: reading it takes a bounded part of the time, however often it changes. Queues that are new meanwhile are
 //! heard of (`new_queues`).
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ const REST: u32 = 10;
 pub(super) struct KnownNames {
     /// How often the server told that the set changed.
     told: Arc<AtomicU64>,
+    /// They are to be read again at the next look.
+    expired: Arc<AtomicBool>,
     kept: Mutex<Option<Kept>>,
     /// When names that changed are to be read again.
     due: Mutex<Option<Instant>>,
@@ -60,6 +62,11 @@ impl KnownNames {
         Arc::clone(&self.told)
     }
 
+    /// Set where names may have been missed.
+    pub(super) fn expired(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.expired)
+    }
+
     /// How many changes were told; read before a look.
     pub(super) fn now(&self) -> u64 {
         self.told.load(Ordering::SeqCst)
@@ -67,6 +74,9 @@ impl KnownNames {
 
     /// What the patterns stand for, if that need not be read now. `is_told`: the server tells of changes.
     pub(super) fn kept(&self, patterns: &Arc<QueuePatterns>, is_told: bool, told: u64) -> Option<Arc<ResolvedQueues>> {
+        if self.expired.swap(false, Ordering::SeqCst) {
+            return None;
+        }
         let kept = lock(&self.kept).clone().filter(|kept| kept.patterns == *patterns)?;
         let ends = kept.ends(is_told, told);
         *lock(&self.due) = (kept.told != told).then_some(ends);

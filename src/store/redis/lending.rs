@@ -17,8 +17,8 @@ pub(super) const LONG: usize = 32 * 1024;
 const SEED: usize = 512;
 /// How many ranges of a record one value has at most.
 const RANGES: usize = 64;
-/// How often a value may be looked for in vain.
-const MISSES: usize = 64;
+/// How many bytes of a record are looked through in vain at most, and how often in any case.
+const MISSES: (usize, usize) = (128 * 1024 * 1024, 8);
 
 /// Does this job stand last in its working record as it is (`claim.lua`), and is it long?
 pub(super) fn is_long(payload: &[u8]) -> bool {
@@ -37,11 +37,13 @@ impl Pieces {
     fn of(value: &Bytes, record: &[u8]) -> Option<Self> {
         let (mut ranges, mut done, mut at) = (Vec::new(), 0, 0);
         let (mut expected, mut misses) = (0, 0);
-        while at + SEED <= value.len() && ranges.len() < RANGES && misses < MISSES {
+        let most = (MISSES.0 / record.len().max(1)).clamp(MISSES.1, RANGES);
+        while at + SEED <= value.len() && ranges.len() < RANGES && misses < most {
             let seed = &value[at..at + SEED];
             // What follows the last range comes first: an equal part elsewhere would end earlier.
             let behind = memmem::find(&record[expected..], seed).map(|found| expected + found);
-            let Some(found) = behind.or_else(|| memmem::find(record, seed)) else {
+            let before = || if expected > 0 { memmem::find(record, seed) } else { None };
+            let Some(found) = behind.or_else(before) else {
                 (at, misses) = (at + SEED, misses + 1);
                 continue;
             };

@@ -6,7 +6,7 @@
 //! read again.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use bytes::Bytes;
@@ -34,8 +34,8 @@ pub(super) struct NewQueues {
     heard: Arc<Mutex<Heard>>,
     /// Wakes the waker.
     changes: Weak<watch::Sender<u64>>,
-    /// Counts what makes the names out of date that are kept.
-    told: Arc<AtomicU64>,
+    /// Has the names that are kept read again.
+    expired: Arc<AtomicBool>,
     listener: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -55,8 +55,8 @@ struct Kept {
 }
 
 impl NewQueues {
-    pub(super) fn new(changes: &Arc<watch::Sender<u64>>, told: Arc<AtomicU64>) -> Self {
-        Self { heard: Arc::default(), changes: Arc::downgrade(changes), told, listener: Mutex::default() }
+    pub(super) fn new(changes: &Arc<watch::Sender<u64>>, expired: Arc<AtomicBool>) -> Self {
+        Self { heard: Arc::default(), changes: Arc::downgrade(changes), expired, listener: Mutex::default() }
     }
 
     /// The waker keeps what these patterns stand for from now on, or nothing. A listener begins if there is none; the look
@@ -69,7 +69,7 @@ impl NewQueues {
         let mut listener = lock(&self.listener);
         if listener.as_ref().is_none_or(JoinHandle::is_finished) {
             let (origin, heard) = (origin.clone(), Arc::clone(&self.heard));
-            let ears = Ears { heard, changes: Weak::clone(&self.changes), told: Arc::clone(&self.told) };
+            let ears = Ears { heard, changes: Weak::clone(&self.changes), expired: Arc::clone(&self.expired) };
             *listener = Some(tokio::spawn(async move {
                 match origin.open(RespVersion::RESP3).await {
                     Ok(connection) => ears.listen(connection).await,
@@ -146,7 +146,7 @@ impl Heard {
 struct Ears {
     heard: Arc<Mutex<Heard>>,
     changes: Weak<watch::Sender<u64>>,
-    told: Arc<AtomicU64>,
+    expired: Arc<AtomicBool>,
 }
 
 impl Ears {
@@ -166,7 +166,7 @@ impl Ears {
                         return;
                     }
                     // Of queues that came before this nobody told.
-                    self.told.fetch_add(1, Ordering::SeqCst);
+                    self.expired.store(true, Ordering::SeqCst);
                     self.wake();
                 }
                 let closed = tokio::select! {

@@ -57,7 +57,7 @@ fn hear(connection: Arc<Connection>, deaf: bool) -> Ears {
     let (changes, seen) = watch::channel(0_u64);
     let changes = Arc::new(changes);
     let (names, queues) = (KnownNames::default(), connection.keys().queues());
-    let new_queues = NewQueues::new(&changes, names.told());
+    let new_queues = NewQueues::new(&changes, names.expired());
     let (told, proof, leases) = (names.told(), Arc::new(Proof::default()), connection.keys().leases());
     let (listened, mut forgotten) = (Arc::clone(&proof), connection.origin.forgotten.subscribe());
     let (clients, mut renewals) = (connection.clients(), connection.renewals());
