@@ -141,7 +141,12 @@ impl RedisLane {
                 Ok(None) if stretch.cuts + 1 < CUTS => {
                     split.stretches.push(Stretch::new(stretch.items, stretch.cuts + 1))
                 }
-                Ok(None) => self.leave_out(split, exchange, &asked, stretch.items.start),
+                Ok(None) if self.bytes(&asked) >= SHORT => self.leave_out(split, exchange, &asked, stretch.items.start),
+                Ok(None) => {
+                    // That was not for its length.
+                    split.stretches.push(Stretch::new(stretch.items, 0));
+                    return Err(StoreError::Unavailable("the connection is closed again and again".to_owned()));
+                }
                 Err(error) => {
                     split.stretches.push(Stretch { sequence: Some(sequence), ..stretch });
                     return Err(error);
