@@ -151,6 +151,8 @@ fn a_task_that_is_skipped_where_it_should_run_is_not_unknown() {
     fs::write(folder.path("tasks.d/thumb.toml"), "name = \"thumb\"\n[run]\nexec = 7\n")
         .expect("a file must be written");
     let daemon = folder.daemon();
+    // Until then there is no store.
+    daemon.wait_log("[ worker ] started");
     eventually("it is told", || causes(&folder, &["task", "thumb"]) == (Some(1), vec!["task_skipped".to_owned()]));
     daemon.stop();
 }
