@@ -87,7 +87,9 @@ pub struct TimeView {
 }
 
 impl TimeView {
-    pub(super) fn of(second: i64) -> Self {
+    /// Of a second since the Unix epoch.
+    #[must_use]
+    pub fn of(second: i64) -> Self {
         let at = Moment::of_second(second);
         Self { at: at.rfc3339(), ms: at.ms() }
     }

@@ -11,6 +11,7 @@ use super::delayed::SecondsWalk;
 use super::error::AdminError;
 use crate::client::moment::Moment;
 use crate::job::{Args, PayloadView};
+use crate::plugin::chain::Chain;
 use crate::store::delayed::{DelayedAt, MoveDelayed, MoveTo};
 use crate::store::handle::Store;
 use crate::store::role::Admin;
@@ -63,10 +64,10 @@ impl DelayedSelection {
     }
 }
 
-/// Is it the job of a periodic task of these?
+/// Is it the tick of one of these tasks?
 fn is_tick(registry: &Registry, payload: &Bytes) -> bool {
     let Ok(view) = PayloadView::parse(payload) else { return false };
-    registry.get(&view.class).is_some_and(|task| task.cadence.is_some())
+    registry.get(&view.class).is_some_and(|task| Chain::of(task).is_tick(&view))
 }
 
 /// Counts those that are meant. `progress` is told the count so far.

@@ -71,6 +71,9 @@ pub struct FailedView {
     /// How long the run was, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ms: Option<u64>,
+    /// Somebody cancelled that run.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub cancelled: bool,
     /// The bytes in place of the job, if they are not a job.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw: Option<String>,
@@ -140,6 +143,7 @@ impl FailedView {
             attempt: view.identity.as_ref().map(|identity| identity.attempt),
             redelivered: view.identity.as_ref().map(|identity| identity.redelivered),
             ms: view.ms,
+            cancelled: view.cancelled,
             raw,
             problem,
         }

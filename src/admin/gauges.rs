@@ -236,6 +236,7 @@ mod tests {
             halt,
             tasks: None,
             skipped: Vec::new(),
+            stuck: None,
         };
         InstanceState { record, counter: 1 }
     }

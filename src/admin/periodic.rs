@@ -15,7 +15,7 @@ use super::schedules;
 use crate::client::request::nearest;
 use crate::job::payload::encode;
 use crate::job::{Args, LockKey, PayloadView, QueueName, TaskName};
-use crate::plugin::chain::{self, Chain};
+use crate::plugin::chain::{Chain, waiting_lock};
 use crate::store::delayed::ScheduledAt;
 use crate::store::effect::HALTED_S;
 use crate::store::handle::Store;
@@ -193,8 +193,7 @@ fn class_of(registered: crate::store::workers::Registered) -> Option<String> {
 
 /// Every byte form of a task's job.
 fn forms(task: &TaskName, queue: &QueueName) -> Vec<Bytes> {
-    let args = chain::PERIODIC_ARGS.into_iter().filter_map(|args| Args::from_json(args).ok());
-    args.map(|args| encode(task.as_str(), queue.as_str(), &args)).collect()
+    Args::all_periodic().iter().map(|args| encode(task.as_str(), queue.as_str(), args)).collect()
 }
 
 async fn first_delayed(store: &Store<Admin>, task: &TaskName, queue: &QueueName) -> Result<Option<i64>, AdminError> {
@@ -224,7 +223,7 @@ pub async fn stop(store: &Store<Admin>, registry: &Registry, name: &str) -> Resu
         }
     };
     let forms = forms(&task, &queue);
-    let lock = |form: &Bytes| chain::waiting_lock(registry, &queue, &PayloadView::parse(form).ok()?);
+    let lock = |form: &Bytes| waiting_lock(registry, &queue, &PayloadView::parse(form).ok()?);
     let locks: BTreeSet<LockKey> = forms.iter().filter_map(lock).collect();
     Ok(store.run(Stop { task, queue, forms, locks: locks.into_iter().collect() }).await?)
 }

@@ -13,7 +13,6 @@ use super::error::AdminError;
 use super::failed;
 use super::job_view::JobView;
 use crate::job::{FailureView, WorkerName};
-use crate::plugin::ending::CANCELLED;
 use crate::store::handle::Store;
 use crate::store::inspection::FailedRecords;
 use crate::store::role::Admin;
@@ -225,7 +224,7 @@ pub async fn look_again(store: &Store<Admin>, runs: &mut [CancelledRun]) -> Resu
     let newest = NEWEST.saturating_add(i64::try_from(over.len()).unwrap_or(i64::MAX));
     for record in store.run(FailedRecords { start: -newest, stop: -1 }).await? {
         let view = FailureView::parse(&record);
-        let Some(identity) = view.identity.filter(|_| view.exception.as_deref() == Some(CANCELLED)) else { continue };
+        let Some(identity) = view.identity.filter(|_| view.cancelled) else { continue };
         for run in over.iter_mut().filter(|run| run.run.id.as_deref() == Some(&identity.id)) {
             (run.state, run.failed_id) = (CancelState::Cancelled, Some(failed::id(&record)));
         }

@@ -323,7 +323,9 @@ impl StuckFailure {
         let queue = queue.unwrap_or_default();
         let (failure, worker) = (Failure::stuck(host, now_ms), working.worker.name());
         let record = match &working.identity {
-            Some(identity) => failure.record_of(FailedRun { identity, ms: None }, worker, &queue, payload, now_ms),
+            Some(identity) => {
+                failure.record_of(FailedRun { identity, ms: None, cancelled: false }, worker, &queue, payload, now_ms)
+            }
             None => failure.record(worker, &queue, payload, now_ms),
         };
         Self { record, class: job.map(|job| job.class.into_owned()), queue }

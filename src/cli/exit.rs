@@ -20,6 +20,8 @@ pub(super) enum Exit {
     Usage,
     /// The store cannot be reached or used: repeating the command may help.
     Unavailable,
+    /// Done, but what was done could not be written: repeating the command would do it twice.
+    Unreported,
 }
 
 impl Exit {
@@ -32,6 +34,7 @@ impl Exit {
             Self::NotFound => 2,
             Self::Usage => 64,
             Self::Unavailable => 69,
+            Self::Unreported => 74,
         }
     }
 }
@@ -176,7 +179,8 @@ impl CliError {
             },
             Self::Store { error, .. } | Self::Interrupted { error, .. } => store(error),
             Self::NoDatabase { .. } | Self::Undirected(_) => Exit::Unavailable,
-            Self::Failed(_) | Self::Output(_) | Self::Unreported { .. } => Exit::Failure,
+            Self::Failed(_) | Self::Output(_) => Exit::Failure,
+            Self::Unreported { .. } => Exit::Unreported,
         }
     }
 }
@@ -200,8 +204,8 @@ mod tests {
 
     #[test]
     fn exit_codes_are_those_that_scripts_rely_on() {
-        let codes = [Exit::Done, Exit::Failure, Exit::NotFound, Exit::Usage, Exit::Unavailable].map(Exit::code);
-        assert_eq!(codes, [0, 1, 2, 64, 69]);
+        let codes = [Exit::Done, Exit::Failure, Exit::NotFound, Exit::Usage, Exit::Unavailable, Exit::Unreported];
+        assert_eq!(codes.map(Exit::code), [0, 1, 2, 64, 69, 74]);
         let unknown = RequestError::UnknownTask { task: "x".into(), suggestion: None };
         assert_eq!(CliError::from(ClientError::from(unknown)).exit(), Exit::Failure);
         assert_eq!(CliError::from(ClientError::Duplicate { second: 1 }).exit(), Exit::Failure);

@@ -175,7 +175,7 @@ impl Request {
         let periodic = definition.as_ref().is_some_and(|definition| definition.cadence.is_some());
         let args = match &self.args {
             // All three mean "no arguments" in ActionHero.
-            Some(args) if periodic && !matches!(args.as_str(), "[]" | "[{}]" | "[null]") => {
+            Some(args) if periodic && !args.are_periodic() => {
                 return Err(RequestError::PeriodicArguments { task: self.task.clone() });
             }
             _ if periodic => Args::periodic(),

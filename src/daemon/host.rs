@@ -1,5 +1,6 @@
 //! The identity and the name of this instance.
 
+use crate::job::run_counts::millis;
 use crate::pool::Work;
 use crate::process::{mark, sweep};
 use crate::store::instance::{HostIdentity, InstanceRecord};
@@ -42,12 +43,13 @@ pub fn record(host: &HostIdentity, work: &Work, try_number: usize) -> InstanceRe
         former_queues: Vec::new(),
         host: host.clone(),
         processors: config.max_task_processors,
-        lease_ms: u64::try_from(config.store.lease.as_millis()).unwrap_or(u64::MAX),
+        lease_ms: millis(config.store.lease),
         periodic: periodic.to_vec(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         halt: None,
         tasks: None,
         skipped: Vec::new(),
+        stuck: None,
     };
     record.tell_tasks(tasks, broken.labels());
     record

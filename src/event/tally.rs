@@ -100,7 +100,7 @@ impl Tally {
         tasks.iter().map(|series| (series.task.clone(), series.read())).collect()
     }
 
-    /// The totals of each pair of task and queue, in no order.
+    /// The totals of each pair of task and queue, in no order. They are for metrics; nothing here reads them yet but tests.
     #[must_use]
     pub fn pairs(&self) -> Vec<PairTotals> {
         let pairs: Vec<_> =
@@ -122,8 +122,8 @@ impl Tally {
         let mut known = self.known();
         let Known { tasks, queues, pairs } = &mut *known;
         let one_by_one = |name: &&TaskName| {
-            let named = tasks.iter().filter(|series| !is_reserved(&series.task)).count();
-            !is_reserved(name) && (named < MOST_TASKS || tasks.iter().any(|series| series.task == **name))
+            let named = tasks.iter().filter(|series| !is_reserved(series.task.as_str())).count();
+            !is_reserved(name.as_str()) && (named < MOST_TASKS || tasks.iter().any(|series| series.task == **name))
         };
         let name = match task {
             Some(task) => Some(task).filter(one_by_one).cloned().unwrap_or_else(|| TaskName::as_stored(OTHER)),
@@ -153,8 +153,9 @@ impl Tally {
 }
 
 /// Does this name stand for several tasks?
-fn is_reserved(task: &TaskName) -> bool {
-    [OTHER, UNKNOWN, ALL].contains(&task.as_str())
+#[must_use]
+pub fn is_reserved(task: &str) -> bool {
+    [OTHER, UNKNOWN, ALL].contains(&task)
 }
 
 impl TaskSeries {
@@ -205,6 +206,11 @@ struct Found {
 }
 
 impl Counter {
+    /// Counts one job. `task` is `None` for a class that no task here has.
+    pub fn count(&self, task: Option<&TaskName>, queue: &QueueName, end: RunEnd, ran_ms: Option<u64>) {
+        self.series(task, queue).count(end, ran_ms);
+    }
+
     /// Where jobs of this task from this queue are counted. `task` is `None` for a class that no task here has.
     #[must_use]
     pub fn series(&self, task: Option<&TaskName>, queue: &QueueName) -> Arc<Series> {
@@ -249,7 +255,7 @@ mod tests {
         let tally = Tally::default();
         let counter = tally.counter();
         for (from, end) in [("a", RunEnd::Done), ("b", RunEnd::Done), ("a", RunEnd::Failed)] {
-            counter.series(Some(&task("t")), &queue(from)).count(end, Some(7));
+            counter.count(Some(&task("t")), &queue(from), end, Some(7));
         }
         tally.count(None, &queue("a"), RunEnd::Failed, None);
         let mut expected = RunCounts::default();
@@ -267,11 +273,9 @@ mod tests {
         let tally = Tally::default();
         let counter = tally.counter();
         for n in 0..10_000 {
-            counter
-                .series(Some(&task(&format!("t{}", n % 777))), &queue(&format!("q{n}")))
-                .count(RunEnd::Done, Some(1));
+            counter.count(Some(&task(&format!("t{}", n % 777))), &queue(&format!("q{n}")), RunEnd::Done, Some(1));
         }
-        counter.series(Some(&task("t1")), &queue("q1")).count(RunEnd::Done, Some(1));
+        counter.count(Some(&task("t1")), &queue("q1"), RunEnd::Done, Some(1));
         let (tasks, pairs) = (tally.tasks(), tally.pairs());
         assert_eq!(tasks.len(), MOST_TASKS + 1);
         assert!(pairs.len() <= MOST_PAIRS + MOST_TASKS + 1, "{}", pairs.len());

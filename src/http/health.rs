@@ -15,12 +15,14 @@ pub(super) async fn live(State(site): State<Site>) -> (StatusCode, String) {
     }
 }
 
-/// `ready`, or 503 and `starting`, `draining` or `store`: what it waits for, or that it ends.
+/// `ready`, or 503 and `starting`, `draining`, `store` or `exchange`: what it waits for, or that it ends.
 pub(super) async fn ready(State(site): State<Site>) -> (StatusCode, &'static str) {
     match site.standing.stage() {
         Stage::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
         Stage::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
         Stage::Working if site.outage.is_on() => (StatusCode::SERVICE_UNAVAILABLE, "store\n"),
+        // The store takes other steps, but no jobs come or go.
+        Stage::Working if site.outage.is_stuck() => (StatusCode::SERVICE_UNAVAILABLE, "exchange\n"),
         Stage::Working => (StatusCode::OK, "ready\n"),
     }
 }

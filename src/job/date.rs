@@ -23,6 +23,12 @@ pub fn parse(text: &str) -> Option<i64> {
         .or_else(|| Some(NaiveDateTime::parse_from_str(go, "%Y/%m/%d %H:%M:%S").ok()?.and_utc().timestamp_millis()))
 }
 
+/// A whole second since the Unix epoch as RFC 3339; `None` beyond the range of dates.
+#[must_use]
+pub fn of_second(second: i64) -> Option<String> {
+    Some(DateTime::from_timestamp(second, 0)?.format("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::parse;

@@ -36,6 +36,8 @@ pub struct FailedRun<'a> {
     pub identity: &'a Identity,
     /// How long it ran, in milliseconds, if that is known.
     pub ms: Option<u64>,
+    /// Somebody cancelled it.
+    pub cancelled: bool,
 }
 
 /// Why a job failed.
@@ -106,10 +108,12 @@ impl Failure {
     /// ASCII and integers, so that JavaScript rewrites it byte for byte.
     #[must_use]
     pub fn record_of(&self, run: FailedRun<'_>, worker: &str, queue: &str, payload: &[u8], now_ms: i64) -> Bytes {
-        let FailedRun { identity: Identity { id, attempt, redelivered, .. }, ms } = run;
+        let FailedRun { identity: Identity { id, attempt, redelivered, .. }, ms, cancelled } = run;
         let ms = ms.map_or_else(String::new, |ms| format!(",\"ms\":{ms}"));
+        let cancelled = if cancelled { ",\"cancelled\":1" } else { "" };
         let id = quote(id);
-        let run = format!(",\"windlass\":{{\"id\":{id},\"attempt\":{attempt},\"redelivered\":{redelivered}{ms}}}");
+        let run =
+            format!(",\"windlass\":{{\"id\":{id},\"attempt\":{attempt},\"redelivered\":{redelivered}{ms}{cancelled}}}");
         self.write(worker, queue, payload, now_ms, &run)
     }
 
@@ -188,6 +192,8 @@ pub struct FailureView {
     pub identity: Option<Identity>,
     /// How long that run was, in milliseconds.
     pub ms: Option<u64>,
+    /// Did somebody cancel that run? A job's own exception may have any name, so that its name does not tell.
+    pub cancelled: bool,
 }
 
 impl FailureView {
@@ -226,6 +232,8 @@ impl FailureView {
             redelivered: u32,
             #[serde(default)]
             ms: Option<u64>,
+            #[serde(default)]
+            cancelled: u8,
         }
         let members: RecordMembers<'_> = serde_json::from_slice(record).unwrap_or_default();
         let text = |raw: Option<&RawValue>| raw.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
@@ -249,7 +257,8 @@ impl FailureView {
             failed_at: text(members.failed_at),
             retried_at: text(members.retried_at),
             identity: run.as_ref().and_then(|run| Identity::from_record(&run.id, run.attempt, run.redelivered)),
-            ms: run.and_then(|run| run.ms),
+            ms: run.as_ref().and_then(|run| run.ms),
+            cancelled: run.is_some_and(|run| run.cancelled == 1),
         }
     }
 
@@ -317,7 +326,7 @@ mod tests {
     #[test]
     fn the_failed_run_is_the_last_member_and_is_read_back() {
         let identity = Identity::from_record("00ff-0-1-2", 2, 1).unwrap();
-        let run = |ms| FailedRun { identity: &identity, ms };
+        let run = |ms| FailedRun { identity: &identity, ms, cancelled: false };
         let failure = Failure::new("Error", "x");
         let record = failure.record_of(run(Some(812)), "w:1", "q", b"{bad", WHEN);
         let text = std::str::from_utf8(&record).unwrap();
@@ -325,7 +334,11 @@ mod tests {
         assert!(text.ends_with(last), "{text}");
         assert_eq!(crate::job::ecma::canonical(text).unwrap(), text, "JavaScript must write it again as it is");
         let view = FailureView::parse(&record);
-        assert_eq!((view.identity, view.ms), (Some(identity.clone()), Some(812)));
+        assert_eq!((view.identity, view.ms, view.cancelled), (Some(identity.clone()), Some(812), false));
+        let cancelled = failure.record_of(FailedRun { cancelled: true, ..run(None) }, "w:1", "q", b"{}", WHEN);
+        let text = std::str::from_utf8(&cancelled).unwrap();
+        assert_eq!(crate::job::ecma::canonical(text).unwrap(), text, "JavaScript must write it again as it is");
+        assert!(FailureView::parse(&cancelled).cancelled, "{text}");
         let unknown = failure.record_of(run(None), "w:1", "q", b"{}", WHEN);
         assert!(unknown.ends_with(br#""redelivered":1}}"#));
         assert_eq!(FailureView::parse(&unknown).identity, Some(identity));

@@ -13,11 +13,12 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use chrono::DateTime;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use super::date;
 use super::ecma::quote;
+use super::run_counts::RunEnd;
 
 /// The longest record, in bytes.
 pub const LONGEST_RECORD: usize = 4096;
@@ -86,6 +87,22 @@ impl RunOutcome {
     }
 }
 
+impl From<RunEnd> for RunOutcome {
+    /// The word under which a run is kept that is counted so. Of a dropped one the store says why: missed or busy.
+    fn from(end: RunEnd) -> Self {
+        match end {
+            RunEnd::Done => Self::Done,
+            RunEnd::Failed => Self::Failed,
+            RunEnd::Retried => Self::Retried,
+            RunEnd::Later => Self::Later,
+            RunEnd::CutOff => Self::CutOff,
+            RunEnd::Cancelled => Self::Cancelled,
+            RunEnd::Vetoed => Self::Vetoed,
+            RunEnd::Dropped => Self::Missed,
+        }
+    }
+}
+
 /// A run that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FinishedRun {
@@ -135,7 +152,7 @@ impl FinishedRun {
     /// It was scheduled for this second, unless that is known already.
     pub fn is_due(&mut self, second: Option<i64>) {
         if self.scheduled_at.is_none() {
-            self.scheduled_at = second.and_then(due);
+            self.scheduled_at = second.and_then(date::of_second);
         }
     }
 
@@ -223,18 +240,13 @@ impl FinishedRun {
             attempt: member(&members, "attempt"),
             redelivered: member(&members, "redelivered"),
             worker: member(&members, "worker"),
-            scheduled_at: member(&members, "scheduled_at").or_else(|| due(member(&members, "due_s")?)),
+            // A script knows the second for which a tick was due, and not how dates are written.
+            scheduled_at: member(&members, "scheduled_at").or_else(|| date::of_second(member(&members, "due_s")?)),
             error: member(&members, "error"),
             output: member(&members, "output").unwrap_or_default(),
             ..Self::new(RunOutcome::of(&word)?, ended_ms)
         })
     }
-}
-
-/// A script knows the second for which a tick was due, and not how dates are written.
-fn due(second: i64) -> Option<String> {
-    let date = DateTime::from_timestamp(second, 0)?;
-    Some(date.format("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
 fn head(word: &str) -> String {

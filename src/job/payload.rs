@@ -131,6 +131,21 @@ impl<'de> serde::Deserialize<'de> for Text<'de> {
 pub struct Args(String);
 
 impl Args {
+    /// The arguments that a periodic task's job may have: ours first, then ActionHero's. All mean "no arguments" there.
+    pub const PERIODIC: [&'static str; 3] = ["[{}]", "[null]", "[]"];
+
+    /// Each of [`PERIODIC`](Self::PERIODIC).
+    #[must_use]
+    pub fn all_periodic() -> [Self; 3] {
+        Self::PERIODIC.map(|args| Self(args.to_owned()))
+    }
+
+    /// Are these arguments of a periodic task's job?
+    #[must_use]
+    pub fn are_periodic(&self) -> bool {
+        Self::PERIODIC.contains(&self.as_str())
+    }
+
     /// No arguments, `[]`.
     #[must_use]
     pub fn none() -> Self {

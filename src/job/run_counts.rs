@@ -193,14 +193,7 @@ impl RunCounts {
     /// The text that stores keep.
     #[must_use]
     pub fn packed(&self) -> String {
-        let mut items: Vec<(u8, u64)> = self.items().filter(|(_, number)| *number > 0).collect();
-        items.sort_unstable();
-        let mut text = String::with_capacity(items.len() * 4);
-        for (letter, number) in items {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{}{}", char::from(letter), number.min(MOST_COUNTED));
-        }
-        text
+        sum(Vec::new(), self)
     }
 
     /// Reads what a store kept; `None` if these are no counts. Letters of a later version are passed over.
@@ -271,18 +264,22 @@ fn items_of(text: &[u8]) -> Option<Vec<(u8, u64)>> {
 /// if the first text is none.
 #[must_use]
 pub fn added(kept: &[u8], counts: &RunCounts) -> Option<String> {
+    Some(sum(items_of(kept)?, counts))
+}
+
+fn sum(kept: Vec<(u8, u64)>, counts: &RunCounts) -> String {
     let mut sums = [0_u64; 128];
-    let more = counts.items();
-    for (letter, number) in items_of(kept)?.into_iter().chain(more) {
+    for (letter, number) in kept.into_iter().chain(counts.items()) {
         if let Some(sum) = sums.get_mut(usize::from(letter)) {
             bump(sum, number);
         }
     }
     let mut text = String::new();
     for (letter, sum) in (0_u8..).zip(sums).filter(|(_, sum)| *sum > 0) {
+        // Writing to a string cannot fail.
         let _ = write!(text, "{}{sum}", char::from(letter));
     }
-    Some(text)
+    text
 }
 
 #[cfg(test)]

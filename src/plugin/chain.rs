@@ -14,9 +14,6 @@ use crate::task::definition::Registry;
 use crate::task::plugin_spec::RetrySpec;
 use crate::task::{Cadence, PluginSpec, TaskDefinition};
 
-/// The arguments that a periodic task's job may have: ours first, then ActionHero's.
-pub const PERIODIC_ARGS: [&str; 3] = ["[{}]", "[null]", "[]"];
-
 /// The plugin name in the refusal of a tick that comes too late.
 pub(crate) const MISSED: &str = "missed";
 
@@ -68,9 +65,7 @@ impl<'a> Chain<'a> {
     #[must_use]
     pub fn retry_admissions(&self, queue: &QueueName, args: &Args) -> Vec<Admission> {
         let mut admissions = self.admissions(queue, args);
-        let is_tick =
-            self.task.cadence.is_some() && *queue == self.task.queue && PERIODIC_ARGS.contains(&args.as_str());
-        if is_tick {
+        if *queue == self.task.queue && self.has_tick(args) {
             let keys = self.retry().map(|_| RetryKeys::of(self.task.name.as_str(), args));
             admissions.retain_mut(|admission| match (&*admission, &keys) {
                 (Admission::NotDelayed { plugin }, Some(keys)) => {
@@ -84,17 +79,23 @@ impl<'a> Chain<'a> {
         admissions
     }
 
-    /// Does a job of this task pass gates before it runs?
+    /// May a job of this task pass gates before it runs? Which ones its arguments tell: [`gates`](Self::gates).
     #[must_use]
-    pub fn has_gates(&self) -> bool {
+    pub fn may_have_gates(&self) -> bool {
         let is_gate = |plugin: &PluginSpec| matches!(plugin, PluginSpec::QueueLock { .. } | PluginSpec::JobLock { .. });
         self.task.cadence.is_some() || self.task.plugins.iter().any(is_gate)
+    }
+
+    /// Does a job of this task hold a lock while it runs?
+    #[must_use]
+    pub fn has_locks(&self) -> bool {
+        self.task.plugins.iter().any(|plugin| matches!(plugin, PluginSpec::JobLock { .. }))
     }
 
     /// The gates between claim and run of a job. `identity` tells whether earlier attempts failed.
     #[must_use]
     pub fn gates(&self, queue: &QueueName, args: &Args, identity: &Identity) -> Vec<Gate> {
-        let own_tick = || self.tick().filter(|_| PERIODIC_ARGS.contains(&args.as_str()));
+        let own_tick = || self.tick().filter(|_| args.are_periodic());
         let free = || self.queue_lock(queue, args).map(|(key, _)| key).into_iter().collect();
         let retry = self.retry().filter(|_| identity.attempt > 1).map(|_| RetryKeys::of(self.task.name.as_str(), args));
         let mut gates = Vec::new();
@@ -194,7 +195,7 @@ impl<'a> Chain<'a> {
         Some(Tick {
             task: self.task.name.clone(),
             queue: self.task.queue.clone(),
-            payload: self.form("[{}]")?,
+            payload: self.form(&Args::periodic()),
             next,
             lock: self.queue_lock(&self.task.queue, &Args::periodic()),
             halt: false,
@@ -215,21 +216,25 @@ impl<'a> Chain<'a> {
         spread(&self.task.name, self.task.jitter_s, due_s)
     }
 
-    fn form(&self, args: &str) -> Option<bytes::Bytes> {
-        let args = Args::from_json(args).ok()?;
-        Some(encode(self.task.name.as_str(), self.task.queue.as_str(), &args))
+    fn form(&self, args: &Args) -> bytes::Bytes {
+        encode(self.task.name.as_str(), self.task.queue.as_str(), args)
     }
 
     /// Every payload that a job of a periodic task may have: ours, and ActionHero's with `[null]` and `[]`.
     #[must_use]
     pub fn periodic_forms(&self) -> Vec<bytes::Bytes> {
-        PERIODIC_ARGS.into_iter().filter_map(|args| self.form(args)).collect()
+        Args::all_periodic().iter().map(|args| self.form(args)).collect()
     }
 
     /// Is this job the task's own tick, and not an extra run that was enqueued?
     #[must_use]
     pub fn is_tick(&self, payload: &PayloadView<'_>) -> bool {
-        self.task.cadence.is_some() && Args::of(payload).is_ok_and(|args| PERIODIC_ARGS.contains(&args.as_str()))
+        Args::of(payload).is_ok_and(|args| self.has_tick(&args))
+    }
+
+    /// The same of these arguments.
+    fn has_tick(&self, args: &Args) -> bool {
+        self.task.cadence.is_some() && args.are_periodic()
     }
 }
 
@@ -260,4 +265,25 @@ fn queue_lock_key(own: Option<&str>, class: &str, queue: &str, args: &Args) -> L
 /// The JobLock of a job, or the key that the task chose.
 fn job_lock_key(own: Option<&str>, class: &str, queue: &str, args: &Args) -> LockKey {
     own.map_or_else(|| LockKey::job_lock(class, queue, args.as_str()), |key| LockKey::Verbatim(key.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::job::ClaimToken;
+    use crate::task::handler_spec::{BuiltinSpec, HandlerSpec};
+
+    #[test]
+    fn an_extra_run_of_a_periodic_task_passes_no_gates_and_holds_no_lock() {
+        let noop = HandlerSpec::Builtin(BuiltinSpec { name: "noop".into() });
+        let (name, queue) = (TaskName::as_stored("t"), QueueName::as_stored("q"));
+        let cadence = Some(Cadence::Every(Duration::from_secs(5)));
+        let task = TaskDefinition { cadence, ..TaskDefinition::new(name, queue.clone(), noop) };
+        let (chain, identity) = (Chain::of(&task), Identity::first(&ClaimToken::new("00ff", 0, 1, 0)));
+        let gates = |args: &str| chain.gates(&queue, &Args::from_json(args).unwrap(), &identity).len();
+        assert_eq!(["[{}]", "[null]", "[]", "[1]"].map(gates), [1, 1, 1, 0]);
+        assert!(chain.may_have_gates() && !chain.has_locks());
+    }
 }

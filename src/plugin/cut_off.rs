@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use super::ending::{CANCELLED, CrashPolicy, Ending, Run, ending, release};
-use super::kept_run::{EndedRun, LastWords, ms_since};
+use super::ending::{CrashPolicy, Ending, Run, ending, release};
+use super::kept_run::{EndedRun, LastWords};
 use crate::config::element::crash_policy::OnCrash;
 use crate::event::kind::{JobInfo, LONGEST_TEXT};
 use crate::job::failure::UNPARSEABLE;
 use crate::job::{Failure, Identity, Outcome, PayloadView, QueueName, RunEnd, TaskName, WorkerName};
 use crate::store::effect::Verdict;
+use crate::store::wishes::{Wish, canceller};
 use crate::store::workers::Recovery;
 use crate::store::working::WorkingRecord;
 use crate::task::TaskDefinition;
@@ -28,8 +29,23 @@ pub(crate) struct CutOff {
     pub task: Option<TaskName>,
     /// The failure, if it goes to the failed list.
     pub failure: Option<Failure>,
+    /// How it is counted once it is recovered. How long the run took nobody knows.
+    pub end: RunEnd,
     /// The reason, as text.
     pub why: String,
+}
+
+impl CutOff {
+    /// The job fails with this in place of what was to become of it.
+    pub(crate) fn fail(&mut self, failure: Failure, now_ms: i64) {
+        let Recovery { record, queue, payload, verdict, run, .. } = &mut self.recovery;
+        let record = failure.record(record.worker.name(), queue.as_str(), payload, now_ms);
+        *verdict = Verdict::Failed { record };
+        if let Some(run) = run {
+            run.fail(&failure);
+        }
+        (self.end, self.failure) = (RunEnd::Failed, Some(failure));
+    }
 }
 
 /// What ended the owner of a run?
@@ -41,6 +57,14 @@ pub(crate) enum Blame<'a> {
     Possible,
     /// Another run ([`poison`](super::poison)), so that this one does not fail for it.
     Another,
+}
+
+impl<'a> Blame<'a> {
+    /// This, unless somebody had cancelled the run of this record.
+    pub(crate) fn or_cancelled(self, wishes: &'a [Wish], record: &WorkingRecord) -> Self {
+        let claim = record.claim.as_ref();
+        claim.and_then(|claim| canceller(wishes, claim)).map_or(self, Self::Cancelled)
+    }
 }
 
 /// The job of a record, for events.
@@ -95,19 +119,11 @@ pub(crate) fn cut_off<'a>(
         };
         ending(task, policy, run, outcome, now_ms)
     };
-    let ended = EndedRun {
-        worker: &worker,
-        queue: &queue,
-        payload: &payload,
-        identity: record.identity.as_ref(),
-        claim: record.claim.as_ref(),
-        scheduled_at: view.as_ref().and_then(|view| view.scheduled_at.as_deref()),
-        ended_ms: now_ms,
-        ms: ms_since(&record, now_ms),
-    };
+    let scheduled_at = view.as_ref().and_then(|view| view.scheduled_at.as_deref());
+    let ended = EndedRun::of_record(&record, (&queue, &payload), scheduled_at, now_ms);
     let words = LastWords { why: Some("the run was cut off: its worker is gone".to_owned()), ..LastWords::default() };
     let kept = ended.kept(task, &ending, words);
-    let Ending { verdict, free, tick, failure } = ending;
+    let Ending { verdict, free, tick, failure, end } = ending;
     let why = match &verdict {
         Verdict::Requeued { identity } => {
             let beside = if spared { ", beside a job that was cut off often" } else { "" };
@@ -121,16 +137,7 @@ pub(crate) fn cut_off<'a>(
         job,
         task,
         failure,
+        end,
         why,
-    }
-}
-
-/// How a run that was cut off is counted once its job is recovered, with this failure or without one. How long it took
-/// nobody knows.
-pub(crate) fn end_of(failure: Option<&Failure>) -> RunEnd {
-    match failure {
-        Some(failure) if failure.exception == CANCELLED => RunEnd::Cancelled,
-        Some(_) => RunEnd::Failed,
-        None => RunEnd::CutOff,
     }
 }

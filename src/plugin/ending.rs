@@ -2,8 +2,6 @@
 //!
 //! The pool uses it for runs that ended here, the scheduler for runs whose owner is dead.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 
 use super::chain::Chain;
@@ -11,12 +9,13 @@ use super::retry;
 use crate::config::element::crash_policy::OnCrash;
 use crate::config::element::duration::MAX_DURATION;
 use crate::job::failure::FailedRun;
-use crate::job::{Args, Failure, Identity, LockKey, Outcome, PayloadView, QueueName, WorkerName};
+use crate::job::run_counts::millis;
+use crate::job::{Args, Failure, Identity, LockKey, Outcome, PayloadView, QueueName, RunEnd, WorkerName};
 use crate::store::effect::{Retry, RetryKeys, Tick, Verdict};
 use crate::task::TaskDefinition;
 
-/// The exception of a job whose run somebody cancelled.
-pub const CANCELLED: &str = "Cancelled";
+/// The exception of a job whose run somebody cancelled. A job's own exception may have this name, too.
+const CANCELLED: &str = "Cancelled";
 
 /// The configuration for runs that were cut off; a task may override it.
 #[derive(Debug, Clone, Copy)]
@@ -44,8 +43,8 @@ pub struct Run<'a> {
 
 impl Run<'_> {
     /// The record of its failure.
-    fn record(&self, failure: &Failure, now_ms: i64) -> Bytes {
-        let run = FailedRun { identity: self.identity, ms: self.ms };
+    fn record(&self, failure: &Failure, end: RunEnd, now_ms: i64) -> Bytes {
+        let run = FailedRun { identity: self.identity, ms: self.ms, cancelled: end == RunEnd::Cancelled };
         failure.record_of(run, self.worker.name(), self.queue.as_str(), self.payload, now_ms)
     }
 }
@@ -61,6 +60,8 @@ pub struct Ending {
     pub tick: Option<Tick>,
     /// The failure, if the run failed. With the verdict `Done` it means that Noop cleared the failure.
     pub failure: Option<Failure>,
+    /// How it is counted and kept, unless the store decides that it is tried again.
+    pub end: RunEnd,
 }
 
 /// Decides what happens to a job. `task` is `None` for jobs whose class is unknown here.
@@ -75,7 +76,7 @@ pub fn ending(
     // Only locks, ticks and Retry need the parsed payload; most tasks have none of them.
     let looks = task.is_some_and(|task| {
         let chain = Chain::of(task);
-        task.cadence.is_some() || chain.has_gates() || chain.retry().is_some()
+        task.cadence.is_some() || chain.has_locks() || chain.retry().is_some()
     });
     let view = if looks { PayloadView::parse(run.payload).ok() } else { None };
     let chain = task.map(Chain::of);
@@ -95,15 +96,17 @@ pub fn ending(
         retry::rule(spec, failed, now_ms, last)
     };
     // A final failure also ends what Retry keeps.
-    let fail = |failure: Failure| {
-        let record = run.record(&failure, now_ms);
+    let fail = |failure: Failure, end: RunEnd| {
+        let record = run.record(&failure, end, now_ms);
         let verdict = match &retry {
             Some((spec, args)) => {
                 Verdict::Attempted(Box::new(Retry { attempts: 0, ..attempted(*spec, args, &failure, Some(record)) }))
             }
             None => Verdict::Failed { record },
         };
-        Ending { verdict, free: free.clone(), tick: tick(true), failure: Some(failure) }
+        // Nothing is wrong with a task whose run was cancelled, so that a periodic one goes on.
+        let tick = tick(end != RunEnd::Cancelled);
+        Ending { verdict, free: free.clone(), tick, failure: Some(failure), end }
     };
     match outcome {
         Outcome::Success { .. } => {
@@ -111,18 +114,21 @@ pub fn ending(
                 Some((_, args)) => Verdict::DoneAtLast { keys: RetryKeys::of(class, args) },
                 None => Verdict::Done,
             };
-            Ending { verdict, free, tick: tick(false), failure: None }
+            Ending { verdict, free, tick: tick(false), failure: None, end: RunEnd::Done }
         }
         Outcome::Failure(failure) => {
             let cleared = chain.is_some_and(|chain| chain.clears_failures());
+            let end = if cleared { RunEnd::Done } else { RunEnd::Failed };
             match &retry {
                 Some((spec, args)) => {
-                    let record = (!cleared).then(|| run.record(&failure, now_ms));
+                    let record = (!cleared).then(|| run.record(&failure, end, now_ms));
                     let verdict = Verdict::Attempted(Box::new(attempted(*spec, args, &failure, record)));
-                    Ending { verdict, free, tick: tick(!cleared), failure: Some(failure) }
+                    Ending { verdict, free, tick: tick(!cleared), failure: Some(failure), end }
                 }
-                None if cleared => Ending { verdict: Verdict::Done, free, tick: tick(false), failure: Some(failure) },
-                None => fail(failure),
+                None if cleared => {
+                    Ending { verdict: Verdict::Done, free, tick: tick(false), failure: Some(failure), end }
+                }
+                None => fail(failure, end),
             }
         }
         Outcome::Later { delay } => Ending {
@@ -134,13 +140,13 @@ pub fn ending(
             free,
             tick: None,
             failure: None,
+            end: RunEnd::Later,
         },
         Outcome::NotStarted(_) | Outcome::ClaimDoubted => release(task, run),
-        Outcome::Unstarted { failure, .. } => fail(failure),
-        // Nothing is wrong with the task, so that a periodic one goes on.
+        Outcome::Unstarted { failure, .. } => fail(failure, RunEnd::Failed),
         Outcome::Cancelled { by, tail } => {
             let failure = Failure::new(CANCELLED, format!("cancelled by {by}")).with_backtrace(tail);
-            Ending { tick: tick(false), ..fail(failure) }
+            fail(failure, RunEnd::Cancelled)
         }
         Outcome::Interrupted | Outcome::Stopped { .. } | Outcome::Crashed(_) => {
             let on_crash = task.and_then(|task| task.on_crash).unwrap_or(policy.on_crash);
@@ -153,15 +159,13 @@ pub fn ending(
                     // The marker comes first, so that searches for stuck jobs find it.
                     let mut backtrace = Failure::stuck(host_of(run.worker), now_ms).backtrace;
                     backtrace.extend(failure.backtrace);
-                    fail(Failure { backtrace, ..failure })
+                    fail(Failure { backtrace, ..failure }, RunEnd::Failed)
                 }
                 OnCrash::Requeue if run.identity.redelivered >= most => {
                     let text = format!("the run was cut off again after {} redeliveries", run.identity.redelivered);
                     let why = crash.as_ref().map(|crash| format!(": {}", crash.error)).unwrap_or_default();
-                    fail(Failure {
-                        backtrace: crash.map(|crash| crash.backtrace).unwrap_or_default(),
-                        ..Failure::new("TooManyRedeliveries", text + &why)
-                    })
+                    let backtrace = crash.map(|crash| crash.backtrace).unwrap_or_default();
+                    fail(Failure::new("TooManyRedeliveries", text + &why).with_backtrace(backtrace), RunEnd::Failed)
                 }
                 OnCrash::Requeue => {
                     let identity = run.identity.redelivered();
@@ -170,7 +174,7 @@ pub fn ending(
                         Some(wait) => Verdict::Delayed { delay_ms: millis(wait), identity },
                         None => Verdict::Requeued { identity },
                     };
-                    Ending { verdict, free, tick: None, failure: None }
+                    Ending { verdict, free, tick: None, failure: None, end: RunEnd::CutOff }
                 }
             }
         }
@@ -188,27 +192,35 @@ pub fn vetoed(task: &TaskDefinition, run: Run<'_>) -> Ending {
     let tick = if ours { chain.tick() } else { None };
     let retry = chain.retry().zip(view.as_ref().and_then(|view| Args::of(view).ok()));
     let retry = retry.map(|(_, args)| RetryKeys::of(task.name.as_str(), &args));
-    Ending { verdict: Verdict::Vetoed { retry }, free, tick, failure: None }
+    Ending { verdict: Verdict::Vetoed { retry }, free, tick, failure: None, end: RunEnd::Vetoed }
 }
 
-/// A claimed job that never began goes back to the head of its queue, without counting.
+/// A claimed job is dropped that holds nothing, and of which nothing follows.
+#[must_use]
+pub fn dropped() -> Ending {
+    let verdict = Verdict::Vetoed { retry: None };
+    Ending { verdict, free: Vec::new(), tick: None, failure: None, end: RunEnd::Dropped }
+}
+
+/// A claimed job that never began goes back to the head of its queue. Its redeliveries do not grow by that.
 #[must_use]
 pub fn release(task: Option<&TaskDefinition>, run: Run<'_>) -> Ending {
     let view = PayloadView::parse(run.payload).ok();
     let free = task.map(Chain::of).zip(view).map_or_else(Vec::new, |(chain, view)| held(chain, run.queue, &view));
-    Ending { verdict: Verdict::Requeued { identity: run.identity.clone() }, free, tick: None, failure: None }
+    let verdict = Verdict::Requeued { identity: run.identity.clone() };
+    Ending { verdict, free, tick: None, failure: None, end: RunEnd::CutOff }
 }
 
 /// A claimed job that is not to begin now waits for so long, without counting. `task` is the one whose locks it holds.
 #[must_use]
 pub fn put_off(task: Option<&TaskDefinition>, run: Run<'_>, delay_ms: u64) -> Ending {
     let verdict = Verdict::Delayed { delay_ms, identity: run.identity.clone() };
-    Ending { verdict, ..release(task, run) }
+    Ending { verdict, end: RunEnd::Later, ..release(task, run) }
 }
 
 fn held(chain: Chain<'_>, queue: &QueueName, view: &PayloadView<'_>) -> Vec<LockKey> {
     // Lock keys need the canonical form of the arguments; most tasks hold no lock and skip it.
-    if !chain.has_gates() {
+    if !chain.has_locks() {
         return Vec::new();
     }
     match Args::of(view) {
@@ -217,16 +229,14 @@ fn held(chain: Chain<'_>, queue: &QueueName, view: &PayloadView<'_>) -> Vec<Lock
     }
 }
 
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
 fn host_of(worker: &WorkerName) -> &str {
     worker.id().split(':').next().unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::job::{ClaimToken, FailureView, TaskName};
     use crate::store::effect::Next;

@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 
-use super::ending::{CANCELLED, Ending};
+use super::ending::Ending;
 use crate::job::failure::STUCK_BY_US;
 use crate::job::{
-    Args, ClaimToken, Failure, FinishedRun, Identity, Outcome, PayloadView, QueueName, RunOutcome, WorkerName, date,
+    Args, ClaimToken, Failure, FinishedRun, Identity, Outcome, PayloadView, QueueName, RunEnd, RunOutcome, WorkerName,
+    date,
 };
-use crate::store::effect::Verdict;
 use crate::store::runs::{KeepRun, RunList};
 use crate::store::working::WorkingRecord;
 use crate::task::TaskDefinition;
@@ -72,30 +72,40 @@ pub fn last_words(outcome: &Outcome) -> LastWords {
     }
 }
 
-impl EndedRun<'_> {
+impl<'a> EndedRun<'a> {
+    /// The run of a working record whose worker is gone; `scheduled_at` is what its job says. When it ended is not known, so
+    /// that it counts from its claim until now.
+    pub(crate) fn of_record(
+        record: &'a WorkingRecord,
+        (queue, payload): (&'a QueueName, &'a Bytes),
+        scheduled_at: Option<&'a str>,
+        now_ms: i64,
+    ) -> Self {
+        let run_at = record.run_at.as_deref().and_then(date::parse);
+        Self {
+            worker: &record.worker,
+            queue,
+            payload,
+            identity: record.identity.as_ref(),
+            claim: record.claim.as_ref(),
+            scheduled_at,
+            ended_ms: now_ms,
+            ms: run_at.and_then(|run_at| u64::try_from(now_ms.saturating_sub(run_at)).ok()),
+        }
+    }
+
     /// The run as it is kept, if its task keeps runs.
     #[must_use]
     pub fn kept(self, task: Option<&TaskDefinition>, ending: &Ending, words: LastWords) -> Option<Box<KeepRun>> {
         let task = task.filter(|task| task.runs_kept() > 0)?;
-        let later = self.identity.map_or(0, |identity| identity.later);
-        let is_cancelled = ending.failure.as_ref().is_some_and(|failure| failure.exception == CANCELLED);
-        let outcome = match &ending.verdict {
-            _ if is_cancelled => RunOutcome::Cancelled,
-            Verdict::Done | Verdict::DoneAtLast { .. } => RunOutcome::Done,
-            Verdict::Vetoed { .. } => RunOutcome::Vetoed,
-            Verdict::Attempted(retry) if retry.last.is_none() => RunOutcome::Done,
-            Verdict::Attempted(_) | Verdict::Failed { .. } => RunOutcome::Failed,
-            Verdict::Delayed { identity, .. } if identity.later > later => RunOutcome::Later,
-            Verdict::Delayed { .. } | Verdict::Requeued { .. } => RunOutcome::CutOff,
-        };
         let words = match &ending.failure {
             Some(failure) => LastWords::of_failure(failure),
-            None if outcome == RunOutcome::CutOff && words.why.is_none() => {
+            None if ending.end == RunEnd::CutOff && words.why.is_none() => {
                 LastWords { why: Some(CUT_OFF.to_owned()), ..words }
             }
             None => words,
         };
-        self.keep(task, outcome, words)
+        self.keep(task, ending.end.into(), words)
     }
 
     /// The same of a job that its gates may drop: the store says why.
@@ -167,22 +177,8 @@ pub(crate) fn of_removed<'a>(
 ) -> Option<Box<KeepRun>> {
     let (queue, payload) = (record.queue.as_ref()?, record.payload.as_ref()?);
     let view = PayloadView::parse(payload).ok()?;
-    let run = EndedRun {
-        worker: &record.worker,
-        queue,
-        payload,
-        identity: record.identity.as_ref(),
-        claim: record.claim.as_ref(),
-        scheduled_at: view.scheduled_at.as_deref(),
-        ended_ms: now_ms,
-        ms: ms_since(record, now_ms),
-    };
+    let run = EndedRun::of_record(record, (queue, payload), view.scheduled_at.as_deref(), now_ms);
     run.keep(find(&view.class)?, RunOutcome::Failed, LastWords::of_failure(failure))
-}
-
-/// How long ago the job of a record was claimed, in milliseconds: when its run ended is not known.
-pub(crate) fn ms_since(record: &WorkingRecord, now_ms: i64) -> Option<u64> {
-    u64::try_from(now_ms.saturating_sub(date::parse(record.run_at.as_deref()?)?)).ok()
 }
 
 #[cfg(test)]
@@ -238,6 +234,7 @@ mod tests {
         let retry =
             PluginSpec::Retry(RetrySpec { attempts: 3, backoff: Backoff::Fixed { delay_ms: 1 }, jitter_permille: 0 });
         let failure = || Outcome::Failure(Failure::new("Error", "no").with_backtrace(vec!["last words".to_owned()]));
+        let called_so = || Outcome::Failure(Failure::new("Cancelled", "cancelled by ann"));
         let cancelled = || Outcome::Cancelled { by: "ann".to_owned(), tail: vec!["tail".to_owned()] };
         let plain = task(Vec::new());
         let crashes = TaskDefinition { on_crash: Some(OnCrash::Fail), ..task(Vec::new()) };
@@ -249,6 +246,7 @@ mod tests {
             (&plain, Outcome::Later { delay: Duration::ZERO }, "later", None, "result"),
             (&plain, Outcome::Interrupted, "cut_off", Some(CUT_OFF), "result"),
             (&plain, Outcome::Crashed(Failure::new("Crash", "x")), "cut_off", Some(CUT_OFF), "result"),
+            (&plain, called_so(), "failed", Some("Cancelled: cancelled by ann"), ""),
             (&plain, cancelled(), "cancelled", Some("Cancelled: cancelled by ann"), "tail"),
             (&crashes, Outcome::Interrupted, "failed", Some("Interrupted: the run was cut off before it ended"), ""),
         ] {

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use super::control::Work;
 use super::elsewhere::Elsewhere;
 use super::emptied::Emptied;
+use super::exchanges::{Exchanges, News};
 use super::findings::Findings;
 use super::held_locks::HeldLocks;
 use super::history::History;
@@ -33,9 +34,12 @@ use crate::job::ClaimToken;
 use crate::plugin::registry::Plugins;
 use crate::store::announce::Announcements;
 use crate::store::handle::{Store, Waker};
-use crate::store::instance::{Halt, InstanceRecord};
+use crate::store::instance::{Halt, InstanceRecord, Stuck};
 use crate::store::role;
 use crate::supervise::pulse::Pulses;
+
+/// After how many leases without an exchange that is taken others are told.
+const PATIENCE: u32 = 2;
 
 /// A run that ended on the handlers' runtime.
 pub(super) struct Finished {
@@ -72,6 +76,7 @@ pub(super) struct Core {
     pub(super) queues: Queues,
     pub(super) hunger: Hunger,
     pub(super) slots: Slots,
+    pub(super) exchanges: Exchanges,
     pub(super) shortage: Shortage,
     pub(super) timeouts: Timeouts,
     pub(super) wishes: SeenWishes,
@@ -131,6 +136,27 @@ impl Core {
             self.bus.emit(Event::Notice { text: text.to_owned() });
             self.wake();
         }
+    }
+
+    /// Lets others know whether jobs can be exchanged: in the record of the instance, and to those who ask this process.
+    pub(super) fn tell_stuck(&self) {
+        let patience = self.lease.length() * PATIENCE;
+        let Some(News { was_stuck, now }) = self.exchanges.judge(patience, self.clock.now_ms()) else { return };
+        match &now {
+            Some(Stuck { why, .. }) if !was_stuck => {
+                let time = humantime::format_duration(patience);
+                self.bus.emit(Event::InternalError {
+                    error: format!(
+                        "no jobs could be exchanged with the store for {time}, although it takes other steps: failed to {why}; \
+                         until that is mended processors here stand still"
+                    ),
+                });
+            }
+            Some(_) => {}
+            None => self.bus.emit(Event::Notice { text: "jobs are exchanged with the store again".to_owned() }),
+        }
+        self.findings.stuck(now.is_some());
+        self.lease.change_record(|record| record.stuck = now);
     }
 
     pub(super) fn warn(&self, text: String) {

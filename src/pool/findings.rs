@@ -44,6 +44,11 @@ impl Findings {
         self.outage.answered(&self.bus, Asker::Pool);
     }
 
+    /// Can no jobs be exchanged, although the store answers?
+    pub(super) fn stuck(&self, is_stuck: bool) {
+        self.outage.set_stuck(is_stuck);
+    }
+
     /// The store passed over something or left it undone.
     pub(super) fn tell(&self, finding: &StoreError) {
         let about = match finding {

@@ -20,7 +20,7 @@ use super::slots::{LostRun, State};
 use super::tasks::TASKS;
 use crate::backoff;
 use crate::event::Event;
-use crate::job::{ClaimToken, Failure};
+use crate::job::{ClaimToken, Failure, RunEnd};
 use crate::store::StoreError;
 use crate::store::instance::{Extend, Extended, LockRenewal, Removed, RemovedState};
 use crate::supervise::pulse::Pulse;
@@ -159,7 +159,9 @@ fn settle(core: &Rc<Core>, sent: Moment, version: u64, extend: &Extend, asked: &
     if core.lease.extend(sent) {
         // The lanes did not claim meanwhile.
         core.hunger.notify_all();
+        core.exchanges.count_anew();
     }
+    core.tell_stuck();
     if core.lease.publish(version) {
         core.slots.ask_manager();
     }
@@ -257,8 +259,10 @@ fn settle_findings(core: &Core, extend: &Extend, asked: &[ExtendedSlot], extende
         } else {
             format!("worker {worker} was removed and is registered again")
         });
-        // Who cleaned it has put the job on the failed list.
-        if let Some(LostRun { job: Some(job), began }) = run {
+        // Who cleaned it has put the job on the failed list, and counts nothing.
+        let Some(LostRun { task, queue, job, began }) = run else { continue };
+        core.counter.count(task.as_ref(), &queue, RunEnd::Failed, None);
+        if let Some(job) = job {
             let failure = Failure::stuck(&extend.record.host.hostname, core.clock.now_ms());
             core.bus.emit(Event::failure(job, &failure, began.elapsed()));
         }

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::unknown::UnknownClasses;
 use crate::job::TaskName;
+use crate::job::run_counts::millis;
 
 /// How long a task waits, at first and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
@@ -119,7 +120,7 @@ impl Holdup {
     fn wait(&mut self, now: Instant) -> Option<u64> {
         let left = self.until.checked_duration_since(now).filter(|left| !left.is_zero() && !self.given_up)?;
         self.put_off += 1;
-        Some(u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1))
+        Some(millis(left).max(1))
     }
 }
 
@@ -147,7 +148,7 @@ impl Holdups {
         tasks.retain(|_, holdup| now < holdup.last.max(holdup.until) + QUIET);
         let is_known = tasks.get(task).is_some_and(|holdup| holdup.cause == cause);
         if patience.is_zero() || (!is_known && tasks.len() >= MOST) {
-            let waits = Fate::Waits(u64::try_from(PAUSE.1.as_millis()).unwrap_or(u64::MAX));
+            let waits = Fate::Waits(millis(PAUSE.1));
             return (if cause.may_fail() { Fate::Fails } else { waits }, None);
         }
         self.any.set(true);

@@ -19,11 +19,11 @@ use tokio::sync::mpsc;
 use self::undone::Undone;
 use super::cancels;
 use super::core::{Core, Finished};
-use super::counted::{self, Counted};
+use super::counted::{self, Afterwards};
 use super::hooked_run::Performed;
 use super::orphan;
 use super::perform::{self, PreparedJob};
-use super::report::{self, Untold};
+use super::report;
 use super::slots::{Job, Slot, Taken};
 use crate::job::failure::iso_date;
 use crate::job::{Failure, Identity, Outcome, WorkerName};
@@ -52,14 +52,12 @@ pub(super) struct LaneTask {
     pulse: Arc<Pulse>,
 }
 
-/// Whose a settlement is, and what is told only after the store has decided.
+/// Whose a settlement is, and what is told and counted only after the store has decided.
 struct Settled {
     slot: usize,
     /// Who the job is.
     identity: Identity,
-    untold: Option<Box<Untold>>,
-    /// How it is counted then.
-    counted: Option<Counted>,
+    afterwards: Afterwards,
     /// It was told that it could not be recorded.
     told: bool,
 }
@@ -209,11 +207,12 @@ impl LaneTask {
                 continue;
             }
             let repeated = reply.repeated.iter().find(|repeated| repeated.index == index);
-            if let Some(untold) = &settled.untold {
+            let Afterwards { untold, counted } = &settled.afterwards;
+            if let Some(untold) = untold {
                 untold.tell(&self.core.bus, repeated, self.core.clock.now_ms());
             }
-            if let Some((counted, settlement)) = settled.counted.as_ref().zip(round.exchange.settlements.get(index)) {
-                counted.count(&settlement.verdict, repeated.is_some());
+            if let Some(counted) = counted {
+                counted.count(repeated.is_some());
             }
         }
         for (index, (number, entered)) in round.entering.into_iter().zip(reply.entered).enumerate() {
@@ -314,7 +313,7 @@ impl LaneTask {
         let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms: None };
         let ending = ending::release(job.task(), run);
         report::vetoed(&self.core.bus, &job, format!("given back without a run, because {why}"));
-        self.settle(number, worker, job, ending, (None, None), None);
+        self.settle(number, worker, job, ending, Afterwards::default(), None);
     }
 
     fn run_ended(&mut self, finished: Finished) {

@@ -206,6 +206,7 @@ mod tests {
             halt: None,
             tasks: None,
             skipped: Vec::new(),
+            stuck: None,
         };
         let lease = Lease::new(Arc::clone(&clock) as Arc<dyn Clock>, LENGTH, record);
         (clock, lease)

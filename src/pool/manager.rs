@@ -13,16 +13,15 @@ use super::slots::lane_of;
 use super::{orphan, probe};
 use crate::event::{Event, EventKind};
 use crate::job::WorkerName;
-use crate::plugin::cut_off::{CutOff, end_of};
-use crate::store::StoreError;
 use crate::store::instance::{Register, Unregister};
-use crate::store::workers::Recovered;
 use crate::store::working::WorkingRecord;
 use crate::supervise::pulse::{Pulse, TURN};
 
 /// What the manager does, for messages.
 const REGISTERING: &str = "register processors";
 const UNREGISTERING: &str = "unregister processors";
+/// By how many the highest number of a processor grows at least.
+const STEP: usize = 10;
 const RECOVERING: &str = "recover the job of an earlier life";
 
 /// The pool's bounds and how often they are reconsidered.
@@ -119,11 +118,17 @@ async fn check(core: &Core, bounds: Bounds) {
     }
 }
 
-/// Registers so many more processors. Numbers stay within `max`, because other instances compute from it where our working
-/// records may be.
+/// Registers so many more processors. Numbers stay within those that the record of the instance tells, because other
+/// instances compute from it where our working records may be. Each processor that is set aside keeps its number.
 async fn grow(core: &Core, count: usize, max: usize) {
+    let most = max + core.slots.aside();
+    if core.lease.record().processors < most {
+        // In steps, because each change of the record is published. It is registered at a later check.
+        core.lease.change_record(|record| record.raise_processors(most.next_multiple_of(STEP)));
+    }
+    let most = most.min(core.lease.record().processors);
     let mut numbers = core.slots.free_numbers(count);
-    numbers.retain(|&number| number <= max);
+    numbers.retain(|&number| number <= most);
     let workers: Vec<_> = numbers.iter().map(|&number| core.lease.record().worker(number)).collect();
     let Some(blocked) = enlist(core, &workers).await else { return };
     for (number, worker) in numbers.into_iter().zip(workers) {
@@ -191,30 +196,31 @@ async fn enlist(core: &Core, workers: &[WorkerName]) -> Option<Vec<WorkerName>> 
                 return None;
             }
         };
+    Some(give_back(core, left_over).await)
+}
+
+/// Settles the jobs of working records that an earlier process left under our names, as runs that were cut off. Returns the
+/// workers whose records stay.
+async fn give_back(core: &Core, left_over: Vec<WorkingRecord>) -> Vec<WorkerName> {
+    let wishes = match orphan::wishes_about(core, &left_over).await {
+        Ok(wishes) => wishes,
+        Err(error) => {
+            core.findings.failed(RECOVERING, &error);
+            return left_over.into_iter().map(|record| record.worker).collect();
+        }
+    };
     let mut blocked = Vec::new();
     for record in left_over {
         let worker = record.worker.clone();
-        if let Err(error) = give_back(core, record).await {
+        let tell = |recovered, _: &_| {
+            core.findings.accepted(RECOVERING);
+            let why = format!("an earlier life left a job: {recovered:?}");
+            core.bus.emit(Event::CleaningWorker { worker: worker.clone(), why });
+        };
+        if let Err(error) = orphan::end_left_over(core, record, &wishes, tell).await {
             core.findings.failed(RECOVERING, &error);
             blocked.push(worker);
         }
     }
-    Some(blocked)
-}
-
-/// Settles the job of a working record that an earlier process left under one of our names, as a run that was cut off.
-async fn give_back(core: &Core, record: WorkingRecord) -> Result<(), StoreError> {
-    let worker = record.worker.clone();
-    let CutOff { recovery, job, task, failure, .. } = orphan::left_over(core, record).await?;
-    let end = end_of(failure.as_ref());
-    let recovered = core.store.run(recovery).await?;
-    if recovered == Recovered::Yes {
-        core.counter.series(task.as_ref(), &job.queue).count(end, None);
-        if let Some(failure) = failure {
-            core.bus.emit(Event::failure(job, &failure, Duration::ZERO));
-        }
-    }
-    core.findings.accepted(RECOVERING);
-    core.bus.emit(Event::CleaningWorker { worker, why: format!("an earlier life left a job: {recovered:?}") });
-    Ok(())
+    blocked
 }

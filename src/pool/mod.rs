@@ -17,6 +17,7 @@ mod counted;
 mod drain;
 mod elsewhere;
 mod emptied;
+mod exchanges;
 mod figures;
 mod findings;
 mod heartbeat;

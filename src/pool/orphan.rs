@@ -10,6 +10,7 @@
 //! wakes its lane, and one that is found twice in a row is ended here.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -20,10 +21,11 @@ use tokio::time::sleep;
 use super::core::Core;
 use super::slots::{LANES, State};
 use crate::event::Event;
+use crate::event::kind::JobInfo;
 use crate::job::{ClaimToken, WorkerName};
-use crate::plugin::cut_off::{Blame, CutOff, cut_off, end_of};
+use crate::plugin::cut_off::{Blame, CutOff, cut_off};
 use crate::store::StoreError;
-use crate::store::wishes::{ReadWishes, canceller};
+use crate::store::wishes::{ReadWishes, Wish};
 use crate::store::workers::{Recovered, Working};
 use crate::store::working::WorkingRecord;
 use crate::supervise::pulse::Pulse;
@@ -50,7 +52,8 @@ pub(super) async fn recover(core: &Core, mut workers: Vec<WorkerName>) {
     let mut ours: Vec<_> = records.into_iter().flatten().filter(|record| is_ours(core, record)).collect();
     // Each goes to the head of its queue. To keep their order, the newest must go first.
     ours.sort_by_key(|record| Reverse(record.claim.as_ref().map(ClaimToken::order)));
-    join_all(ours.into_iter().map(|record| end(core, record))).await;
+    let Ok(wishes) = wishes_about(core, &ours).await else { return };
+    join_all(ours.into_iter().map(|record| end(core, record, &wishes))).await;
 }
 
 fn is_idle(core: &Core, worker: &WorkerName) -> bool {
@@ -69,9 +72,12 @@ async fn look(core: &Core, seen: &[Bytes]) -> Result<Vec<Bytes>, StoreError> {
             idle.push(slot.worker().clone());
         }
     });
-    let mut standing = Vec::new();
     let records = core.store.run(Working { workers: idle }).await?.into_iter().flatten();
-    for record in records.filter(|record| is_ours(core, record)) {
+    let ours: Vec<_> = records.filter(|record| is_ours(core, record)).collect();
+    let met_again = ours.iter().any(|record| seen.contains(&record.raw));
+    let wishes = if met_again { wishes_about(core, &ours).await? } else { Vec::new() };
+    let mut standing = Vec::new();
+    for record in ours {
         if !is_idle(core, &record.worker) || !seen.contains(&record.raw) {
             core.slots.each(|slot| {
                 if *slot.worker() == record.worker {
@@ -81,40 +87,61 @@ async fn look(core: &Core, seen: &[Bytes]) -> Result<Vec<Bytes>, StoreError> {
             standing.push(record.raw);
             continue;
         }
-        end(core, record).await?;
+        end(core, record, &wishes).await?;
     }
     Ok(standing)
 }
 
-/// What becomes of a record of which nobody runs the job.
-pub(super) async fn left_over(core: &Core, record: WorkingRecord) -> Result<CutOff, StoreError> {
-    let instance = record.claim.as_ref().map(|claim| claim.instance().to_owned());
-    let wishes = match instance {
-        Some(instance) => core.store.run(ReadWishes { instance }).await?,
-        None => Vec::new(),
-    };
-    let canceller = record.claim.as_ref().and_then(|claim| canceller(&wishes, claim));
-    let blame = canceller.map_or(Blame::Possible, Blame::Cancelled);
-    let dispatch = core.settings.dispatch();
-    let find = |class: &str| dispatch.get(class).map(|(task, _)| &**task);
-    Ok(cut_off(record, None, find, core.settings.policy(), blame, core.clock.now_ms()))
+/// What people wish of the runs of these records.
+pub(super) async fn wishes_about(core: &Core, records: &[WorkingRecord]) -> Result<Vec<Wish>, StoreError> {
+    let claims = records.iter().filter_map(|record| record.claim.as_ref());
+    let instances: BTreeSet<_> = claims.map(|claim| claim.instance().to_owned()).collect();
+    let mut wishes = Vec::new();
+    for instance in instances {
+        wishes.extend(core.store.run(ReadWishes { instance }).await?);
+    }
+    Ok(wishes)
 }
 
-async fn end(core: &Core, record: WorkingRecord) -> Result<(), StoreError> {
-    let worker = record.worker.clone();
-    let CutOff { recovery, job, task, failure, .. } = left_over(core, record).await?;
-    let end = end_of(failure.as_ref());
-    if core.store.run(recovery).await? == Recovered::Yes {
-        core.counter.series(task.as_ref(), &job.queue).count(end, None);
-        core.warn(format!(
-            "job {} ({}) stood on record under {worker}, which had recorded its end: the store has lost that, as a \
-             failover may; it is treated as a run that was cut off",
-            job.id, job.class
-        ));
+/// What becomes of a record of which nobody runs the job.
+fn left_over(core: &Core, record: WorkingRecord, wishes: &[Wish]) -> CutOff {
+    let blame = Blame::Possible.or_cancelled(wishes, &record);
+    let dispatch = core.settings.dispatch();
+    let find = |class: &str| dispatch.get(class).map(|(task, _)| &**task);
+    cut_off(record, None, find, core.settings.policy(), blame, core.clock.now_ms())
+}
+
+/// Ends a record of which nobody runs the job, as a run that was cut off. `tell` hears what the store did and which job it
+/// was, before the failure is told.
+pub(super) async fn end_left_over(
+    core: &Core,
+    record: WorkingRecord,
+    wishes: &[Wish],
+    tell: impl FnOnce(Recovered, &JobInfo),
+) -> Result<(), StoreError> {
+    let CutOff { recovery, job, task, failure, end, .. } = left_over(core, record, wishes);
+    let recovered = core.store.run(recovery).await?;
+    tell(recovered, &job);
+    if recovered == Recovered::Yes {
+        core.counter.count(task.as_ref(), &job.queue, end, None);
         if let Some(failure) = failure {
             core.bus.emit(Event::failure(job, &failure, Duration::ZERO));
         }
-        (0..LANES).for_each(|lane| core.hunger.wake(lane));
     }
     Ok(())
+}
+
+async fn end(core: &Core, record: WorkingRecord, wishes: &[Wish]) -> Result<(), StoreError> {
+    let worker = record.worker.clone();
+    let tell = |recovered: Recovered, job: &JobInfo| {
+        if recovered == Recovered::Yes {
+            core.warn(format!(
+                "job {} ({}) stood on record under {worker}, which had recorded its end: the store has lost that, as a \
+                 failover may; it is treated as a run that was cut off",
+                job.id, job.class
+            ));
+            (0..LANES).for_each(|lane| core.hunger.wake(lane));
+        }
+    };
+    end_left_over(core, record, wishes, tell).await
 }

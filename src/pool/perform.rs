@@ -84,14 +84,15 @@ pub(super) fn ready(core: &Core, worker: &WorkerName, claim: Claim) -> PreparedJ
     };
     job.known = Some((Arc::clone(task), Arc::clone(handler)));
     let chain = Chain::of(task);
-    if !chain.has_gates() {
+    if !chain.may_have_gates() {
         return PreparedJob::Ready(job);
     }
     match Args::of(&view) {
         Ok(args) => {
             job.held = chain.held_locks(&job.queue, &args);
             let gates = chain.gates(&job.queue, &args, &job.identity);
-            PreparedJob::AtGates(job, gates)
+            // The job of a periodic task that is no tick may have none.
+            if gates.is_empty() { PreparedJob::Ready(job) } else { PreparedJob::AtGates(job, gates) }
         }
         Err(bad) => PreparedJob::Refused(job, Failure::new("Error", bad.to_string())),
     }

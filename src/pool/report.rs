@@ -7,7 +7,7 @@ use super::slots::Job;
 use crate::event::kind::{JobInfo, LONGEST_TEXT};
 use crate::event::{Bus, Event, EventKind};
 use crate::job::failure::iso_date;
-use crate::job::{Failure, WorkerName};
+use crate::job::{Failure, RunEnd, WorkerName};
 use crate::plugin::chain::MISSED;
 use crate::plugin::ending::Ending;
 use crate::plugin::hooks::Refusal;
@@ -55,7 +55,6 @@ pub(super) fn tell(
     ending: &Ending,
     result: Option<String>,
     duration: Duration,
-    put_off: bool,
 ) -> Option<Box<Untold>> {
     let info = job.info.as_ref();
     let end = match (&ending.verdict, &ending.failure, info) {
@@ -67,7 +66,7 @@ pub(super) fn tell(
             let attempts = if let Verdict::Attempted(retry) = verdict { retry.attempts } else { 1 };
             Some(End::Failed { failure: failure.clone(), attempts })
         }
-        (Verdict::Delayed { delay_ms, identity }, _, Some(_)) if put_off => {
+        (Verdict::Delayed { delay_ms, identity }, _, Some(_)) if ending.end == RunEnd::Later => {
             Some(End::Later { delay_ms: *delay_ms, times: identity.later })
         }
         (Verdict::Delayed { delay_ms, identity }, ..) => {

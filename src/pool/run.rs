@@ -20,6 +20,7 @@ use super::core::{Core, bring_up_to_date};
 use super::drain::{drain, end_lost_runs};
 use super::elsewhere::Elsewhere;
 use super::emptied::Emptied;
+use super::exchanges::Exchanges;
 use super::findings::Findings;
 use super::held_locks::HeldLocks;
 use super::history::History;
@@ -158,6 +159,9 @@ pub async fn run(setup: Setup, mut control: watch::Receiver<Control>) -> Ended {
             history.begin_anew();
             record.id = InstanceRecord::new_id();
             bring_up_to_date(&mut record, &work.borrow());
+            // That was of the life that is over.
+            record.stuck = None;
+            outage.set_stuck(false);
             instance.send_replace(Arc::from(record.id.as_str()));
             if !rejoin(&store, &Findings::new(bus.clone(), outage.clone()), &record, &mut control).await {
                 return Ended::Clean;
@@ -228,6 +232,7 @@ async fn live(
         queues: Queues::new(&config.queues),
         hunger: Hunger::new(),
         slots: Slots::default(),
+        exchanges: Exchanges::default(),
         shortage: Shortage::default(),
         timeouts: Timeouts::default(),
         wishes: SeenWishes::default(),

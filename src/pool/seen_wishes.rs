@@ -4,27 +4,24 @@ use std::cell::RefCell;
 
 use crate::job::ClaimToken;
 
-/// The claims of the wishes, and whether each run was over when it was looked at last.
+/// The claims of the wishes that were seen and are not done with.
 #[derive(Default)]
-pub(super) struct SeenWishes(RefCell<Vec<(ClaimToken, bool)>>);
+pub(super) struct SeenWishes(RefCell<Vec<ClaimToken>>);
 
 impl SeenWishes {
     /// A wish about this run stands.
     pub(super) fn add(&self, claim: &ClaimToken) {
         let mut seen = self.0.borrow_mut();
-        if seen.iter().all(|(other, _)| other != claim) {
-            seen.push((claim.clone(), false));
+        if !seen.contains(claim) {
+            seen.push(claim.clone());
         }
     }
 
-    /// Takes the claims whose wishes are done with: those whose runs were over twice in a row. At the first look the
-    /// settlement may still be on its way, and whoever recovers the job then must find the wish.
+    /// Takes the claims whose wishes are done with, because no slot has them any more. While a settlement is on its way its
+    /// slot has the claim: whoever recovers the job then must find the wish. If the wish cannot be removed, the next
+    /// extension sees it again.
     pub(super) fn done(&self, is_held: impl Fn(&ClaimToken) -> bool) -> Vec<ClaimToken> {
-        let over = |(claim, was_over): &mut (ClaimToken, bool)| {
-            let is_over = !is_held(claim);
-            std::mem::replace(was_over, is_over) && is_over
-        };
-        self.0.borrow_mut().extract_if(.., over).map(|(claim, _)| claim).collect()
+        self.0.borrow_mut().extract_if(.., |claim| !is_held(claim)).collect()
     }
 }
 
@@ -33,13 +30,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wish_is_done_with_when_its_run_was_over_at_two_looks() {
+    fn a_wish_is_done_with_when_no_slot_has_its_claim() {
         let (seen, claim) = (SeenWishes::default(), ClaimToken::new("00ff", 0, 1, 1));
         assert_eq!(seen.done(|_| false), []);
         seen.add(&claim);
-        assert_eq!(seen.done(|_| true), []);
-        assert_eq!(seen.done(|_| false), [], "its settlement may be on its way");
         seen.add(&claim);
+        assert_eq!(seen.done(|_| true), [], "it runs, or its end is on its way");
         assert_eq!(seen.done(|_| false), [claim]);
         assert_eq!(seen.done(|_| false), []);
     }

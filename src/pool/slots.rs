@@ -9,6 +9,7 @@
 //! Each slot belongs to one lane, so that its settlement never arrives after its next claim. The manager is notified when
 //! a slot becomes idle that is to leave or to get another name.
 
+mod aside;
 mod slot;
 
 use std::cell::RefCell;
@@ -17,14 +18,17 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+pub(super) use self::aside::MOST_ASIDE;
 pub(super) use self::slot::{Job, LANES, Limit, Slot, State, lane_of, urge};
 use crate::event::kind::JobInfo;
 use crate::handler::contract::{OwnedRun, Stop};
-use crate::job::{ClaimToken, Identity, LockKey, Outcome, WorkerName};
+use crate::job::{ClaimToken, Identity, LockKey, Outcome, QueueName, TaskName, WorkerName};
 use crate::store::instance::InstanceRecord;
 
 /// A run whose claim is lost.
 pub(super) struct LostRun {
+    pub(super) task: Option<TaskName>,
+    pub(super) queue: QueueName,
     /// If a listener wants to hear of jobs.
     pub(super) job: Option<Arc<JobInfo>>,
     pub(super) began: Instant,
@@ -118,8 +122,8 @@ impl Slots {
     }
 
     /// The slot's job has ended and is to be settled.
-    pub(super) fn settle(&self, number: usize, identity: &Identity) {
-        self.set(number, State::Settling { may_be_poison: identity.may_be_poison() });
+    pub(super) fn settle(&self, number: usize, identity: &Identity, claim: &ClaimToken) {
+        self.set(number, State::Settling { claim: claim.clone(), may_be_poison: identity.may_be_poison() });
     }
 
     /// Begins a run. Gives the job back if the run has ended already.
@@ -189,7 +193,8 @@ impl Slots {
         let slot = get_mut(&mut slots, number).filter(|slot| slot.worker == *worker).filter(running)?;
         slot.lose();
         let State::Lost(job) = &slot.state else { return None };
-        Some(LostRun { job: job.info.clone(), began: job.began })
+        let task = job.task().map(|task| task.name.clone());
+        Some(LostRun { task, queue: job.queue.clone(), job: job.info.clone(), began: job.began })
     }
 
     /// All claims are lost. A lane that waits for a reply learns so from the reply.
@@ -240,11 +245,12 @@ impl Slots {
         Some(slot.number)
     }
 
-    /// Whether any slot holds the job of this claim. One that is being settled holds none.
+    /// Whether any slot has this claim. It has it until the store has taken the end of the run.
     pub(super) fn holds(&self, claim: &ClaimToken) -> bool {
         self.any(|slot| match slot.state() {
             State::Entering(job) | State::Running(job) | State::Lost(job) => job.claim == *claim,
-            State::Idle | State::Claiming | State::Settling { .. } => false,
+            State::Settling { claim: settling, .. } => settling == claim,
+            State::Idle | State::Claiming => false,
         })
     }
 

@@ -46,10 +46,6 @@ pub(super) async fn wake_lanes(core: Rc<Core>, pulse: Pulse) {
         core.hunger.forget_announcement();
         let seen = arm(&core, waker, &pulse).await;
         core.hunger.set_polled(seen.polled);
-        if seen.wishes {
-            // The extension reads them.
-            core.lease.want_extension();
-        }
         if core.bus.wants(EventKind::WorkerPoll) {
             core.bus.emit(Event::WorkerPoll { queues: core.queues.matching().len() });
         }
@@ -143,6 +139,10 @@ async fn arm(core: &Core, waker: &Waker, pulse: &Pulse) -> ArmedState {
             Ok(seen) => {
                 core.findings.answered();
                 core.findings.accepted(WATCHING);
+                if seen.wishes {
+                    // The extension reads them. Queues may come and go for so long that this is armed again and again.
+                    core.lease.want_extension();
+                }
                 // If a queue appeared or went, the new list is watched before what was seen counts.
                 let all = core.queues.found(watch.patterns.as_ref(), seen.resolved.as_deref(), &watch.queues);
                 if let Some(surplus) = core.queues.surplus() {

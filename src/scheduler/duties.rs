@@ -16,6 +16,7 @@ use super::recover::{Observer, duties_owner, end_lapsed_neighbour, is_gone_from_
 use super::stuck;
 use super::{Failing, SchedulerContext, sleep_or_reload};
 use crate::event::figures::Lead;
+use crate::job::run_counts::millis;
 use crate::process::sweep;
 use crate::store::StoreError;
 use crate::store::instance::{HostIdentity, InstanceRecord, InstanceState, Instances, Oversee, Suspect};
@@ -166,7 +167,7 @@ impl<'a> Duties<'a> {
 
     async fn each_duty(&mut self) -> Result<(), StoreError> {
         let SchedulerContext { store, bus, .. } = self.context;
-        let ttl_ms = u64::try_from(self.context.lease.as_millis()).unwrap_or(u64::MAX);
+        let ttl_ms = millis(self.context.lease);
         let alone = self.alone.take().filter(|(_, read)| read.elapsed() < ALONE);
         let known = alone.as_ref().map(|(record, _)| record.clone());
         let overseen = store.run(Oversee { owner: self.owner.to_owned(), ttl_ms, alone: known }).await;

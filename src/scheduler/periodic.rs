@@ -213,10 +213,10 @@ impl UndeclaredTasks {
             {
                 continue;
             }
-            let forms = ["[{}]", "[null]", "[]"].into_iter().filter_map(|args| Args::from_json(args).ok());
-            let forms: Vec<_> = forms.map(|args| encode(entry.task.as_str(), entry.queue.as_str(), &args)).collect();
+            let form = |args: &Args| encode(entry.task.as_str(), entry.queue.as_str(), args);
+            let forms = Args::all_periodic().iter().map(form).collect();
             // The locks that node-resque's QueueLock takes: no definition of the task is left that could name others.
-            let locks = ["[{}]", "[null]", "[]"]
+            let locks = Args::PERIODIC
                 .map(|args| LockKey::queue_lock(entry.task.as_str(), entry.queue.as_str(), args))
                 .to_vec();
             let withdraw = Withdraw { task: entry.task.clone(), queue: entry.queue.clone(), forms, locks };

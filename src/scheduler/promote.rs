@@ -18,6 +18,7 @@ use super::{Failing, SchedulerContext};
 use crate::backoff;
 use crate::event::figures::Lead as Leads;
 use crate::event::{Event, EventKind};
+use crate::job::run_counts::millis;
 use crate::store::StoreError;
 use crate::store::announce::Announcements;
 use crate::store::handle::Waker;
@@ -179,7 +180,8 @@ impl<'a> Promoter<'a> {
             // A step that is sent when a job is due, counted from here, reaches the store a quarter of a round trip after
             // that: a path takes not always the same time, and one that comes too early must be sent again.
             let told = asked + took / 4;
-            self.skew.notice(self.context, seen.now_ms);
+            // What is delayed only a leader asks.
+            self.skew.notice(self.context, asked, seen.now_ms, seen.next_due_s.is_some());
             let Announcements { queued, delayed, .. } = &self.context.announcements;
             queued.set_polled(seen.polled);
             delayed.set_polled(seen.polled);
@@ -405,8 +407,4 @@ async fn until(at: Option<Instant>) {
         Some(at) => sleep_until(at).await,
         None => std::future::pending().await,
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -14,17 +14,16 @@ use super::SchedulerContext;
 use super::failures::Bulkheads;
 use crate::event::Event;
 use crate::event::figures::Whose;
-use crate::job::{Failure, RunOutcome};
-use crate::plugin::cut_off::{Blame, CutOff, cut_off, end_of};
+use crate::job::Failure;
+use crate::plugin::cut_off::{Blame, CutOff, cut_off};
 use crate::plugin::poison::judge;
 use crate::process::leftovers::{self, Marks};
 use crate::process::mark::Daemon;
 use crate::process::sweep;
 use crate::store::StoreError;
-use crate::store::effect::Verdict;
 use crate::store::instance::{Bury, HostIdentity, InstanceState};
 use crate::store::scheduling::{Leadership, Resign};
-use crate::store::wishes::{ReadWishes, Wish, canceller};
+use crate::store::wishes::{ReadWishes, Wish};
 use crate::store::workers::{Recovered, Working};
 use crate::store::working::WorkingRecord;
 
@@ -164,8 +163,7 @@ pub async fn recover(
     let Some(wishes): Option<Vec<Wish>> = bulkheads.note(bus, &what, asked.await)? else { return Ok(false) };
     let (mut recovered, mut left) = (0, 0);
     for (record, blame) in records {
-        let canceller = record.claim.as_ref().and_then(|claim| canceller(&wishes, claim));
-        let blame = canceller.map_or(blame, Blame::Cancelled);
+        let blame = blame.or_cancelled(&wishes, &record);
         let job = format!("recovery of the job of worker {}", record.worker);
         if !bulkheads.may_try(&job) {
             left += 1;
@@ -218,21 +216,14 @@ async fn recover_one(
     let registry = context.registry();
     let worker = record.worker.clone();
     let find = |class: &str| registry.get(class).map(|task| &**task);
-    let CutOff { mut recovery, job, task, mut failure, why } =
-        cut_off(record, instance, find, context.policy(), blame, clock.now_ms());
-    if tries >= MAX_TRIES && failure.is_none() {
+    let mut cut = cut_off(record, instance, find, context.policy(), blame, clock.now_ms());
+    if tries >= MAX_TRIES && cut.failure.is_none() {
         // The queue cannot take its job back, so the job goes to the failed list, where people find it.
-        let why = format!("its worker is gone, and queue {} did not take it back in {tries} tries", recovery.queue);
-        let new = Failure::new("Error", why);
-        let record = new.record(worker.name(), recovery.queue.as_str(), &recovery.payload, clock.now_ms());
-        recovery.verdict = Verdict::Failed { record };
-        if let Some(run) = &mut recovery.run {
-            run.run.outcome = RunOutcome::Failed;
-            run.run.error = Some(new.to_string());
-        }
-        failure = Some(new);
+        let queue = &cut.recovery.queue;
+        let why = format!("its worker is gone, and queue {queue} did not take it back in {tries} tries");
+        cut.fail(Failure::new("Error", why), clock.now_ms());
     }
-    let end = end_of(failure.as_ref());
+    let CutOff { recovery, job, task, failure, end, why } = cut;
     match store.run(recovery).await? {
         Recovered::Yes => {
             tally.count(task.as_ref(), &job.queue, end, None);
@@ -275,6 +266,7 @@ mod tests {
             halt: None,
             tasks: None,
             skipped: Vec::new(),
+            stuck: None,
         };
         InstanceState { record, counter }
     }

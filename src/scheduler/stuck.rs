@@ -11,7 +11,7 @@ use super::failures::Bulkheads;
 use crate::config::element::crash_policy::OnCrash;
 use crate::event::Event;
 use crate::event::figures::Whose;
-use crate::job::{Args, Failure, FailureView, LockKey, PayloadView, QueueName, WorkerName, date};
+use crate::job::{Args, Failure, FailureView, LockKey, PayloadView, QueueName, RunEnd, WorkerName, date};
 use crate::plugin::chain::Chain;
 use crate::plugin::cut_off::job_of;
 use crate::plugin::kept_run;
@@ -71,7 +71,7 @@ async fn clean(
     silent_s: i64,
     locks: &[WorkerLock],
 ) -> Result<(), StoreError> {
-    let SchedulerContext { store, clock, bus, host, .. } = context;
+    let SchedulerContext { store, clock, bus, host, tally, .. } = context;
     let (worker, now_ms, working) = (&stuck.worker, clock.now_ms(), stuck.working.as_ref());
     let failure = Failure::stuck(&host.hostname, now_ms);
     let record = working.map(|record| {
@@ -95,14 +95,27 @@ async fn clean(
         let freed = if locks.is_empty() { "" } else { "; the JobLock of its job is freed" };
         let why = format!("it has not pinged for {silent_s} s{freed}");
         bus.emit(Event::CleaningWorker { worker: worker.clone(), why });
-        if let Some((record, working)) = record.zip(working)
-            && !(context.retries_stuck_jobs() && retry(context, &record).await?)
-        {
+        if let Some((record, working)) = record.zip(working) {
             let view = PayloadView::parse(working.payload.as_deref().unwrap_or(&working.raw)).ok();
             let queue = working.queue.clone().unwrap_or_else(|| QueueName::as_stored(""));
-            // The job of a foreign worker has no identity.
-            let job = job_of(worker, &queue, view.as_ref(), &Arc::from(worker.id()));
-            bus.emit(Event::failure(job, &failure, Duration::ZERO));
+            let task = view.as_ref().and_then(|view| registry.get(&view.class)).map(|task| &task.name);
+            // It has failed, even if it is enqueued again. How long it ran nobody knows.
+            tally.count(task, &queue, RunEnd::Failed, None);
+            let retried = if context.retries_stuck_jobs() { retry(context, &record).await } else { Ok(false) };
+            if !matches!(retried, Ok(true)) {
+                // The job of a foreign worker has no identity.
+                let job = job_of(worker, &queue, view.as_ref(), &Arc::from(worker.id()));
+                bus.emit(Event::failure(job, &failure, Duration::ZERO));
+            }
+            if let Err(error) = retried {
+                // The worker is gone, so that nobody comes back to this job.
+                let text = format!(
+                    "the job of worker {worker} was to be enqueued again (retry_stuck_jobs), which may have failed: failed to \
+                     {error}; see: windlass failed list; then type: windlass failed retry-stuck"
+                );
+                bus.emit(Event::Warning { text });
+                return if error.is_transient() { Err(error) } else { Ok(()) };
+            }
         }
     }
     Ok(())

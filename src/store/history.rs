@@ -10,10 +10,10 @@
 use std::sync::Arc;
 
 use super::role::{Admin, arrow};
-use crate::event::tally::{ALL, OTHER, UNKNOWN};
+use crate::event::tally::ALL;
 use crate::job::{RunCounts, TaskName};
 
-/// How many tasks have counts of their own in a bucket. The rest count as [`OTHER`].
+/// How many tasks have counts of their own in a bucket. The rest count as [`OTHER`](crate::event::tally::OTHER).
 pub const MOST_TASKS: usize = 100;
 /// How many buckets are read at once with all their tasks.
 pub const MOST_BUCKETS: usize = 24;
@@ -34,11 +34,6 @@ impl Ran {
         self.tasks.iter().for_each(|(_, counts)| all.add(counts));
         (TaskName::as_stored(ALL), all)
     }
-}
-
-/// Has this name a place in every bucket?
-pub(super) fn is_reserved(task: &str) -> bool {
-    [ALL, OTHER, UNKNOWN].contains(&task)
 }
 
 /// How long a bucket of history is.

@@ -2,7 +2,7 @@
 
 use super::error::StoreError;
 use super::history::Ran;
-pub use super::registration::{Halt, HostIdentity, InstanceRecord};
+pub use super::registration::{Halt, HostIdentity, InstanceRecord, Stuck};
 use super::role::{Admin, Mover, Pool, Scheduler, arrow};
 use super::wishes::Wish;
 use super::working::WorkingRecord;

@@ -44,6 +44,8 @@ struct State {
     /// When a step succeeded last before the outage.
     answered: Option<Instant>,
     failing: Option<Failing>,
+    /// The store answers, and yet no jobs can be exchanged with it.
+    stuck: bool,
 }
 
 #[derive(Debug)]
@@ -119,7 +121,7 @@ impl Outage {
         // the last one before to the first one after.
         let seen = shown(failing.last.duration_since(failing.since));
         let most = shown(again.duration_since(answered.unwrap_or(failing.since)));
-        *state = State { answered: Some(now), failing: None };
+        (state.answered, state.failing) = (Some(now), None);
         drop(state);
         bus.figures().outage_over();
         bus.emit(Event::Notice { text: format!("the store {what} after {most} at most ({seen} at least)") });
@@ -129,6 +131,17 @@ impl Outage {
     #[must_use]
     pub fn is_on(&self) -> bool {
         self.lock().failing.is_some()
+    }
+
+    /// Can no jobs be exchanged with the store for a while now, although it takes other steps?
+    pub fn set_stuck(&self, stuck: bool) {
+        self.lock().stuck = stuck;
+    }
+
+    /// What [`set_stuck`](Self::set_stuck) was told last.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        self.lock().stuck
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

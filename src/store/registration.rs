@@ -98,6 +98,18 @@ pub struct InstanceRecord {
     /// The tasks that it skips because their files have mistakes, or those files; the first of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<String>,
+    /// Why jobs cannot be exchanged with the store although its lease is extended, if that lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stuck: Option<Stuck>,
+}
+
+/// Since when jobs cannot be exchanged, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stuck {
+    /// Since when, by the clock of the instance, in milliseconds since the Unix epoch.
+    pub since_ms: i64,
+    /// Why, for people.
+    pub why: String,
 }
 
 impl Serialize for InstanceRecord {
@@ -183,6 +195,12 @@ impl InstanceRecord {
         let most = MAX_QUEUE_LISTS.min(MAX_WORKER_NAMES / self.processors.max(1)).saturating_sub(1);
         let surplus = self.former_queues.len().saturating_sub(most);
         self.former_queues.drain(..surplus);
+    }
+
+    /// Its workers may have numbers up to this one from now on, as far as the record stays within the bounds of reading.
+    pub fn raise_processors(&mut self, most: usize) {
+        let bound = MAX_PROCESSORS.min(MAX_WORKER_NAMES / self.former_queues.len().saturating_add(1));
+        self.processors = self.processors.max(most.min(bound));
     }
 
     /// Tells which tasks it has loaded and which it skips, as far as the record is to grow.

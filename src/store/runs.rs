@@ -5,7 +5,7 @@
 
 use super::role::{Admin, arrow};
 use super::unreadable::Unreadable;
-use crate::job::{FinishedRun, TaskName};
+use crate::job::{Failure, FinishedRun, RunOutcome, TaskName};
 
 /// Why something in a list of runs is passed over.
 pub(super) const NO_RECORD: &str = "no run with an outcome and a time, or too long";
@@ -42,6 +42,14 @@ pub struct KeepRun {
     pub lasts_s: u64,
     /// The run. If the store decides that it is tried again, its outcome is [`Retried`](crate::job::RunOutcome::Retried).
     pub run: FinishedRun,
+}
+
+impl KeepRun {
+    /// The job fails with this in place of what was to become of it.
+    pub fn fail(&mut self, failure: &Failure) {
+        self.run.outcome = RunOutcome::Failed;
+        self.run.error = Some(failure.to_string());
+    }
 }
 
 /// The last runs of some lists, in order; of each at most `last`, the newest first. What stands there and is no record is

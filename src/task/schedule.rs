@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::calendar::Calendar;
 use crate::job::payload::encode_scheduled;
-use crate::job::{Args, QueueName, TaskName};
+use crate::job::{Args, QueueName, TaskName, date};
 
 /// When a periodic task runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -114,8 +114,8 @@ impl JobSchedule {
 /// An occurrence in the format of `scheduled_at`.
 #[must_use]
 pub fn scheduled_at(occurrence: i64) -> String {
-    let time = chrono::DateTime::from_timestamp(occurrence, 0).unwrap_or_default();
-    time.format("%Y-%m-%dT%H:%M:%SZ").to_string()
+    // A calendar finds no occurrence beyond the range of dates.
+    date::of_second(occurrence).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! Turns events into log lines with the wording of ActionHero, so that tools that read its logs read ours.
 
 use std::fmt;
-use std::time::Duration;
 
 use super::redact::{Redact, Shown};
 use crate::config::element::logging::EventLevel;
 use crate::config::model::{SchedulerLogging, WorkerLogging};
 use crate::event::kind::JobInfo;
 use crate::event::{Event, EventKind, OutputStream};
+use crate::job::run_counts::millis;
 
 /// A line that a job or a child wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,18 +128,18 @@ impl LineStyle {
             Event::Job { job } => self.job_line("working job", job),
             Event::Success { job, result, duration } => LogLine {
                 result: result.as_deref().map(|result| self.redact.text(result)),
-                duration_ms: Some(whole_millis(*duration)),
+                duration_ms: Some(millis(*duration)),
                 ..self.job_line("job success", job)
             },
             Event::Failure { job, error, duration, .. } => LogLine {
                 error: Some(self.redact.text(error)),
-                duration_ms: Some(whole_millis(*duration)),
+                duration_ms: Some(millis(*duration)),
                 ..self.job_line("job failure", job)
             },
             Event::Retry { job, error, why, duration } => LogLine {
                 error: Some(self.redact.text(error)),
                 why: Some(self.redact.text(why)),
-                duration_ms: Some(whole_millis(*duration)),
+                duration_ms: Some(millis(*duration)),
                 ..self.job_line("job retry", job)
             },
             Event::Later { job, why } => {
@@ -216,8 +216,4 @@ impl LineStyle {
     fn worker_line(&self, message: &str, worker: &str) -> LogLine {
         LogLine { worker: Some(self.redact.text(worker)), ..LogLine::of(message) }
     }
-}
-
-fn whole_millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

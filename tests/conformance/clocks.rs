@@ -217,6 +217,40 @@ async fn after_a_sleep_of_the_machine_what_is_due_is_promoted_with_the_next_look
     drop(end);
 }
 
+/// Nobody can know which jobs were delayed by the wrong time, so that it is told.
+#[tokio::test(start_paused = true)]
+async fn a_step_back_of_the_clock_is_told_while_jobs_are_delayed() {
+    let f = Fixture::sqlite().await;
+    // While it waits, the timers move only by `advance`.
+    let (end, held) = std::sync::mpsc::channel::<()>();
+    tokio::task::spawn_blocking(move || held.recv());
+    f.pass(TWO_HOURS_S);
+    delay(&f.store, &job(1), When::At(f.second() + 60)).await;
+    delay(&f.store, &job(2), When::At(f.second())).await;
+    let scheduler = Scheduler::of(&f, "a", "").await;
+    let (_stop, told) = watch::channel(false);
+    let promoter = tokio::spawn(promote::run(scheduler.context.clone(), told));
+    // What is due shows that it has looked.
+    while queued(&f.store, "q").await.is_empty() {
+        pause().await;
+    }
+    assert_eq!(scheduler.told(), [""; 0]);
+    f.pass(-TWO_HOURS_S);
+    let (mut said, mut timers_s) = (Vec::new(), 0);
+    while said.is_empty() {
+        assert!(timers_s < 2_000, "nothing is told");
+        timers_s += 1;
+        f.pass(1);
+        advance(Duration::from_secs(1)).await;
+        pause().await;
+        said = scheduler.told();
+    }
+    assert!(said.len() == 1 && said[0].contains("the store's clock was set back by "), "{said:?}");
+    assert!(said[0].contains("windlass delayed run --task TASK"), "{said:?}");
+    promoter.abort();
+    drop(end);
+}
+
 #[tokio::test]
 async fn a_leader_key_that_outlives_every_lease_is_void_on_redis() {
     let f = Fixture::redis().await;

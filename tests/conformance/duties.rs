@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use windlass::clock::ManualClock;
+use windlass::event::{Bus, Event};
 use windlass::job::failure::js_date;
-use windlass::job::{FailureView, LockKey, WorkerName};
+use windlass::job::{FailureView, LockKey, RunEnd, WorkerName};
 use windlass::scheduler::duties::Duties;
 use windlass::scheduler::failures::Bulkheads;
 use windlass::scheduler::periodic::{CheckedTasks, reconcile};
 use windlass::scheduler::recover::{duties_owner, recover};
 use windlass::scheduler::{cron, stuck};
+use windlass::store::faults::{Fault, Faults};
+use windlass::store::inspection::RetryFailed;
 use windlass::store::instance::Extend;
 use windlass::store::queueing::When;
 use windlass::store::scheduling::Leadership;
@@ -221,6 +224,34 @@ async fn the_job_lock_of_a_dead_foreign_worker_goes_with_it_where_it_is_its_own(
     left.sort();
     assert_eq!(locks(&f.store).await, left, "taken later, held by another, held by a claim");
     assert_eq!(f.store.registered().await.expect("registered").len(), 1);
+}
+
+#[tokio::test]
+async fn the_job_of_a_silent_worker_is_told_and_counted_as_failed_even_if_it_cannot_be_retried() {
+    for fault in [Fault::WrongType, Fault::CutBefore] {
+        let f = Fixture::redis().await;
+        foreign(&f, "vm:1:math", r#"{"class":"add","queue":"math","args":[1]}"#, 7200);
+        let mut scheduler = Scheduler::of(&f, "a", "").await;
+        let mut config = scheduler.context.config.borrow().clone();
+        config.retry_stuck_jobs = true;
+        scheduler.context.config = config.without_reload();
+        let faults = Arc::new(Faults::default());
+        faults.next::<RetryFailed>(fault);
+        scheduler.context.store = f.store.layered(Arc::clone(&faults) as _).narrow();
+        let (bus, listeners) = Bus::new(&[u32::MAX], 1 << 20);
+        scheduler.context.bus = bus;
+        let after = Duration::from_secs(3600);
+        let swept = stuck::sweep(&scheduler.context, &mut Bulkheads::default(), after, &[]).await;
+        assert_eq!(swept.is_err(), fault == Fault::CutBefore, "an outage ends the round");
+        assert!(faults.are_spent());
+        assert_eq!(failed(&f.store).await.len(), 1);
+        let told: Vec<_> = std::iter::from_fn(|| listeners[0].try_next()).collect();
+        assert!(told.iter().any(|event| matches!(event, Event::Failure { .. })), "{fault:?}: {told:?}");
+        let retry = |event: &Event| format!("{event:?}").contains("windlass failed retry-stuck");
+        assert!(told.iter().any(retry), "{fault:?}: {told:?}");
+        let counted = scheduler.context.tally.tasks();
+        assert_eq!(counted.iter().map(|(_, counts)| counts.of(RunEnd::Failed)).sum::<u64>(), 1);
+    }
 }
 
 #[tokio::test]

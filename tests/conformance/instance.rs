@@ -51,6 +51,7 @@ pub(crate) fn record(id: &str, processors: usize) -> InstanceRecord {
         halt: None,
         tasks: None,
         skipped: Vec::new(),
+        stuck: None,
     }
 }
 

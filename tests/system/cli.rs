@@ -39,6 +39,7 @@ pub(crate) fn record() -> InstanceRecord {
         halt: None,
         tasks: None,
         skipped: Vec::new(),
+        stuck: None,
     }
 }
 
@@ -506,7 +507,7 @@ fn what_a_command_has_changed_is_told_where_its_output_cannot_be_written() {
         let ended =
             place.command(args).stdout(full).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-        assert_eq!(ended.status.code(), Some(1), "{args:?}: {said}");
+        assert_eq!(ended.status.code(), Some(74), "a script must not repeat it: {args:?}: {said}");
         assert!(said.contains("failed to write the output") && said.contains("was carried out: "), "{args:?}: {said}");
         assert!(said.contains(outcome), "{args:?}: expected {outcome:?} in {said:?}");
         assert_eq!(said.matches("failed to write").count(), 1, "{args:?}: {said}");

@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::daemon::{Folder, eventually};
+use crate::support::redis::{Options, RedisServer};
+use crate::support::resp::Reply;
 
 /// Three jobs that failed, of two tasks.
 fn folder() -> Folder {
@@ -118,4 +120,31 @@ fn a_refused_retry_ends_with_1_and_says_what_to_type() {
     assert!(code == Some(1) && key.starts_with('\''), "it is quoted: {said}");
     assert_eq!(folder.windlass(&["locks", "delete", key.trim_matches('\'')]).0, Some(0));
     assert_eq!(folder.windlass(&["failed", "retry", "0"]).0, Some(0));
+}
+
+#[test]
+fn where_failures_cannot_be_recorded_good_jobs_go_on_and_nothing_is_lost() {
+    let server = RedisServer::start(Options { tcp: false, durable: false });
+    server.command(&["SET", "resque:failed", "x"]);
+    let folder = Folder::new(&server.url(), "");
+    folder.script("bad", "echo $WINDLASS_JOB_ID >>bads; exit 3");
+    folder.script("good", "echo >>goods");
+    let daemon = folder.daemon();
+    let enqueue = |task: &str| assert_eq!(folder.windlass(&["enqueue", task]).0, Some(0));
+    (0..6).for_each(|_| enqueue("bad"));
+    (0..6).for_each(|_| enqueue("good"));
+    let lines = |name: &str| folder.read(name).lines().count();
+    eventually("good jobs pass those that wait for their ends", || lines("goods") == 6);
+    daemon.wait_log("its end could not be recorded");
+    assert_eq!(lines("bads"), 6);
+    server.command(&["DEL", "resque:failed"]);
+    eventually("all ends are recorded", || folder.windlass(&["failed", "count"]).1 == "6\n");
+    // Those that waited leave; two processors go on.
+    eventually("as many processors are left as there were", || {
+        server.command(&["SCARD", "resque:workers"]) == Reply::Int(2)
+    });
+    enqueue("good");
+    eventually("they work", || lines("goods") == 7);
+    assert_eq!(lines("bads"), 6, "each ran once: {}", folder.read("bads"));
+    daemon.stop();
 }

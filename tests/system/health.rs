@@ -1,9 +1,12 @@
 //! What `health` says: of instances that work, hang, or are not there.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::daemon::{Folder, signal};
+use crate::daemon::{Folder, eventually, signal};
 use crate::support::redis::{Options, RedisServer};
 
 #[test]
@@ -46,4 +49,47 @@ fn watch(folder: &Folder) {
     let (code, said) = folder.windlass(&["health"]);
     assert!(code == Some(0) && said.ends_with(" works\n"), "{code:?}: {said}");
     scheduler.stop();
+}
+
+/// All keys of an instance but that of its lanes.
+const WITHOUT_LANES: [&str; 5] = [
+    "~resque:[a-vx-z]*",
+    "~resque:w[a-hj-z]*",
+    "~resque:windlass:[a-km-z]*",
+    "~resque:windlass:l[b-z]*",
+    "~resque:windlass:[A-Z_]*",
+];
+
+#[test]
+fn an_instance_whose_exchanges_are_refused_is_not_healthy_although_it_extends_its_lease() {
+    let server = RedisServer::start(Options::default());
+    let allow = |rules: &[&str]| server.command(&[&["ACL", "SETUSER", "poor"], rules].concat());
+    allow(&["on", ">p", "~*", "&*", "+@all"]);
+    let folder = Folder::new(&server.url().replace("redis+unix://", "redis+unix://poor:p@"), "");
+    // It holds a password.
+    fs::set_permissions(folder.path("tasks.toml"), fs::Permissions::from_mode(0o600)).expect("it is ours");
+    folder.reconfigure("[store]", "[http]\nlisten = \"127.0.0.1:0\"\n[store]");
+    folder.script("note", "echo done >>notes");
+    let daemon = folder.daemon();
+    daemon.wait_log("[ worker ] started");
+    assert_eq!(folder.windlass(&["health"]).0, Some(0));
+    allow(&["resetkeys"]);
+    allow(&WITHOUT_LANES);
+    let job = "{\"class\":\"note\",\"queue\":\"default\",\"args\":[{}]}";
+    server.command(&["RPUSH", "resque:queue:default", job]);
+    daemon.wait_log("no jobs could be exchanged with the store for 6s");
+    let health = || folder.document(&["health"]);
+    eventually("others are told", || health().0 == Some(1));
+    let (_, told) = health();
+    let one = &told["instances"][0];
+    assert_eq!((&told["healthy"], &one["extends"]), (&false.into(), &true.into()), "{told}");
+    assert!(one["stuck"]["why"].as_str().is_some_and(|why| !why.is_empty()), "{told}");
+    assert!(one["stuck"]["since"]["at"].is_string(), "{told}");
+    let (_, said) = folder.windlass(&["health"]);
+    assert!(said.contains("cannot exchange jobs with the store since 20"), "{said}");
+    allow(&["~*"]);
+    eventually("the job is run", || folder.path("notes").exists());
+    daemon.wait_log("jobs are exchanged with the store again");
+    eventually("it is healthy again", || folder.windlass(&["health"]).0 == Some(0));
+    daemon.stop();
 }

@@ -15,7 +15,6 @@ use crate::admin::error::AdminError;
 use crate::admin::failed_search::{self, FailedFilter};
 use crate::admin::history::last_minutes;
 use crate::job::RunEnd;
-use crate::plugin::ending::CANCELLED;
 use crate::store::handle::Store;
 use crate::store::role::Admin;
 use crate::store::unreadable::CountUnreadable;
@@ -138,7 +137,7 @@ async fn failures(store: &Store<Admin>, fleet: &Fleet) -> Result<Vec<Finding>, A
     let mut groups: Vec<((String, String), u64, usize)> = Vec::new();
     for (index, view) in page.failed.iter().enumerate() {
         // A person meant it.
-        if view.exception.as_deref() == Some(CANCELLED) {
+        if view.cancelled {
             continue;
         }
         let key = (view.class.clone().unwrap_or_default(), view.exception.clone().unwrap_or_default());

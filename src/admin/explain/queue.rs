@@ -273,6 +273,7 @@ mod tests {
             halt: None,
             tasks: Some(vec!["resize".into()]),
             skipped: Vec::new(),
+            stuck: None,
         };
         InstanceFacts { record, patterns: patterns(queues), processors: 2, busy, silent_ms: None }
     }

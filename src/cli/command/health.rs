@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::admin::AdminError;
+use crate::admin::delayed::TimeView;
 use crate::admin::held_back::HeldBack;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
@@ -14,7 +15,7 @@ use crate::daemon::host;
 use crate::process::sweep;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
-use crate::store::instance::{Halt, InstanceState, Instances};
+use crate::store::instance::{Halt, InstanceState, Instances, Stuck};
 use crate::store::role::Admin;
 
 /// The pause between two looks at the leases.
@@ -30,6 +31,15 @@ struct InstanceHealth {
     /// `paused` or `draining`, if it claims nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<&'static str>,
+    /// Jobs cannot be exchanged with the store, although the lease is extended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stuck: Option<StuckSince>,
+}
+
+#[derive(Debug, Serialize)]
+struct StuckSince {
+    since: TimeView,
+    why: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -67,7 +77,7 @@ pub(crate) async fn run(context: &CommandContext) -> Result<Exit, CliError> {
         for state in now {
             if let Some((before, extends)) = instances.get_mut(&state.record.id) {
                 *extends |= state.counter != before.counter;
-                before.record.halt = state.record.halt;
+                (before.record.halt, before.record.stuck) = (state.record.halt, state.record.stuck);
             }
         }
     }
@@ -76,11 +86,15 @@ pub(crate) async fn run(context: &CommandContext) -> Result<Exit, CliError> {
         pid: state.record.host.pid,
         extends,
         state: state.record.halt.map(Halt::name),
+        stuck: state
+            .record
+            .stuck
+            .map(|Stuck { since_ms, why }| StuckSince { since: TimeView::of(since_ms.div_euclid(1000)), why }),
     };
     let states: Vec<_> = instances.values().map(|(state, _)| state.clone()).collect();
     let held_back = HeldBack::of(&store, &states).await?;
     let instances: Vec<_> = instances.into_values().map(health).collect();
-    let healthy = !instances.is_empty() && instances.iter().all(|one| one.extends);
+    let healthy = !instances.is_empty() && instances.iter().all(|one| one.extends && one.stuck.is_none());
     let output = HealthOutput { healthy, instances, held_back };
     context.printer.print(&output, || text(&output))?;
     Ok(if output.healthy { Exit::Done } else { Exit::Failure })
@@ -107,8 +121,13 @@ fn text(output: &HealthOutput) -> Text {
     }
     let mut text = Text::default();
     for one in &output.instances {
-        let what =
-            if one.extends { "works" } else { "does not extend its lease: it hangs, or it does not reach the store" };
+        let what = match &one.stuck {
+            _ if !one.extends => "does not extend its lease: it hangs, or it does not reach the store".to_owned(),
+            Some(StuckSince { since, why }) => {
+                format!("cannot exchange jobs with the store since {}: failed to {why}", since.at)
+            }
+            None => "works".to_owned(),
+        };
         let state = one.state.map(|state| format!(", but is {state}")).unwrap_or_default();
         text.push(format!("{} {what}{state}", one.name));
     }

@@ -111,10 +111,15 @@ impl OutputFolder {
         Ok(file)
     }
 
-    /// Is somebody writing to this file?
-    fn is_written(&self, name: &str) -> bool {
-        let locked = |file: File| rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared);
-        self.read(name).is_ok_and(|file| locked(file) == Err(Errno::WOULDBLOCK))
+    /// Is somebody writing to this file? An error means that nobody can tell.
+    fn is_written(&self, name: &str) -> io::Result<bool> {
+        let file = match self.read(name) {
+            Ok(file) => file,
+            // Something else lies there, or it is gone: nobody writes an output to it.
+            Err(error) if is_no_output(&error) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        is_held(rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared))
     }
 
     /// Opens a file to read it. What is no regular file is refused, and waited for by nobody.
@@ -177,14 +182,20 @@ impl OutputFolder {
     /// left. Those that are still written to stay. Returns how many bytes are left.
     ///
     /// # Errors
-    /// If the folder cannot be read.
+    /// If the folder cannot be read, or if it cannot be told whether somebody writes to a file: that one stays.
     pub(super) fn tidy(&self, oldest_ms: i64, total: u64, is_open: impl Fn(&str) -> bool) -> io::Result<u64> {
-        let mut left = 0;
+        let (mut left, mut doubt) = (0, None);
         for run in self.runs()? {
             let is_open = run.files.iter().any(|name| is_open(name));
             let stays = is_open || run.written_ms >= oldest_ms && left + run.bytes <= total;
             // Another daemon may write to it.
-            if stays || run.files.iter().any(|name| self.is_written(name)) {
+            let mut is_written = |name: &String| {
+                self.is_written(name).unwrap_or_else(|error| {
+                    doubt = Some(error);
+                    true
+                })
+            };
+            if stays || run.files.iter().any(&mut is_written) {
                 left += run.bytes;
                 continue;
             }
@@ -193,6 +204,36 @@ impl OutputFolder {
                 let _ = self.remove(name);
             }
         }
-        Ok(left)
+        doubt.map_or(Ok(left), Err)
+    }
+}
+
+/// Did opening a file fail because it is no output?
+fn is_no_output(error: &io::Error) -> bool {
+    let codes = [Errno::NOENT, Errno::LOOP, Errno::ACCESS, Errno::NXIO];
+    error.kind() == io::ErrorKind::InvalidInput || Errno::from_io_error(error).is_some_and(|code| codes.contains(&code))
+}
+
+/// Does somebody hold the lock that was asked for with this answer? Where nothing can be locked nobody holds any.
+fn is_held(answer: rustix::io::Result<()>) -> io::Result<bool> {
+    match answer {
+        Ok(()) | Err(Errno::NOTSUP | Errno::NOSYS | Errno::NOLCK) => Ok(false),
+        Err(Errno::WOULDBLOCK) => Ok(true),
+        Err(other) => Err(other.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_lock_that_is_held_means_that_another_one_writes() {
+        let held = |answer| is_held(answer).ok();
+        assert_eq!(
+            (held(Ok(())), held(Err(Errno::WOULDBLOCK)), held(Err(Errno::NOTSUP))),
+            (Some(false), Some(true), Some(false))
+        );
+        assert_eq!((held(Err(Errno::INTR)), held(Err(Errno::IO))), (None, None), "nobody can tell");
     }
 }

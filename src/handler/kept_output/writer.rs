@@ -132,7 +132,8 @@ impl Writer {
         let age_ms = i64::try_from(self.config.age.as_millis()).unwrap_or(i64::MAX);
         let is_open = |name: &str| self.open.contains_key(name);
         if let Err(error) = folder.tidy(now_ms.saturating_sub(age_ms), self.config.total, is_open) {
-            let text = format!("old outputs in {} cannot be removed: {error}", self.config.folder.display());
+            let text =
+                format!("old outputs in {} cannot be removed, or not all: {error}", self.config.folder.display());
             self.bus.emit(Event::Warning { text });
         }
     }

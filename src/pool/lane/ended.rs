@@ -2,7 +2,7 @@
 
 use super::{LaneTask, Settled, late};
 use crate::job::run_counts::millis;
-use crate::job::{Outcome, RunEnd, WorkerName};
+use crate::job::{Outcome, WorkerName};
 use crate::plugin::ending::{self, Ending, Run};
 use crate::plugin::hooks::Refusal;
 use crate::plugin::kept_run::{LastWords, last_words};
@@ -23,8 +23,8 @@ impl LaneTask {
             job.ended(worker, None, self.core.clock.now_ms()).kept(job.task(), &ending, words)
         });
         report::tell_vetoed(&self.core.bus, worker, &job, refusal);
-        let counted = Counted::new(&self.core, &job, RunEnd::Vetoed, None);
-        self.settle(number, worker, job, ending, (None, Some(counted)), kept.flatten());
+        let counted = Some(Counted::new(&self.core, &job, ending.end, None));
+        self.settle(number, worker, job, ending, Afterwards { untold: None, counted }, kept.flatten());
     }
 
     /// A run is over, and its claim is still ours as far as we know.
@@ -44,8 +44,6 @@ impl LaneTask {
             Outcome::Success { result } => result.clone(),
             _ => None,
         };
-        let put_off = matches!(outcome, Outcome::Later { .. });
-        let cancelled = matches!(outcome, Outcome::Cancelled { .. });
         let (duration, ran, keeps) = (job.began.elapsed(), late::may_have_run(&job, &outcome), job.keeps_runs());
         // Only failure records and runs that are kept carry a duration.
         let ms = match &outcome {
@@ -57,11 +55,9 @@ impl LaneTask {
         let now_ms = self.core.clock.now_ms();
         let ending = ending::ending(job.task(), self.core.settings.policy(), run, outcome, now_ms);
         let kept = words.and_then(|words| job.ended(worker, ms, now_ms).kept(job.task(), &ending, words));
-        let untold = report::tell(&self.core.bus, &job, &ending, result, duration, put_off);
-        let otherwise = if put_off { RunEnd::Later } else { RunEnd::CutOff };
-        let counted = Counted::new(&self.core, &job, otherwise, ran.then(|| millis(duration)));
-        let counted = if cancelled { counted.cancelled() } else { counted };
-        self.settle(number, worker, job, ending, (untold, Some(counted)), kept);
+        let untold = report::tell(&self.core.bus, &job, &ending, result, duration);
+        let counted = Some(Counted::new(&self.core, &job, ending.end, ran.then(|| millis(duration))));
+        self.settle(number, worker, job, ending, Afterwards { untold, counted }, kept);
     }
 
     /// Sends the end of a job to the store with the next exchange, with the run if it is kept, and what is told and counted when
@@ -75,8 +71,7 @@ impl LaneTask {
         afterwards: Afterwards,
         run: Option<Box<KeepRun>>,
     ) {
-        let (untold, counted) = afterwards;
-        self.core.slots.settle(slot, &job.identity);
+        self.core.slots.settle(slot, &job.identity, &job.claim);
         let settlement = Settlement {
             worker: worker.clone(),
             claim: job.claim,
@@ -87,6 +82,6 @@ impl LaneTask {
             tick: ending.tick,
             run,
         };
-        self.settlements.push((Settled { slot, identity: job.identity, untold, counted, told: false }, settlement));
+        self.settlements.push((Settled { slot, identity: job.identity, afterwards, told: false }, settlement));
     }
 }

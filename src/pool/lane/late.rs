@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use super::LaneTask;
 use crate::event::Event;
-use crate::job::{Args, Failure, Outcome, PayloadView, RunEnd, TaskName, WorkerName};
-use crate::plugin::ending::{self, Ending, Run};
-use crate::pool::counted::Counted;
+use crate::job::{Args, Failure, Outcome, PayloadView, TaskName, WorkerName};
+use crate::plugin::ending::{self, Run};
+use crate::pool::counted::{Afterwards, Counted};
 use crate::pool::elsewhere::Whereabouts;
 use crate::pool::holdups::{Cause, Fate, WITHOUT_END};
 use crate::pool::slots::Job;
 use crate::pool::{perform, report};
-use crate::store::effect::Verdict;
 use crate::store::queueing::Claim;
 use crate::task::TaskDefinition;
 
@@ -53,7 +52,7 @@ impl LaneTask {
                 Some(Whereabouts::Instance(label)) => (cause, why, patience) = (Cause::Elsewhere, label, WITHOUT_END),
                 Some(Whereabouts::Undeclared) => {
                     (cause, patience) = (Cause::Undeclared, WITHOUT_END);
-                    if is_tick(&job.payload) {
+                    if is_like_a_tick(&job.payload) {
                         self.core.elsewhere.waits(class, &job.identity.id);
                     }
                 }
@@ -88,9 +87,9 @@ impl LaneTask {
                 class.as_str()
             ),
         });
-        let ending = Ending { verdict: Verdict::Vetoed { retry: None }, free: Vec::new(), tick: None, failure: None };
-        let counted = Counted::new(&self.core, &job, RunEnd::Dropped, None);
-        self.settle(number, worker, job, ending, (None, Some(counted)), None);
+        let ending = ending::dropped();
+        let counted = Some(Counted::new(&self.core, &job, ending.end, None));
+        self.settle(number, worker, job, ending, Afterwards { untold: None, counted }, None);
     }
 
     /// A run is over: did it ever begin? One that did not is put off for as long as its task may wait, and then fails.
@@ -149,14 +148,14 @@ impl LaneTask {
     fn put_off_by(&mut self, number: usize, worker: &WorkerName, job: Job, holds: Option<&TaskDefinition>, ms: u64) {
         let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms: None };
         let ending = ending::put_off(holds, run, ms);
-        self.settle(number, worker, job, ending, (None, None), None);
+        self.settle(number, worker, job, ending, Afterwards::default(), None);
     }
 }
 
-/// Has it the arguments that ticks of periodic tasks have?
-fn is_tick(payload: &[u8]) -> bool {
+/// Has it the arguments that ticks have? No task here has its class, so that nothing more can be told.
+fn is_like_a_tick(payload: &[u8]) -> bool {
     let args = PayloadView::parse(payload).ok().and_then(|view| Args::of(&view).ok());
-    args.is_some_and(|args| ["[{}]", "[null]", "[]"].contains(&args.as_str()))
+    args.is_some_and(|args| args.are_periodic())
 }
 
 /// Does the time since the job began count as the duration of a run?

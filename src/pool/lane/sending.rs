@@ -45,6 +45,7 @@ impl LaneTask {
     pub(super) async fn exchange(&mut self, round: &Round) -> Option<Exchanged> {
         let mut attempt = 0;
         let mut unknown = Unknown::None;
+        self.core.exchanges.begun(self.index, Instant::now());
         loop {
             self.pulse.turn();
             let told = self.path.is_long() || self.core.hunger.is_polled();
@@ -58,11 +59,16 @@ impl LaneTask {
                     self.path.note(sent.elapsed());
                     self.core.findings.answered();
                     self.core.findings.accepted(EXCHANGING);
+                    self.exchange_over();
                     return Some(reply);
                 }
-                Err(error) => self.core.findings.failed(EXCHANGING, &error),
+                Err(error) => {
+                    self.core.exchanges.failed(self.index, &error);
+                    self.core.findings.failed(EXCHANGING, &error);
+                }
             }
             if self.core.orders.is_dead() {
+                self.exchange_over();
                 self.forget(Some(round));
                 return None;
             }
@@ -70,6 +76,12 @@ impl LaneTask {
             tokio::time::sleep(backoff::exponential(attempt, base, cap, 0.5)).await;
             self.hold_still(Some(round)).await;
             attempt += 1;
+        }
+    }
+
+    fn exchange_over(&self) {
+        if self.core.exchanges.over(self.index) {
+            self.core.tell_stuck();
         }
     }
 }

@@ -1,5 +1,8 @@
 //! Settlements that the store could not record, because the key where the job was to go is of another type or a right is
 //! missing. Their claims stand. They are kept and tried again, because a record that no slot holds would be run again.
+//!
+//! A record stands under the name of its processor, which therefore can run nothing else. If that lasts, another processor
+//! takes its place. How many do is bounded: each is a worker on record.
 
 use std::time::Duration;
 
@@ -8,13 +11,18 @@ use tokio::time::Instant;
 use super::eased::{self, Eased};
 use super::{LaneTask, Round, Settled};
 use crate::backoff;
-use crate::job::{Failure, QueueName, RunOutcome};
+use crate::job::{Failure, QueueName};
+use crate::pool::counted::Afterwards;
+use crate::pool::slots::MOST_ASIDE;
 use crate::store::StoreError;
 use crate::store::effect::Verdict;
 use crate::store::queueing::{Exchanged, Extra, Settlement};
 
 /// How long to wait between attempts: at first, and at most.
 const DELAYS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+
+/// What a lane does with them, for messages.
+const RECORDING: &str = "record the ends of jobs";
 
 /// The settlements that could not be recorded.
 #[derive(Default)]
@@ -67,6 +75,8 @@ impl<'a> Goes<'a> {
     /// Where this settlement sends its job, if it sends it anywhere but to the failed list.
     fn of(settlement: &'a Settlement) -> Option<Self> {
         match &settlement.verdict {
+            // A last failure goes to the failed list.
+            Verdict::Attempted(retry) if retry.attempts == 0 => None,
             Verdict::Attempted(_) | Verdict::Delayed { .. } => Some(Self::Later),
             Verdict::Requeued { .. } => Some(Self::Back(&settlement.queue)),
             Verdict::Done | Verdict::DoneAtLast { .. } | Verdict::Failed { .. } | Verdict::Vetoed { .. } => None,
@@ -99,8 +109,9 @@ impl LaneTask {
             self.core.findings.tell(finding);
         }
         if reply.undone.is_empty() {
-            if !round.settled.is_empty() {
+            if self.undone.settlements.is_empty() {
                 self.undone.attempt = 0;
+                self.core.findings.accepted(RECORDING);
             }
             return;
         }
@@ -110,9 +121,10 @@ impl LaneTask {
                 continue;
             };
             let mut settlement = settlement.clone();
-            let (untold, counted) = (settled.untold.take(), settled.counted.take());
+            let afterwards = std::mem::take(&mut settled.afterwards);
             let (slot, identity) = (settled.slot, settled.identity.clone());
-            let mut kept = Settled { slot, identity, untold, counted, told: true };
+            let mut kept = Settled { slot, identity, afterwards, told: settled.told };
+            self.core.slots.settle(slot, &kept.identity, &settlement.claim);
             let refused = eased::of_settlement(&reply.refused, index);
             let fault = match refused {
                 Some((error, extras)) => eased::ease(&mut settlement, error, extras),
@@ -127,8 +139,6 @@ impl LaneTask {
                         Some((error, [Extra::Run])) => self.core.findings.tell(error),
                         _ => self.core.warn(format!("the end of job {} is recorded without {what}", kept.identity.id)),
                     }
-                    kept.told = settled.told;
-                    self.core.slots.settle(kept.slot, &kept.identity);
                     self.undone.settlements.push((kept, settlement));
                     continue;
                 }
@@ -136,30 +146,54 @@ impl LaneTask {
             if let Some(mut failure) = fault {
                 // It goes to the failed list, where people find it.
                 self.core.warn(format!("job {} goes to the failed list: {}", kept.identity.id, failure.error));
-                if let Some(untold) = &mut kept.untold {
+                let Afterwards { untold, counted } = &mut kept.afterwards;
+                if let Some(untold) = untold {
                     untold.fail(&mut failure);
+                }
+                if let Some(counted) = counted {
+                    counted.fail();
                 }
                 let (worker, queue) = (settlement.worker.name(), settlement.queue.as_str());
                 let record = failure.record(worker, queue, &settlement.payload, self.core.clock.now_ms());
                 if let Some(run) = &mut settlement.run {
-                    run.run.outcome = RunOutcome::Failed;
-                    run.run.error = Some(failure.to_string());
+                    run.fail(&failure);
                 }
                 settlement.verdict = Verdict::Failed { record };
-            } else if !settled.told {
+            } else {
                 let why = refused.map(|(error, _)| error).or(reply.findings.first());
                 let why = why.map_or_else(String::new, |why| format!(": failed to {why}"));
-                self.core.warn(format!(
-                    "job {} has ended, but its end could not be recorded{why}; its record is kept and the end is \
+                if std::mem::replace(&mut kept.told, true) {
+                    // It was not for a moment.
+                    self.set_aside(slot, &why);
+                } else {
+                    self.core.warn(format!(
+                        "job {} has ended, but its end could not be recorded{why}; its record is kept and the end is \
                      recorded as soon as the store takes it",
-                    kept.identity.id
-                ));
+                        kept.identity.id
+                    ));
+                }
             }
-            self.core.slots.settle(kept.slot, &kept.identity);
             self.undone.settlements.push((kept, settlement));
         }
-        let (base, cap) = DELAYS;
-        self.undone.due = Some(Instant::now() + backoff::exponential(self.undone.attempt, base, cap, 0.5));
-        self.undone.attempt = self.undone.attempt.saturating_add(1);
+        // One that joins those that wait does not put them off.
+        if self.undone.due.is_none() {
+            let (base, cap) = DELAYS;
+            self.undone.due = Some(Instant::now() + backoff::exponential(self.undone.attempt, base, cap, 0.5));
+            self.undone.attempt = self.undone.attempt.saturating_add(1);
+        }
+    }
+
+    /// The processor of a job whose end cannot be recorded leaves when it is recorded. Another one takes its place until
+    /// then, so that other jobs go on.
+    fn set_aside(&self, slot: usize, why: &str) {
+        if !self.core.slots.set_aside(slot) {
+            self.core.findings.held_up(
+                RECORDING,
+                &format!(
+                    "{MOST_ASIDE} jobs have ended and wait for that{why}; no other processors take the places of any more, so \
+                     that other jobs stand still until that is mended"
+                ),
+            );
+        }
     }
 }

@@ -112,7 +112,7 @@ pub(in crate::pool) enum State {
     /// A job that still runs although its claim was lost: it is being stopped, and nothing will be written for it.
     Lost(Box<Job>),
     /// A job that ended and is not yet settled, so that it is still on record.
-    Settling { may_be_poison: bool },
+    Settling { claim: ClaimToken, may_be_poison: bool },
 }
 
 /// One processor. Only [`Slots`](super::Slots) changes it.
@@ -183,7 +183,7 @@ impl Slot {
     pub(in crate::pool) fn may_hold_poison(&self) -> bool {
         match &self.state {
             State::Entering(job) | State::Running(job) | State::Lost(job) => job.identity.may_be_poison(),
-            State::Settling { may_be_poison } => *may_be_poison,
+            State::Settling { may_be_poison, .. } => *may_be_poison,
             State::Idle | State::Claiming => false,
         }
     }

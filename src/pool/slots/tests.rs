@@ -23,6 +23,7 @@ fn record(queues: &str) -> InstanceRecord {
         halt: None,
         tasks: None,
         skipped: Vec::new(),
+        stuck: None,
     }
 }
 
@@ -32,7 +33,8 @@ fn slots(states: &[bool]) -> Slots {
     for (number, &busy) in (1..).zip(states) {
         slots.add(number, record.worker(number), &record);
         if busy {
-            slots.settle(number, &Identity::first(&ClaimToken::new("00", 0, 1, 0)));
+            let claim = ClaimToken::new("00", 0, 1, number);
+            slots.settle(number, &Identity::first(&claim), &claim);
         }
     }
     slots
@@ -75,6 +77,30 @@ fn an_idle_processor_leaves_before_the_last_started_one_if_that_is_busy() {
     pool.rest([3].iter());
     assert!(manager_is_asked(&pool));
     assert_eq!(pool.take_retired(), [record("*").worker(3)]);
+}
+
+#[test]
+fn a_processor_whose_end_cannot_be_recorded_makes_room_for_another_and_leaves_afterwards() {
+    let pool = slots(&[true, false]);
+    let claim = ClaimToken::new("00", 0, 1, 1);
+    assert!(pool.holds(&claim), "its end is not recorded yet");
+    assert!(pool.set_aside(1));
+    assert_eq!((pool.census(), pool.aside(), pool.free_numbers(1)), ((1, 0), 1, vec![3]), "it keeps its number");
+    assert!(pool.claim(0, usize::MAX, |_| false).0.is_empty(), "the record of its job stands under its name");
+    assert!(pool.take_retired().is_empty());
+    pool.rest([1].iter());
+    assert!(manager_is_asked(&pool) && !pool.holds(&claim));
+    assert_eq!((pool.take_retired(), pool.aside()), (vec![record("*").worker(1)], 0));
+}
+
+#[test]
+fn so_many_are_set_aside_and_no_more() {
+    let pool = slots(&[true; MOST_ASIDE + 1]);
+    assert!((1..=MOST_ASIDE).all(|number| pool.set_aside(number)));
+    assert!(pool.set_aside(1), "it is already");
+    assert!(!pool.set_aside(MOST_ASIDE + 1));
+    pool.rest([1].iter());
+    assert!(pool.set_aside(MOST_ASIDE + 1));
 }
 
 #[test]

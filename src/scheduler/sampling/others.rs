@@ -81,6 +81,7 @@ mod tests {
             halt: None,
             tasks: None,
             skipped: Vec::new(),
+            stuck: None,
         };
         InstanceState { record, counter: 1 }
     }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::job::run_counts::millis;
+
 /// The longest and the shortest limit for an answer.
 const MOST: Duration = Duration::from_secs(4);
 const LEAST: Duration = Duration::from_millis(500);
@@ -104,10 +106,6 @@ impl Patience {
     fn slowest(&self) -> Duration {
         Duration::from_millis(self.0.slowest_ms.load(Ordering::Relaxed))
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

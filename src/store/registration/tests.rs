@@ -17,6 +17,7 @@ fn record() -> InstanceRecord {
         halt: None,
         tasks: None,
         skipped: Vec::new(),
+        stuck: None,
     }
 }
 

@@ -8,12 +8,12 @@ use super::commit::Step;
 use super::engine::SqliteStore;
 use super::number::stored;
 use super::value::{bytes, number, text};
-use crate::event::tally::OTHER;
+use crate::event::tally::{OTHER, is_reserved};
 use crate::job::run_counts::added;
 use crate::job::{RunCounts, TaskName};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
-use crate::store::history::{Buckets, HistoryStep, MOST_TASKS, Ran, ReadHistory, ReadTaskHistory, is_reserved};
+use crate::store::history::{Buckets, HistoryStep, MOST_TASKS, Ran, ReadHistory, ReadTaskHistory};
 use crate::store::unreadable::{PassedOver, RecordKind};
 
 /// How many rows of each step that have had their time are removed with a batch.

@@ -69,6 +69,7 @@ fn record(id: &str, processors: usize) -> InstanceRecord {
         halt: None,
         tasks: None,
         skipped: Vec::new(),
+        stuck: None,
     }
 }
 

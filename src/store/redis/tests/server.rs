@@ -153,5 +153,6 @@ pub(super) fn instance(id: &str) -> InstanceRecord {
         halt: None,
         tasks: None,
         skipped: Vec::new(),
+        stuck: None,
     }
 }
