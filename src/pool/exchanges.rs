@@ -2,6 +2,8 @@
 //! stands still although the lease is extended.
 
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -29,6 +31,8 @@ struct Exchanging {
     since: Cell<Option<Instant>>,
     /// Why it was not taken last.
     why: RefCell<Option<String>>,
+    /// A part of a long reply has come since the last look.
+    moved: Arc<AtomicBool>,
 }
 
 /// What has changed.
@@ -43,6 +47,11 @@ impl Exchanges {
         self.lanes[lane].since.set(Some(now));
     }
 
+    /// Is set when a part of the reply has come: a long one may take minutes, and is not stuck.
+    pub(super) fn progress(&self, lane: usize) -> Arc<AtomicBool> {
+        Arc::clone(&self.lanes[lane].moved)
+    }
+
     /// The exchange was not taken, and is sent again.
     pub(super) fn failed(&self, lane: usize, error: &StoreError) {
         self.lanes[lane].why.replace(Some(cut(error, LONGEST_WHY)));
@@ -50,7 +59,7 @@ impl Exchanges {
 
     /// The exchange is over. True if others were told that a lane is stuck.
     pub(super) fn over(&self, lane: usize) -> bool {
-        let Exchanging { since, why } = &self.lanes[lane];
+        let Exchanging { since, why, .. } = &self.lanes[lane];
         since.set(None);
         if why.borrow().is_some() {
             why.replace(None);
@@ -82,6 +91,9 @@ impl Exchanges {
     /// The exchange that is not taken for longest, if that is longer than `patience`: for how long, and why.
     fn longest(&self, patience: Duration) -> Option<(Duration, String)> {
         let waits = |lane: &Exchanging| {
+            if lane.moved.swap(false, Ordering::Relaxed) {
+                lane.since.set(lane.since.get().map(|_| Instant::now()));
+            }
             let time = lane.since.get()?.elapsed();
             let why = || lane.why.borrow().clone().unwrap_or_else(|| "the store has not answered it".to_owned());
             (time > patience).then(|| (time, why()))
@@ -117,6 +129,8 @@ mod tests {
         assert_eq!(stuck(), None, "the store was away");
         tokio::time::advance(patience * 2).await;
         assert!(stuck().is_some_and(|(time, why)| time == 60 && why.contains("it was cut")));
+        exchanges.progress(0).store(true, Ordering::Relaxed);
+        assert_eq!(stuck(), None, "its reply is on the way");
         assert!(!exchanges.over(0), "nobody was told");
         exchanges.begun(0, Instant::now());
         tokio::time::advance(patience * 2).await;

@@ -13,6 +13,7 @@ mod undone;
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc;
 
@@ -87,8 +88,11 @@ impl LaneTask {
         pulse: Pulse,
     ) -> Self {
         let pulse = Arc::new(pulse);
-        let turning = Arc::clone(&pulse);
-        lane.tell_progress(Arc::new(move || turning.turn()));
+        let (turning, moved) = (Arc::clone(&pulse), core.exchanges.progress(index));
+        lane.tell_progress(Arc::new(move || {
+            turning.turn();
+            moved.store(true, Ordering::Relaxed);
+        }));
         let (settlements, enters, undone) = (Vec::new(), Vec::new(), Undone::default());
         let path = Path::default();
         Self { index, core, lane, finished, sequence: 0, eager: false, settlements, enters, undone, path, pulse }

@@ -21,6 +21,8 @@ use crate::store::queueing::{Exchanged, Extra, Settlement};
 /// How long to wait between attempts: at first, and at most.
 const DELAYS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
+/// After how many attempts in vain the next job that meets the same is set aside at once.
+const LASTS: u32 = 2;
 /// What a lane does with them, for messages.
 const RECORDING: &str = "record the ends of jobs";
 
@@ -162,15 +164,16 @@ impl LaneTask {
             } else {
                 let why = refused.map(|(error, _)| error).or(reply.findings.first());
                 let why = why.map_or_else(String::new, |why| format!(": failed to {why}"));
-                if std::mem::replace(&mut kept.told, true) {
-                    // It was not for a moment.
-                    self.set_aside(slot, &why);
-                } else {
+                let was_told = std::mem::replace(&mut kept.told, true);
+                if !was_told {
                     self.core.warn(format!(
                         "job {} has ended, but its end could not be recorded{why}; its record is kept and the end is \
-                     recorded as soon as the store takes it",
+                         recorded as soon as the store takes it",
                         kept.identity.id
                     ));
+                }
+                if was_told || self.undone.attempt >= LASTS {
+                    self.set_aside(slot, &why);
                 }
             }
             self.undone.settlements.push((kept, settlement));
