@@ -100,7 +100,7 @@ impl Tally {
         tasks.iter().map(|series| (series.task.clone(), series.read())).collect()
     }
 
-    /// The totals of each pair of task and queue, in no order. They are for metrics; nothing here reads them yet but tests.
+    /// The totals of each pair of task and queue, in no order.
     #[must_use]
     pub fn pairs(&self) -> Vec<PairTotals> {
         let pairs: Vec<_> =
