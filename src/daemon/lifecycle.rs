@@ -129,8 +129,9 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
         bus: bus.clone(),
         tally: tally.clone(),
     };
-    let web = web.serve(&told, around).map_err(system("start the HTTP server"))?;
     let core = Builder::new_current_thread().enable_all().build().map_err(system("start the core's runtime"))?;
+    // The last that may fail: nobody would end it.
+    let web = web.serve(&told, around).map_err(system("start the HTTP server"))?;
     let orders = control.clone();
     let life = DaemonRun {
         web: told.clone(),

@@ -110,7 +110,7 @@ mod built {
             registry: &Arc<Registry>,
         ) -> Result<(Self, WebReload), RunError> {
             let Some(http) = &config.http else { return Ok((Self(None), WebReload(None))) };
-            let sockets = http::bind(&http.listen)?;
+            let sockets = http::bind(&http.listen, &[])?;
             let (sender, content) = watch::channel(content(http, config, registry));
             let (relisten, changes) = http::changes();
             Ok((Self(Some(Prepared { sockets, content, changes })), WebReload(Some((sender, relisten)))))
@@ -156,7 +156,7 @@ mod built {
                 return Ok(Rebound(Vec::new()));
             };
             let added = new.listen.iter().filter(|address| !old.listen.contains(address));
-            http::bind(added).map(Rebound).map_err(|error| format!("failed to {error}"))
+            http::bind(added, &old.listen).map(Rebound).map_err(|error| format!("failed to {error}"))
         }
 
         /// Replaces the content, and the addresses if they have changed.

@@ -78,7 +78,7 @@ where
     .await;
 }
 
-/// A stream that tells when bytes come.
+/// A stream that tells when bytes come, and when all bytes are written.
 struct Tapped<S> {
     stream: S,
     slot: Arc<Slot>,
@@ -113,7 +113,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        // hyper flushes when it has written all that it holds.
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        if matches!(flushed, Poll::Ready(Ok(()))) {
+            self.slot.patience.written();
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -121,7 +126,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
     }
 }
 
-/// The body of an answer, which tells how it goes on and when it has ended.
+/// The body of an answer, which tells how it goes on and when it is whole.
 struct AnswerBody {
     body: Body,
     slot: Arc<Slot>,
@@ -301,6 +306,22 @@ mod tests {
         let begun = Instant::now();
         deaf.task.await.unwrap();
         assert!((40..=75).contains(&begun.elapsed().as_secs()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_still_reads_an_answer_does_not_give_way() {
+        let mut served = served();
+        // More than the pipe between the two holds.
+        let body = "x".repeat(100_000);
+        served.send(&format!("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len())).await;
+        served.send(&body).await;
+        // All of the answer that fits is in the pipe by then.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(matches!(served.slots.take(), Admitted::No(_)));
+        served.read_to(&body).await;
+        // The rest is written by then.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(matches!(served.slots.take(), Admitted::For(..)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -78,17 +78,25 @@ impl Bound {
     }
 }
 
-/// Binds all of these addresses.
+/// Binds all of these addresses; this process listens on those of `own` already.
 ///
 /// # Errors
 /// The first that cannot be had.
-pub fn bind<'a>(addresses: impl IntoIterator<Item = &'a ListenAddress>) -> Result<Vec<Bound>, BindError> {
-    addresses.into_iter().map(bind_one).collect()
+pub fn bind<'a>(
+    addresses: impl IntoIterator<Item = &'a ListenAddress>,
+    own: &[ListenAddress],
+) -> Result<Vec<Bound>, BindError> {
+    let (mut own, mut bound) = (own.to_vec(), Vec::new());
+    for address in addresses {
+        bound.push(bind_one(address, &own)?);
+        own.push(address.clone());
+    }
+    Ok(bound)
 }
 
-fn bind_one(address: &ListenAddress) -> Result<Bound, BindError> {
+fn bind_one(address: &ListenAddress, own: &[ListenAddress]) -> Result<Bound, BindError> {
     let socket = match address {
-        ListenAddress::Tcp(tcp) => tcp_socket(*tcp),
+        ListenAddress::Tcp(tcp) => tcp_socket(*tcp, own),
         ListenAddress::Unix(path) => unix_socket(path),
     };
     match socket {
@@ -97,11 +105,31 @@ fn bind_one(address: &ListenAddress) -> Result<Bound, BindError> {
     }
 }
 
-fn tcp_socket(address: SocketAddr) -> Result<Socket, String> {
-    let listener = std::net::TcpListener::bind(address).map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            format!("another program listens there; find it: ss -ltnp 'sport = :{}', or choose another port", address.port())
+/// The address of ours that keeps this one from being bound: the same one, or the same port where one of the two stands for
+/// all addresses.
+fn in_our_way(address: SocketAddr, own: &[ListenAddress]) -> Option<SocketAddr> {
+    let is_all = |one: SocketAddr| one.ip().to_canonical().is_unspecified();
+    own.iter().find_map(|one| match one {
+        ListenAddress::Tcp(one) => {
+            let meet = *one == address || is_all(*one) || is_all(address);
+            (one.port() == address.port() && meet).then_some(*one)
         }
+        ListenAddress::Unix(_) => None,
+    })
+}
+
+fn tcp_socket(address: SocketAddr, own: &[ListenAddress]) -> Result<Socket, String> {
+    let listener = std::net::TcpListener::bind(address).map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => match in_our_way(address, own) {
+            Some(ours) => format!(
+                "this daemon itself listens on {ours}, and nobody can have both at once; keep one of them. A reload cannot go \
+                 from the one to the other: restart the daemon, or choose another port"
+            ),
+            None => format!(
+                "another program listens there; find it: ss -ltnp 'sport = :{}', or choose another port",
+                address.port()
+            ),
+        },
         io::ErrorKind::AddrNotAvailable => "this machine has no such address; find those it has: ip address".to_owned(),
         io::ErrorKind::PermissionDenied => format!(
             "this user may not use port {}; choose one above 1023, or give the unit AmbientCapabilities=CAP_NET_BIND_SERVICE",
@@ -159,7 +187,7 @@ mod tests {
     use super::*;
 
     fn unix(path: &Path) -> Result<Vec<Bound>, String> {
-        bind(&[ListenAddress::Unix(path.to_owned())]).map_err(|error| error.to_string())
+        bind(&[ListenAddress::Unix(path.to_owned())], &[]).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -196,15 +224,40 @@ mod tests {
 
     #[test]
     fn an_address_that_cannot_be_had_is_told_with_what_to_do() {
-        let first = bind(&[ListenAddress::Tcp("127.0.0.1:0".parse().unwrap())]).unwrap();
+        let first = bind(&[ListenAddress::Tcp("127.0.0.1:0".parse().unwrap())], &[]).unwrap();
         let Socket::Tcp(listener) = &first[0].socket else { unreachable!("it is TCP") };
         let taken = listener.local_addr().unwrap();
-        let told = bind(&[ListenAddress::Tcp(taken)]).unwrap_err().to_string();
+        let told = bind(&[ListenAddress::Tcp(taken)], &[]).unwrap_err().to_string();
         assert!(
             told.starts_with(&format!("listen on {taken} ([http] listen): another program listens there")),
             "{told}"
         );
-        let told = bind(&[ListenAddress::Tcp("192.0.2.1:1".parse().unwrap())]).unwrap_err().to_string();
+        let told = bind(&[ListenAddress::Tcp("192.0.2.1:1".parse().unwrap())], &[]).unwrap_err().to_string();
         assert!(told.contains("this machine has no such address"), "{told}");
+    }
+
+    #[test]
+    fn an_address_that_is_in_the_way_of_another_one_of_ours_is_named() {
+        let first = bind(&[ListenAddress::Tcp("127.0.0.1:0".parse().unwrap())], &[]).unwrap();
+        let Socket::Tcp(listener) = &first[0].socket else { unreachable!("it is TCP") };
+        let ours = listener.local_addr().unwrap();
+        let all = ListenAddress::Tcp(SocketAddr::from(([0, 0, 0, 0], ours.port())));
+        let told = |own: &[ListenAddress]| bind([&all], own).unwrap_err().to_string();
+        assert!(told(&[ListenAddress::Tcp(ours)]).contains(&format!("this daemon itself listens on {ours}")));
+        assert!(told(&[]).contains("another program listens there"));
+        let elsewhere = ListenAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], ours.port().wrapping_sub(1).max(1))));
+        assert!(told(&[elsewhere]).contains("another program listens there"));
+        drop(first);
+        // Two of one list.
+        let any = ListenAddress::Tcp("127.0.0.1:0".parse().unwrap());
+        let taken = bind([&any], &[]).unwrap();
+        let Socket::Tcp(listener) = &taken[0].socket else { unreachable!("it is TCP") };
+        let taken = ListenAddress::Tcp(listener.local_addr().unwrap());
+        assert!(
+            bind([&taken], std::slice::from_ref(&taken))
+                .unwrap_err()
+                .to_string()
+                .contains("this daemon itself listens on")
+        );
     }
 }

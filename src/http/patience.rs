@@ -1,10 +1,10 @@
 //! How long a connection may take for what it does.
 //!
 //! ```text
-//!   accepted --> head --(complete)--> busy --(answered)--> idle --(a byte)--> head
-//!    |  |          |                   |                    |
-//!    |  +- HEAD ---+                   +- ANSWER: until the answer is read; a stream gets it anew with each part
-//!    |                                 +- IDLE -------------+
+//!   accepted --> head --(complete)--> busy --(answered)--> writing --(written)--> idle --(a byte)--> head
+//!    |  |          |                   |                    |                      |
+//!    |  +- HEAD ---+                   +- ANSWER: until the answer is written; ----+- IDLE
+//!    |                                    a stream gets it anew with each part
 //!    +--(the slots are needed: whoever waits longest)--> closed
 //! ```
 //!
@@ -17,7 +17,8 @@ use tokio::time::Instant;
 
 /// Within this time a head is complete, from the first byte or from the connection on.
 const HEAD: Duration = Duration::from_secs(10);
-/// How long a request may take until its answer has begun, and then until it is read. The request itself ends before.
+/// How long a request may take until its answer has begun, and then until it is written, which its client's reading
+/// decides. The request itself ends before.
 const ANSWER: Duration = Duration::from_secs(40);
 /// How long a connection stays open between two requests: longer than usual proxies keep one.
 const IDLE: Duration = Duration::from_secs(75);
@@ -38,6 +39,8 @@ enum Phase {
     Head,
     /// It has a request.
     Busy,
+    /// The answer is whole, and not yet written. Has the next head begun?
+    Writing(bool),
     /// It waits for the next request.
     Idle,
     /// It is to end.
@@ -53,6 +56,7 @@ impl Patience {
     /// Bytes have come.
     pub(super) fn read(&self) {
         self.when(Phase::Idle, Phase::Head);
+        self.when(Phase::Writing(false), Phase::Writing(true));
     }
 
     /// A request is complete up to its body.
@@ -68,9 +72,15 @@ impl Patience {
         self.when(Phase::Busy, Phase::Busy);
     }
 
-    /// Its answer has ended.
+    /// Its answer is whole; parts of it may still have to be written.
     pub(super) fn answered(&self) {
-        self.when(Phase::Busy, Phase::Idle);
+        self.when(Phase::Busy, Phase::Writing(false));
+    }
+
+    /// All that was to be written is written.
+    pub(super) fn written(&self) {
+        self.when(Phase::Writing(false), Phase::Idle);
+        self.when(Phase::Writing(true), Phase::Head);
     }
 
     fn when(&self, phase: Phase, next: Phase) {
@@ -85,7 +95,7 @@ impl Patience {
         let Present { phase, since } = *self.lock();
         match phase {
             Phase::Head => since + HEAD,
-            Phase::Busy => since + ANSWER,
+            Phase::Busy | Phase::Writing(_) => since + ANSWER,
             Phase::Idle => since + IDLE,
             Phase::Closed => since,
         }
@@ -141,14 +151,24 @@ mod tests {
         patience.read();
         assert_eq!(left(&patience), 10, "bytes of the body");
         patience.goes_on();
-        assert_eq!(left(&patience), 40);
+        patience.written();
+        assert_eq!(left(&patience), 40, "a part was written, and the answer is not whole");
+        advance(Duration::from_secs(30)).await;
         patience.answered();
+        assert_eq!((left(&patience), patience.waits_since()), (40, None), "who reads slowly does not wait");
+        patience.written();
         assert_eq!(left(&patience), 75);
         advance(Duration::from_secs(70)).await;
         patience.goes_on();
         assert_eq!(left(&patience), 5, "nothing goes on");
         patience.read();
         assert_eq!(left(&patience), 10);
+        patience.busy();
+        patience.answered();
+        patience.read();
+        assert_eq!((left(&patience), patience.close()), (40, false));
+        patience.written();
+        assert_eq!(left(&patience), 10, "the next head began meanwhile");
     }
 
     #[tokio::test(start_paused = true)]
@@ -157,6 +177,8 @@ mod tests {
         patience.busy();
         assert!(!patience.close() && !patience.is_closed());
         patience.answered();
+        assert!(!patience.close() && !patience.is_closed(), "its client still reads");
+        patience.written();
         assert!(patience.close() && patience.is_closed());
         patience.busy();
         assert!(patience.is_closed() && left(&patience) == 0);

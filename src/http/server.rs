@@ -85,18 +85,21 @@ impl Server {
         let run = move || {
             own_thread(NAME);
             let is_told = told.clone();
-            let serve = async move {
-                let served = Served::new(&site, sockets);
-                let listens =
-                    served.as_ref().map(drop).map_err(|error| io::Error::new(error.kind(), error.to_string()));
-                let _ = ready.send(listens);
-                let Ok(served) = served else { return };
-                tokio::select! {
-                    () = served.run(changed, told) => {}
-                    never = turn(pulse) => match never {},
-                }
-            };
-            runtime.block_on(until_told(NAME, serve, move || is_told.borrow().is_some()));
+            runtime.block_on(async move {
+                // Whoever starts it tells what failed.
+                let served = match Served::new(&site, sockets) {
+                    Ok(served) => served,
+                    Err(error) => return drop(ready.send(Err(error))),
+                };
+                let _ = ready.send(Ok(()));
+                let serve = async move {
+                    tokio::select! {
+                        () = served.run(changed, told) => {}
+                        never = turn(pulse) => match never {},
+                    }
+                };
+                until_told(NAME, serve, move || is_told.borrow().is_some()).await;
+            });
             runtime.shutdown_background();
             drop(running);
         };
@@ -271,5 +274,41 @@ impl Accept {
         let serve = connection::serve(stream, peer, slot, self.router.clone(), self.stopped.clone());
         // A panic ends this connection alone.
         tokio::spawn(async move { drop(contained_future(Box::pin(serve)).await) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::config::http::{HttpConfig, LoopbackMode};
+    use crate::http::site::{Content, Standing};
+
+    #[test]
+    fn a_socket_that_is_none_ends_the_start_and_nothing_panics() {
+        let listen = ListenAddress::Tcp("127.0.0.1:1".parse().unwrap());
+        let http = HttpConfig {
+            listen: vec![listen.clone()],
+            tokens: Vec::new(),
+            loopback: LoopbackMode::Open,
+            allowed_hosts: Vec::new(),
+            trusted_proxies: Vec::new(),
+            read_only: false,
+        };
+        let (_content, content) = watch::channel(Arc::new(Content::new(http, Arc::default(), &[])));
+        let handlers = Builder::new_current_thread().build().unwrap();
+        let clock = Arc::new(ManualClock::at(0));
+        let site = Site::new(content, Standing::default(), handlers.handle().clone(), clock);
+        // No runtime watches a regular file.
+        let file = std::fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
+        let socket = std::net::TcpListener::from(std::os::fd::OwnedFd::from(file));
+        socket.set_nonblocking(true).unwrap();
+        let bound = Bound { address: listen, socket: Socket::Tcp(socket) };
+        let error = Server::start(&site, vec![bound], changes().1).unwrap_err();
+        assert_eq!(
+            error.kind(),
+            io::ErrorKind::PermissionDenied,
+            "{error}: the reason, and not that the thread is gone"
+        );
     }
 }
