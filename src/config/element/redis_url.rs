@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::store_url_error::StoreUrlError;
+use crate::text::percent::decoded;
 
 /// The default ports of a server and of a Sentinel.
 const PORTS: (u16, u16) = (6379, 26379);
@@ -239,22 +240,6 @@ fn is_of_a_far_database(form: &Form, rest: &str) -> bool {
 
 fn database(text: &str) -> Option<Option<u8>> {
     if text.is_empty() { Some(None) } else { text.parse().ok().map(Some) }
-}
-
-/// Reads `%2F` and the like.
-fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let mut digit = || rest.next().and_then(|digit| char::from(digit).to_digit(16));
-            let (high, low) = (digit()?, digit()?);
-            bytes.push(u8::try_from(high * 16 + low).ok()?);
-        } else {
-            bytes.push(byte);
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 impl fmt::Display for Host {

@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 
 use crate::client::request::nearest;
 use crate::http::problem::{Kind, Problem};
+use crate::text::percent::decoded;
 
 /// The most parameters that are read.
 const MOST: usize = 32;
@@ -62,6 +63,15 @@ impl Query {
         let read = |text: &str| text.parse().map_err(|_| wrong(name, expected, text));
         self.text(name).map(read).transpose()
     }
+
+    /// A parameter that is true or false; without a value it is true.
+    pub(in crate::http) fn flag(&self, name: &str) -> Result<bool, Problem> {
+        match self.text(name) {
+            None | Some("false") => Ok(false),
+            Some("" | "true") => Ok(true),
+            Some(other) => Err(wrong(name, "true or false", other)),
+        }
+    }
 }
 
 /// A parameter with another value than expected.
@@ -73,34 +83,13 @@ pub(in crate::http) fn wrong(name: &str, expected: &str, got: &str) -> Problem {
 /// What `%41` and `+` stand for.
 fn decode(text: &str) -> Result<String, Problem> {
     let spaced = if text.contains('+') { Cow::Owned(text.replace('+', " ")) } else { Cow::Borrowed(text) };
-    percent(&spaced).ok_or_else(|| {
-        Problem::new(
-            Kind::Malformed,
-            format!("the parameter {text:?} is not UTF-8 after the decoding of its percent signs"),
-        )
+    decoded(&spaced).ok_or_else(|| {
+        let detail = format!(
+            "the parameter {text:?} cannot be decoded: write a percent sign as %25, and other characters in UTF-8 (curl -G \
+             --data-urlencode does both)"
+        );
+        Problem::new(Kind::Malformed, detail)
     })
-}
-
-/// The text that percent signs encode; `None`: it is not UTF-8. A percent sign that begins no byte stands for itself.
-fn percent(text: &str) -> Option<String> {
-    let digit = |byte: Option<&u8>| {
-        byte.and_then(|byte| char::from(*byte).to_digit(16)).and_then(|digit| u8::try_from(digit).ok())
-    };
-    let bytes = text.as_bytes();
-    let (mut decoded, mut at) = (Vec::with_capacity(bytes.len()), 0);
-    while let Some(byte) = bytes.get(at) {
-        match (byte, digit(bytes.get(at + 1)), digit(bytes.get(at + 2))) {
-            (b'%', Some(high), Some(low)) => {
-                decoded.push(high << 4 | low);
-                at += 3;
-            }
-            _ => {
-                decoded.push(*byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8(decoded).ok()
 }
 
 #[cfg(test)]
@@ -109,10 +98,12 @@ mod tests {
 
     #[test]
     fn parameters_are_decoded_and_asked_for_by_name() {
-        let query = Query::parse("queue=a%2Fb+c&front&limit=20&%C3%A9=%C3%A9&x=%zz%").unwrap();
+        let query = Query::parse("queue=a%2Fb+c&front&limit=20&%C3%A9=%C3%A9&x=100%25").unwrap();
         assert_eq!(query.text("queue"), Some("a/b c"));
+        assert_eq!(query.flag("front"), Ok(true));
+        assert_eq!(query.flag("track"), Ok(false));
         assert_eq!(query.parsed::<u32>("limit", "a number"), Ok(Some(20)));
-        assert_eq!((query.text("é"), query.text("x"), query.text("none")), (Some("é"), Some("%zz%"), None));
+        assert_eq!((query.text("é"), query.text("x"), query.text("none")), (Some("é"), Some("100%"), None));
     }
 
     #[test]
@@ -122,10 +113,10 @@ mod tests {
         assert_eq!((&problem["did_you_mean"], &problem["status"]), (&"limit".into(), &400.into()));
         assert_eq!(problem["errors"][0]["pointer"], "?limt");
         assert_eq!(problem["errors"][0]["expected"], "limit, cursor");
-        assert!(Query::parse("a=1&a=2").is_err() && Query::parse("a=%ff").is_err());
+        assert!(Query::parse("a=1&a=2").is_err() && Query::parse("a=%ff").is_err() && Query::parse("a=100%").is_err());
         assert!(Query::parse(&"a&".repeat(2)).is_err());
         assert!(Query::parse(&(0..=MOST).map(|n| format!("{n}&")).collect::<String>()).is_err());
         let query = Query::parse("front=yes&limit=-1").unwrap();
-        assert!(query.parsed::<u32>("limit", "a number").is_err());
+        assert!(query.flag("front").is_err() && query.parsed::<u32>("limit", "a number").is_err());
     }
 }
