@@ -6,6 +6,7 @@ use crate::task::calendar::Calendar;
 
 /// An expression, as it was understood.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct CalendarView {
     /// The id of the `[[schedule]]`.

@@ -60,6 +60,7 @@ pub struct Undone {
 
 /// What a store holds that is set aside for another one.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct AsideView {
     /// How many items.

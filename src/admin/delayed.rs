@@ -49,6 +49,7 @@ pub struct TimestampsPage {
 
 /// A delayed job.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct DelayedView {
     /// When it is due: RFC 3339.
@@ -78,6 +79,7 @@ pub struct DelayedPage {
 
 /// A time at which the searched job is due.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct TimeView {
     /// RFC 3339.
@@ -181,7 +183,7 @@ pub async fn list(store: &Store<Admin>, at: Option<Moment>, limit: usize) -> Res
 }
 
 /// Adds what Retry keeps of the jobs that are shown.
-async fn add_attempts(
+pub(super) async fn add_attempts(
     store: &Store<Admin>,
     jobs: &mut [DelayedView],
     keys: Vec<Option<RetryKeys>>,

@@ -32,6 +32,7 @@ pub const SHOWN_ID: usize = 12;
 
 /// A failure record.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct FailedView {
     /// Its position, from 0, the oldest first. It changes when others are removed.
@@ -43,6 +44,7 @@ pub struct FailedView {
     /// The job's class.
     pub class: Option<String>,
     /// Its arguments.
+    #[cfg_attr(test, schema(value_type = Option<Vec<serde_json::Value>>))]
     pub args: Option<Box<serde_json::value::RawValue>>,
     /// How long the arguments are, if they are too long for a listing.
     #[serde(skip_serializing_if = "Option::is_none")]

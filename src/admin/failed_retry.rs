@@ -26,6 +26,7 @@ use crate::text::shell::command;
 
 /// The outcome of one retry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 #[non_exhaustive]
 pub enum RetryOutcome {

@@ -40,7 +40,7 @@ impl FailedFilter {
         self.task.is_none() && self.queue.is_none() && self.error.is_none() && self.since_ms.is_none()
     }
 
-    fn is_meant(&self, view: &FailureView) -> bool {
+    pub(super) fn is_meant(&self, view: &FailureView) -> bool {
         let tells = |part: &str| {
             let part = part.to_lowercase();
             let said = view.error.iter().chain(&view.exception).map(String::as_str);

@@ -14,6 +14,7 @@ const NAMED: usize = 10;
 
 /// What holds jobs back. In JSON it is empty if nothing does.
 #[derive(Debug, Clone, Default, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct HeldBack {
     /// All queues are paused.
@@ -32,6 +33,7 @@ pub struct HeldBack {
 
 /// An instance that claims nothing.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct HaltedInstance {
     /// The first two parts of its workers' names, without the number.
@@ -46,6 +48,7 @@ pub struct HaltedInstance {
 
 /// An instance that works without some tasks, because their files have mistakes.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct SkippingInstance {
     /// The first two parts of its workers' names, without the number.

@@ -8,6 +8,7 @@ use crate::job::PayloadView;
 
 /// A job's bytes, parsed for display. Bytes that are not a job are shown as text, with the reason.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct JobView {
     /// Its class; `None` if the bytes are not a job.
@@ -15,6 +16,7 @@ pub struct JobView {
     /// The queue that the bytes name, if any.
     pub queue: Option<String>,
     /// Its arguments as the producer wrote them, always an array.
+    #[cfg_attr(test, schema(value_type = Option<Vec<serde_json::Value>>))]
     pub args: Option<Box<RawValue>>,
     /// How long the arguments are, if they are too long for a listing.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -15,6 +15,7 @@ const SUGGESTED_FROM: usize = 10_000;
 
 /// A held lock.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct LockView {
     /// Its key, without namespace.

@@ -22,6 +22,7 @@ pub const LISTED: usize = 1000;
 
 /// The counters.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct StatsView {
     /// Jobs processed since the counter began.
@@ -37,6 +38,7 @@ pub struct StatsView {
 
 /// One worker's counters.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct WorkerStats {
     /// The worker.
@@ -49,6 +51,7 @@ pub struct WorkerStats {
 
 /// The leaders.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct LeaderView {
     /// The scheduler that promotes delayed jobs, of Windlass or node-resque.
@@ -63,6 +66,7 @@ pub struct LeaderView {
 
 /// All of it together: ActionHero's `details`.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Details {
     /// The queues and how many jobs each holds, at most [`LISTED`].
@@ -96,6 +100,7 @@ pub struct Details {
 
 /// How many records of a kind cannot be read.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct UnreadableView {
     /// The kind, for people.
     pub kind: &'static str,

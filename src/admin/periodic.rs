@@ -29,6 +29,7 @@ use crate::task::schedule::Cadence;
 
 /// A periodic task.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct PeriodicView {
     /// Its name.
@@ -129,7 +130,8 @@ pub(super) async fn states(
         more += usize::from(!stays);
         stays
     });
-    let looks = entries.iter().map(|entry| first_delayed(store, &entry.task, &entry.queue));
+    // No closure lives on while others are waited for: with one, only the present thread could go on with this.
+    let looks: Vec<_> = entries.iter().map(|entry| first_delayed(store, &entry.task, &entry.queue)).collect();
     let looked: Vec<_> = stream::iter(looks).buffered(AT_ONCE).collect().await;
     let mut views = Vec::new();
     for (entry, delayed) in entries.iter().zip(looked) {

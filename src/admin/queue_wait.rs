@@ -14,6 +14,7 @@ use crate::store::snapshot::{QueueGauge, Snapshot};
 
 /// How long jobs of a queue wait, and how many come and go. What is not known is left out of JSON.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct QueueWait {
     /// At least so old is the oldest job, in milliseconds, when the leader looked; on SQLite now.

@@ -27,6 +27,7 @@ const SUGGESTED_FROM: usize = 10_000;
 
 /// A queue and how many jobs it holds.
 #[derive(Debug, Clone, Default, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct QueueView {
     /// Its name.
@@ -84,6 +85,7 @@ impl QueueList {
 
 /// The outcome of a pause or resume.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct QueuePause {
     /// The queue; `None` means all queues.

@@ -13,6 +13,7 @@ use crate::task::definition::Registry;
 
 /// A finished run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct PastRunView {
     /// What it led to: `done`, `failed`, `retried` (it failed, and is tried again), `later`, `cut_off` (the job runs again),

@@ -24,6 +24,7 @@ const ATTEMPTS: usize = 5;
 
 /// A `[[schedule]]` of a task.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct ScheduleView {
     /// Its id: the task's name with the name of the schedule.
@@ -33,6 +34,7 @@ pub struct ScheduleView {
     /// Where its jobs go.
     pub queue: String,
     /// Their arguments.
+    #[cfg_attr(test, schema(value_type = Option<Vec<serde_json::Value>>))]
     pub args: Option<Box<serde_json::value::RawValue>>,
     /// The cron expression.
     pub schedule: String,
@@ -169,6 +171,17 @@ pub fn find<'r>(registry: &'r Registry, name: &str) -> Result<Option<OfTask<'r>>
             Err(AdminError::Ambiguous { name: name.to_owned(), candidates })
         }
     }
+}
+
+/// The schedule that a name is of, unless it is that of a periodic task.
+///
+/// # Errors
+/// Fails if the task has several.
+pub fn unless_periodic<'r>(registry: &'r Registry, name: &str) -> Result<Option<OfTask<'r>>, AdminError> {
+    if registry.get(name).is_some_and(|task| task.cadence.is_some()) {
+        return Ok(None);
+    }
+    find(registry, name)
 }
 
 /// The nearest id to a name that is of none.

@@ -26,6 +26,7 @@ use crate::task::schedule::Cadence;
 
 /// A task.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct TaskView {
     /// Its name.
@@ -68,6 +69,7 @@ pub struct TaskView {
 
 /// A plugin with its options.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct PluginView {
     /// Its name.
@@ -83,6 +85,7 @@ pub struct PluginView {
     pub timeout_ms: Option<u64>,
     /// The options of a custom plugin.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schema(value_type = Option<serde_json::Value>))]
     pub options: Option<Box<RawValue>>,
     /// The longest time its lock is held, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,6 +109,7 @@ pub struct PluginView {
 
 /// A task's handler.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(tag = "handler", rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum HandlerView {

@@ -26,6 +26,7 @@ const ATTEMPTS: usize = 3;
 
 /// A registered worker.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct WorkerView {
     /// All three parts, as in the set `workers`.
@@ -49,6 +50,7 @@ pub struct WorkerView {
 
 /// The job that a worker runs.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct WorkingView {
     /// The queue the job came from.
@@ -56,6 +58,7 @@ pub struct WorkingView {
     /// The job's class.
     pub class: Option<String>,
     /// Its arguments.
+    #[cfg_attr(test, schema(value_type = Option<Vec<serde_json::Value>>))]
     pub args: Option<Box<serde_json::value::RawValue>>,
     /// How long the arguments are, if a listing leaves them out.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,7 +92,7 @@ pub struct CleanedWorker {
 }
 
 impl WorkerView {
-    fn of(registered: &Registered, halted: &[HaltedInstance], view: impl Fn(&[u8]) -> JobView) -> Self {
+    pub(super) fn of(registered: &Registered, halted: &[HaltedInstance], view: impl Fn(&[u8]) -> JobView) -> Self {
         let pinged = registered.pinged_s.map(Moment::of_second);
         Self {
             id: registered.worker.id().to_owned(),
@@ -133,7 +136,7 @@ pub struct WorkerPage {
 }
 
 /// How many workers are read together: each may work on a job of any length.
-const READ: usize = 64;
+pub(super) const READ: usize = 64;
 
 /// The registered workers in order of their ids, at most `limit`. What is long in their jobs is cut.
 ///

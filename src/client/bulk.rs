@@ -195,9 +195,10 @@ impl Client {
         front: bool,
         outcomes: &mut Vec<(usize, LineOutcome)>,
     ) -> Result<(), StoreError> {
-        let now = batch.iter().filter(|job| job.at.is_none());
+        // No closure lives on while others are waited for: with one, only the present thread could go on with this.
+        let asks: Vec<_> = batch.iter().filter(|job| job.at.is_none()).map(|job| self.ask(job)).collect();
         let later: Vec<_> = batch.iter().filter_map(|job| job.at.map(|at| (job, at))).collect();
-        let asked: Vec<_> = stream::iter(now.map(|job| self.ask(job))).buffered(MAX_CONCURRENT_ASKS).collect().await;
+        let asked: Vec<_> = stream::iter(asks).buffered(MAX_CONCURRENT_ASKS).collect().await;
         let mut granted = Vec::with_capacity(asked.len());
         for (job, answer) in asked {
             match answer {
@@ -208,7 +209,8 @@ impl Client {
         if !granted.is_empty() {
             let entries: Vec<_> = granted.iter().map(|(job, _)| entry(&job.job, front)).collect();
             let replies = self.store.run(EnqueueBatch { jobs: entries }).await?;
-            let told = granted.into_iter().zip(replies).map(|((job, hooks), reply)| tell(job.line, hooks, reply));
+            let granted = granted.into_iter().zip(replies);
+            let told: Vec<_> = granted.map(|((job, hooks), reply)| tell(job.line, hooks, reply)).collect();
             outcomes.append(&mut stream::iter(told).buffered(MAX_CONCURRENT_ASKS).collect().await);
         }
         if !later.is_empty() {

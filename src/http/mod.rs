@@ -18,6 +18,7 @@ mod guard;
 mod health;
 mod listener;
 mod metrics;
+mod openapi;
 mod outer;
 mod patience;
 mod peer;

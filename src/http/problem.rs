@@ -70,6 +70,10 @@ kinds! {
     Changed = "changed", CONFLICT, "It changed meanwhile";
     /// The same job is due at the same second.
     AlreadyEnqueued = "already-enqueued", CONFLICT, "The same job is due at the same second";
+    /// The request took too long to come.
+    TooSlow = "too-slow", REQUEST_TIMEOUT, "The request took too long to come";
+    /// The body is too large.
+    TooLarge = "too-large", PAYLOAD_TOO_LARGE, "The body is too large";
     /// The body is of another type.
     WrongMediaType = "wrong-media-type", UNSUPPORTED_MEDIA_TYPE, "The body is of another type than expected";
     /// The server is not known by this name.
@@ -100,6 +104,7 @@ kinds! {
 
 /// A part of the request that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(super) struct WrongPart {
     /// Where: a JSON pointer into the body, or `?NAME` for a parameter of the query.
     pub(super) pointer: String,
@@ -126,21 +131,29 @@ struct Parts {
 }
 
 /// As it is written.
-#[derive(Debug, Serialize)]
-struct Written<'p> {
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+pub(super) struct ProblemView {
+    /// What kind of problem: a name that stays.
     r#type: String,
+    /// The same for people.
     title: &'static str,
+    /// The status of the answer.
     status: u16,
-    detail: &'p str,
+    /// What happened, and what to do.
+    detail: String,
     /// The id of the request, which stands in the log where the log tells of it.
-    instance: &'p str,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'p [WrongPart],
     #[serde(skip_serializing_if = "Option::is_none")]
-    did_you_mean: Option<&'p str>,
+    instance: Option<String>,
+    /// The parts of the request that are wrong.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<WrongPart>,
+    /// The nearest name that exists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    did_you_mean: Option<String>,
     /// What to type next.
     #[serde(skip_serializing_if = "Option::is_none")]
-    command: Option<&'p str>,
+    command: Option<String>,
 }
 
 impl Problem {
@@ -165,6 +178,12 @@ impl Problem {
         got: impl Into<String>,
     ) -> Self {
         self.0.errors.push(WrongPart { pointer: pointer.into(), expected: expected.into(), got: got.into() });
+        self
+    }
+
+    /// Adds a reason to what happened.
+    pub(super) fn because(mut self, reason: &dyn std::fmt::Display) -> Self {
+        self.0.detail = format!("{}: {reason}", self.0.detail);
         self
     }
 
@@ -218,21 +237,25 @@ impl Problem {
         &self.0.detail
     }
 
-    /// Its text for a request of this id.
-    pub(super) fn text(&self, id: &str) -> String {
+    /// Its form, for an answer of which it is a part.
+    pub(super) fn view(&self) -> ProblemView {
         let (name, status, title) = self.0.kind.parts();
-        let written = Written {
+        ProblemView {
             r#type: format!("{URN}{name}"),
             title,
             status: status.as_u16(),
-            detail: &self.0.detail,
-            instance: id,
-            errors: &self.0.errors,
-            did_you_mean: self.0.did_you_mean.as_deref(),
-            command: self.0.command.as_deref(),
-        };
+            detail: self.0.detail.clone(),
+            instance: None,
+            errors: self.0.errors.clone(),
+            did_you_mean: self.0.did_you_mean.clone(),
+            command: self.0.command.clone(),
+        }
+    }
+
+    /// Its text for a request of this id.
+    pub(super) fn text(&self, id: &str) -> String {
         // Texts and numbers always become JSON.
-        serde_json::to_string(&written).unwrap_or_default()
+        serde_json::to_string(&ProblemView { instance: Some(id.to_owned()), ..self.view() }).unwrap_or_default()
     }
 
     /// Writes it into the response that stands for it.

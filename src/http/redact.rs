@@ -4,6 +4,9 @@
 
 use serde_json::value::RawValue;
 
+use crate::admin::failed::FailedView;
+use crate::admin::job_view::JobView;
+use crate::admin::runs::PastRunView;
 use crate::admin::workers::WorkerView;
 use crate::text::redact::Redactor;
 
@@ -43,6 +46,26 @@ pub(super) fn hide_worker(redactor: &Redactor, worker: &mut WorkerView) {
         hide_args(redactor, &mut working.args, &mut working.args_left_out);
         hide_text(redactor, &mut working.raw);
     }
+}
+
+/// Hides in a job.
+pub(super) fn hide_job(redactor: &Redactor, job: &mut JobView) {
+    hide_args(redactor, &mut job.args, &mut job.args_left_out);
+    hide_text(redactor, &mut job.raw);
+}
+
+/// Hides in a finished run.
+pub(super) fn hide_run(redactor: &Redactor, run: &mut PastRunView) {
+    hide_text(redactor, &mut run.error);
+    run.output.iter_mut().for_each(|line| hide_line(redactor, line));
+}
+
+/// Hides in a failed job.
+pub(super) fn hide_failed(redactor: &Redactor, view: &mut FailedView) {
+    hide_args(redactor, &mut view.args, &mut view.args_left_out);
+    hide_text(redactor, &mut view.error);
+    hide_text(redactor, &mut view.raw);
+    view.backtrace.iter_mut().for_each(|line| hide_line(redactor, line));
 }
 
 #[cfg(test)]

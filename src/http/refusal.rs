@@ -1,6 +1,6 @@
 //! The problems behind the errors of the rooms below.
 
-use crate::admin::AdminError;
+use crate::admin::error::AdminError;
 use crate::client::{ClientError, RequestError};
 use crate::http::problem::{Kind, Problem};
 use crate::store::error::StoreError;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, delete, get, post};
 
 use super::guard::{caller, host, origin, read_only, role};
 use super::outer::{self, Ids};
 use super::problem::{Kind, Problem};
 use super::site::Site;
-use super::{api, health, metrics};
+use super::{api, health, metrics, openapi};
 use crate::config::http::Role;
 
 /// A route.
@@ -32,6 +32,18 @@ impl Route {
         Self { name, role: Some(Role::Read), handler }
     }
 
+    fn enqueue(name: &'static str, handler: MethodRouter<Site>) -> Self {
+        Self { name, role: Some(Role::Enqueue), handler }
+    }
+
+    fn operate(name: &'static str, handler: MethodRouter<Site>) -> Self {
+        Self { name, role: Some(Role::Operate), handler }
+    }
+
+    fn admin(name: &'static str, handler: MethodRouter<Site>) -> Self {
+        Self { name, role: Some(Role::Admin), handler }
+    }
+
     fn path(&self) -> &'static str {
         self.name.split_once(' ').map_or(self.name, |(_, path)| path)
     }
@@ -43,8 +55,30 @@ pub(super) fn routes() -> Vec<Route> {
         Route::open("GET /health/live", get(health::live)),
         Route::open("GET /health/ready", get(health::ready)),
         Route::read("GET /metrics", metrics::route()),
+        Route::open("GET /openapi.json", get(openapi::show)),
+        Route::enqueue("POST /api/v1/tasks/{task}/jobs", post(api::jobs::of_task)),
+        Route::enqueue("POST /api/v1/jobs", post(api::jobs::any)),
+        Route::enqueue("POST /api/v1/jobs/bulk", post(api::bulk::enqueue)),
         Route::read("GET /api/v1/tasks", get(api::tasks::list)),
         Route::read("GET /api/v1/tasks/{task}", get(api::tasks::show)),
+        Route::read("GET /api/v1/queues", get(api::queues::list)),
+        Route::read("GET /api/v1/queues/{queue}", get(api::queues::show)),
+        Route::read("GET /api/v1/queues/{queue}/jobs", get(api::queues::jobs)),
+        Route::operate("POST /api/v1/queues/{queue}/pause", post(api::queues::pause)),
+        Route::operate("POST /api/v1/queues/{queue}/resume", post(api::queues::resume)),
+        Route::read("GET /api/v1/delayed", get(api::delayed::list)),
+        Route::read("GET /api/v1/periodic", get(api::periodic::list)),
+        Route::operate("POST /api/v1/periodic/{task}/start", post(api::periodic::start)),
+        Route::operate("POST /api/v1/periodic/{task}/stop", post(api::periodic::stop)),
+        Route::operate("POST /api/v1/periodic/{task}/run", post(api::periodic::run)),
+        Route::read("GET /api/v1/failed", get(api::failed::list)),
+        Route::read("GET /api/v1/failed/{id}", get(api::failed::show)),
+        Route::operate("POST /api/v1/failed/{id}/retry", post(api::failed::retry)),
+        Route::admin("DELETE /api/v1/failed/{id}", delete(api::failed::remove)),
+        Route::read("GET /api/v1/workers", get(api::workers::list)),
+        Route::read("GET /api/v1/instances", get(api::workers::instances)),
+        Route::read("GET /api/v1/locks", get(api::locks::list)),
+        Route::admin("DELETE /api/v1/locks/{key}", delete(api::locks::delete)),
         Route::read("GET /api/v1/stats", get(api::overview::stats)),
         Route::read("GET /api/v1/details", get(api::overview::details)),
         Route::read("GET /api/v1/leader", get(api::overview::leader)),
@@ -93,6 +127,9 @@ async fn wrong_method(request: Request) -> Problem {
         Problem::new(Kind::WrongMethod, detail)
     })
 }
+
+#[cfg(test)]
+mod document;
 
 #[cfg(test)]
 mod tests {

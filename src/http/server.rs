@@ -281,7 +281,7 @@ impl Accept {
 mod tests {
     use super::*;
     use crate::clock::ManualClock;
-    use crate::config::http::{HttpConfig, LoopbackMode};
+    use crate::config::http::{HttpConfig, LoopbackMode, MetricsMode};
     use crate::http::site::{Content, Standing};
 
     #[test]
@@ -294,6 +294,7 @@ mod tests {
             allowed_hosts: Vec::new(),
             trusted_proxies: Vec::new(),
             read_only: false,
+            metrics: MetricsMode::default(),
         };
         let (_content, content) = watch::channel(Arc::new(Content::new(http, Arc::default(), &[])));
         let handlers = Builder::new_current_thread().build().unwrap();

@@ -9,13 +9,14 @@ use tokio::sync::watch;
 use super::attempts::Attempts;
 use super::problem::{Kind, Problem};
 use super::requests::Requests;
+use crate::client::enqueue::Client;
 use crate::clock::Clock;
 use crate::config::http::HttpConfig;
 use crate::event::{Bus, Tally};
 use crate::plugin::registry::Plugins;
 use crate::store::handle::Store;
 use crate::store::outage::Outage;
-use crate::store::role::Whole;
+use crate::store::role::{Admin, Whole};
 use crate::supervise::pulse::Pulses;
 use crate::task::definition::Registry;
 use crate::text::redact::Redactor;
@@ -157,11 +158,40 @@ impl Site {
     ///
     /// # Errors
     /// If it is not open yet.
-    pub(super) fn store(&self) -> Result<&Store<Whole>, Problem> {
+    fn store(&self) -> Result<&Store<Whole>, Problem> {
         self.standing.store().ok_or_else(|| {
             Problem::new(Kind::Starting, "the daemon has not opened its store yet; try again in a moment")
                 .retry_after_s(2)
         })
+    }
+
+    /// The store, for looks and corrections.
+    ///
+    /// # Errors
+    /// If it is not open yet.
+    pub(super) fn admin(&self) -> Result<Store<Admin>, Problem> {
+        Ok(self.store()?.narrow())
+    }
+
+    /// A client for the present tasks.
+    ///
+    /// # Errors
+    /// If the store is not open yet.
+    pub(super) fn client(&self) -> Result<Client, Problem> {
+        let registry = Arc::clone(&self.content.borrow().registry);
+        Ok(Client::new(self.store()?.narrow(), registry).with_plugins(Arc::clone(&self.plugins)))
+    }
+
+    /// Makes a change where plugins run, and to its end even if the client leaves.
+    ///
+    /// # Errors
+    /// Those of the change; or it panicked.
+    pub(super) async fn change<T: Send + 'static>(
+        &self,
+        change: impl Future<Output = Result<T, Problem>> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let failed = |_| Problem::new(Kind::Internal, "the request failed; the log says more");
+        self.handlers.spawn(change).await.map_err(failed)?
     }
 
     /// Does the store undo a step that failed, so that its outcome is always known?

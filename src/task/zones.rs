@@ -16,6 +16,7 @@ const MOST: u64 = 4 << 20;
 
 /// The release of the tz database that is used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct ZoneRelease {
     /// The release that times are computed by.

@@ -124,4 +124,10 @@ impl Place {
     pub(crate) fn get(&self, path: &str) -> Answer {
         self.send("GET", path, &[], b"")
     }
+
+    /// With a body of JSON.
+    #[track_caller]
+    pub(crate) fn json(&self, method: &str, path: &str, body: &str) -> Answer {
+        self.send(method, path, &[("content-type", "application/json")], body.as_bytes())
+    }
 }

@@ -10,11 +10,15 @@ mod support;
 #[expect(dead_code, reason = "other test crates use the rest of it")]
 mod daemon;
 
+mod bulk;
+mod changes;
 mod client;
+mod enqueue;
 mod guards;
 mod health;
 mod limits;
 mod listening;
 mod metrics;
+mod pages;
 mod reads;
 mod world;

@@ -46,6 +46,34 @@ impl World {
     }
 }
 
+impl World {
+    /// What the command line says, as JSON.
+    #[track_caller]
+    pub(crate) fn cli(&self, args: &[&str]) -> serde_json::Value {
+        let (code, said) = self.folder.windlass(&[&["--json"], args].concat());
+        assert_eq!(code, Some(0), "{args:?}: {said}");
+        serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"))
+    }
+
+    /// All items of a list, page by page.
+    #[track_caller]
+    pub(crate) fn all(&self, path: &str, limit: usize) -> Vec<serde_json::Value> {
+        let (mut all, mut cursor) = (Vec::new(), String::new());
+        let and = if path.contains('?') { '&' } else { '?' };
+        loop {
+            let page = self.place.get(&format!("{path}{and}limit={limit}{cursor}"));
+            assert_eq!(page.status, 200, "{page:?}");
+            let page = page.json();
+            assert!(page["as_of"].is_string() && page["as_of_ms"].is_i64() && page["scanned"].is_u64(), "{page}");
+            all.extend(page["items"].as_array().unwrap().iter().cloned());
+            match page["next"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return all,
+            }
+        }
+    }
+}
+
 /// Adds `[http]` to the configuration of a folder.
 pub(crate) fn configure(folder: &Folder, http: &str) {
     let text = folder.read("tasks.toml");

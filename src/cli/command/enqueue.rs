@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 
-use super::refusing_lock::{LockView, refusing_locks};
 use super::unloaded::{warn_of_missing, warn_of_unloaded};
+use crate::admin::enqueued::{EnqueueView, PluginErrorView};
+use crate::admin::refusing_lock::{RefusingLock, refusing_locks};
 use crate::cli::args::EnqueueArgs;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
@@ -18,7 +18,6 @@ use crate::client::bulk::{self, BadLine, BulkFailure, LineOutcome};
 use crate::client::delay::OnDuplicate;
 use crate::client::enqueue::EnqueueOutcome;
 use crate::client::moment::Moment;
-use crate::client::request::ResolvedJob;
 use crate::client::{Client, Request, RequestError};
 use crate::config::error::MOST_TOLD;
 use crate::file::bounded;
@@ -27,76 +26,11 @@ use crate::store::handle::Store;
 use crate::store::queueing::Scheduled;
 use crate::store::role::Whole;
 
-/// The result. For a refused job it is `{"enqueued":false,"refused_by":"QueueLock","lock":{..}}`.
-#[derive(Debug, Default, Serialize)]
-#[serde(default)]
-struct EnqueueOutput {
-    enqueued: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    refused_by: Option<String>,
-    /// The reason, if the plugin gave one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    /// The lock that refused it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    lock: Option<LockView>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    duplicate: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    task: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    queue: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    args: Option<Box<RawValue>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ms: Option<i64>,
-    /// The zone whose clocks were meant, by its name, or "here".
-    #[serde(skip_serializing_if = "Option::is_none")]
-    zone: Option<String>,
-    /// The time in this zone.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    at_in_zone: Option<String>,
-    /// Plugins that failed when the job was on its queue already.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    after_enqueue_errors: Vec<PluginErrorView>,
-}
-
-#[derive(Debug, Serialize)]
-struct PluginErrorView {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    line: Option<usize>,
-    plugin: String,
-    error: String,
-}
-
-impl PluginErrorView {
-    /// The error of a plugin after the job was enqueued. Also prints a warning.
-    fn of(line: Option<usize>, failure: &HookFailure) -> Self {
-        let job = line.map_or_else(|| "the job".to_owned(), |line| format!("line {line}: the job"));
-        warn(&format!("{job} is on its queue, but {}", failure));
-        Self::new(line, failure)
-    }
-
-    fn new(line: Option<usize>, failure: &HookFailure) -> Self {
-        Self { line, plugin: failure.plugin.to_string(), error: failure.to_string() }
-    }
-}
-
-impl EnqueueOutput {
-    fn of(job: &ResolvedJob, due: Option<i64>) -> Self {
-        let due = due.map(Moment::of_second);
-        Self {
-            enqueued: true,
-            task: Some(job.task.as_str().to_owned()),
-            queue: Some(job.queue.as_str().to_owned()),
-            args: RawValue::from_string(job.args.as_str().to_owned()).ok(),
-            at: due.map(Moment::rfc3339),
-            ms: due.map(Moment::ms),
-            ..Self::default()
-        }
-    }
+/// The errors of plugins after the job was enqueued. Also prints a warning of each.
+fn warned(line: Option<usize>, complaints: &[HookFailure]) -> Vec<PluginErrorView> {
+    let job = line.map_or_else(|| "the job".to_owned(), |line| format!("line {line}: the job"));
+    complaints.iter().for_each(|failure| warn(&format!("{job} is on its queue, but {failure}")));
+    complaints.iter().map(|failure| PluginErrorView::of(line, failure)).collect()
 }
 
 /// Enqueues or delays.
@@ -152,20 +86,18 @@ async fn now(
     match placed {
         EnqueueOutcome::Enqueued { complaints } => {
             // The job is there: an exit code other than 0 would only lead to a second one.
-            let after_enqueue_errors = complaints.iter().map(|failure| PluginErrorView::of(None, failure)).collect();
-            let output = EnqueueOutput { after_enqueue_errors, ..EnqueueOutput::of(&job, None) };
+            warned(None, &complaints);
+            let output = EnqueueView::now(&job, &complaints);
             context.printer.report(&output, || format!("enqueued {task} on {queue}"))?;
         }
         EnqueueOutcome::Refused(refusal) => {
             let lock = refusing_locks(client, &[(&job, &refusal)]).await.into_iter().next().flatten();
-            let Refusal { plugin, reason } = refusal;
-            let why = reason.as_deref().map(|reason| format!(": {}", reason)).unwrap_or_default();
-            let text = format!("not enqueued: {} of {task} refused{why}", plugin);
-            let output =
-                EnqueueOutput { refused_by: Some(plugin.to_string()), reason, lock, ..EnqueueOutput::default() };
-            context
-                .printer
-                .report(&output, || output.lock.iter().map(LockView::text).fold(Text::from(text.clone()), Text::and))?;
+            let why = refusal.reason.as_deref().map(|reason| format!(": {}", reason)).unwrap_or_default();
+            let text = format!("not enqueued: {} of {task} refused{why}", refusal.plugin);
+            let output = EnqueueView::refused(refusal, lock);
+            context.printer.report(&output, || {
+                output.lock.iter().map(RefusingLock::text).fold(Text::from(text.clone()), Text::and)
+            })?;
             return Ok(if args.fail_if_refused { Exit::Failure } else { Exit::Done });
         }
     }
@@ -194,12 +126,11 @@ async fn later(
             let clocks = said.as_ref().map(SaidTime::on_clocks).unwrap_or_default();
             let text = || format!("enqueued {task} on {queue} at {} ({} ms){clocks}", at.rfc3339(), at.ms());
             let (zone, at_in_zone) = said.as_ref().and_then(SaidTime::in_zone).unzip();
-            let output = EnqueueOutput { zone, at_in_zone, ..EnqueueOutput::of(&job, Some(second)) };
+            let output = EnqueueView { zone, at_in_zone, ..EnqueueView::later(&job, scheduled) };
             context.printer.report(&output, text)?;
         }
         Scheduled::Duplicate(second) => {
-            let output =
-                EnqueueOutput { enqueued: false, duplicate: Some(true), ..EnqueueOutput::of(&job, Some(second)) };
+            let output = EnqueueView::later(&job, scheduled);
             let at = Moment::of_second(second);
             let text = || format!("not enqueued: {task} is already due at {} ({} ms)", at.rfc3339(), at.ms());
             context.printer.report(&output, text)?;
@@ -237,7 +168,7 @@ struct RefusedLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    lock: Option<LockView>,
+    lock: Option<RefusingLock>,
 }
 
 #[derive(Debug, Serialize)]
@@ -294,16 +225,14 @@ async fn many(context: &CommandContext, args: &EnqueueArgs, file: &Path) -> Resu
         match outcome {
             LineOutcome::Enqueued { complaints } => {
                 output.enqueued += 1;
-                output
-                    .after_enqueue_errors
-                    .extend(complaints.iter().map(|failure| PluginErrorView::of(Some(line), failure)));
+                output.after_enqueue_errors.extend(warned(Some(line), &complaints));
             }
             LineOutcome::Delayed(_) => output.delayed += 1,
             LineOutcome::Refused(Refusal { plugin, reason }) => {
                 let lock = locks.next().flatten();
                 output.refused.push(RefusedLine { line, refused_by: plugin.to_string(), reason, lock });
             }
-            LineOutcome::Failed(failure) => output.failed.push(PluginErrorView::new(Some(line), &failure)),
+            LineOutcome::Failed(failure) => output.failed.push(PluginErrorView::of(Some(line), &failure)),
             LineOutcome::Duplicate(second) => {
                 let at = Moment::of_second(second);
                 output.duplicates.push(DuplicateLine { line, at: at.rfc3339(), ms: at.ms() });

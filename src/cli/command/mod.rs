@@ -16,7 +16,6 @@ pub(super) mod perform;
 pub(super) mod periodic;
 pub(super) mod plan;
 pub(super) mod queues;
-mod refusing_lock;
 pub(super) mod running;
 pub(super) mod store;
 pub(super) mod tasks;

@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use crate::admin::AdminError;
 use crate::admin::calendar::ZonedView;
 use crate::admin::delayed::TimeView;
 use crate::admin::periodic::{self, PeriodicView, RunNowOutcome, StartOutcome};
@@ -16,7 +15,6 @@ use crate::cli::table::TextTable;
 use crate::clock::{Clock, SystemClock};
 use crate::store::handle::Store;
 use crate::store::role::Admin;
-use crate::task::Registry;
 use crate::text::shell::command;
 
 #[derive(Debug, Serialize)]
@@ -70,7 +68,7 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<PeriodicVerb>) ->
         PeriodicVerb::List { .. } => None,
         PeriodicVerb::Start { task } | PeriodicVerb::Stop { task } | PeriodicVerb::Run { task } => Some(task.as_str()),
     };
-    if let Some(one) = name.map(|name| of_schedule(registry, name)).transpose()?.flatten() {
+    if let Some(one) = name.map(|name| schedules::unless_periodic(registry, name)).transpose()?.flatten() {
         return schedule(context, &store, one, &verb).await;
     }
     match verb {
@@ -112,14 +110,6 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<PeriodicVerb>) ->
         }
     }
     Ok(Exit::Done)
-}
-
-/// The schedule that a name is of, unless it is that of a periodic task.
-fn of_schedule<'r>(registry: &'r Registry, name: &str) -> Result<Option<OfTask<'r>>, AdminError> {
-    if registry.get(name).is_some_and(|task| task.cadence.is_some()) {
-        return Ok(None);
-    }
-    schedules::find(registry, name)
 }
 
 /// Starts, stops or runs a schedule.

@@ -3,6 +3,8 @@
 //! `next` is a cursor: where the next page begins. It belongs to the list that gave it, and says so, because a position in one
 //! list is none in another.
 
+use std::cmp::Ordering;
+
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -12,16 +14,18 @@ use super::query::{Query, wrong};
 use crate::client::moment::Moment;
 use crate::clock::Clock;
 use crate::http::problem::{Kind, Problem};
+use crate::job::digest::fnv1a;
 
 /// How many items a page has.
 const DEFAULT: usize = 50;
 /// How many items it may be asked for.
 const MOST: usize = 200;
-/// How many digits and letters a cursor has at most.
-const LONGEST: usize = 4096;
+/// How many digits and letters a cursor has at most: names of other programs may be long, and a head holds 16 KiB.
+const LONGEST: usize = 12 * 1024;
 
 /// A page of a list.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(in crate::http) struct Page<T> {
     /// What stands on it.
     pub(in crate::http) items: Vec<T>,
@@ -43,25 +47,40 @@ impl<T> Page<T> {
         Self { items, next, scanned, as_of, as_of_ms: now_ms }
     }
 
-    /// A page of items that are all known and in order of their names: those behind the cursor.
+    /// A page of items that are all known: those behind the cursor. They stand in this order of their names, of which no two
+    /// are equal.
     pub(in crate::http) fn of_names(
         all: Vec<T>,
-        name: impl Fn(&T) -> &str,
-        list: &str,
+        name: impl Fn(&T) -> String,
+        order: impl Fn(&str, &str) -> Ordering,
+        list: &List,
         query: &Query,
         clock: &dyn Clock,
     ) -> Result<Self, Problem> {
         let limit = limit(query)?;
-        let after: Option<Cursor<String>> = Cursor::of(query, list)?;
-        let is_behind = |item: &T| after.as_ref().is_none_or(|after| name(item) > after.at.as_str());
+        let after: Option<String> = list.cursor(query)?;
+        let is_behind = |item: &T| after.as_ref().is_none_or(|after| order(&name(item), after).is_gt());
         let mut items: Vec<T> = all.into_iter().filter(is_behind).take(limit + 1).collect();
-        let scanned = items.len().min(limit);
         let more = items.len() > limit;
         items.truncate(limit);
-        let next = items
-            .last()
-            .filter(|_| more)
-            .map(|last| Cursor { list: list.to_owned(), at: name(last).to_owned() }.text());
+        let next = items.last().filter(|_| more).map(|last| list.next(&name(last)));
+        let scanned = items.len();
+        Ok(Self::new(items, next, scanned, clock))
+    }
+
+    /// A page of items that are all known, by their positions: for names that no cursor may show.
+    pub(in crate::http) fn of_positions(
+        all: Vec<T>,
+        list: &List,
+        query: &Query,
+        clock: &dyn Clock,
+    ) -> Result<Self, Problem> {
+        let limit = limit(query)?;
+        let passed: usize = list.cursor(query)?.unwrap_or(0);
+        let behind = passed.saturating_add(limit);
+        let next = (behind < all.len()).then(|| list.next(&behind));
+        let items: Vec<T> = all.into_iter().skip(passed).take(limit).collect();
+        let scanned = items.len();
         Ok(Self::new(items, next, scanned, clock))
     }
 }
@@ -73,44 +92,65 @@ pub(in crate::http) fn limit(query: &Query) -> Result<usize, Problem> {
     if (1..=MOST).contains(&limit) { Ok(limit) } else { Err(wrong("limit", &expected, &limit.to_string())) }
 }
 
-/// A place in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::http) struct Cursor<P> {
-    /// The list, with what it was filtered by.
-    #[serde(rename = "l")]
-    pub(in crate::http) list: String,
-    /// Where it goes on.
-    #[serde(rename = "a")]
-    pub(in crate::http) at: P,
+/// Which list a cursor belongs to: its route, and a digest of what else decides what stands in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) struct List {
+    route: &'static str,
+    of: u64,
 }
 
-impl<P: Serialize + for<'de> Deserialize<'de>> Cursor<P> {
-    /// The cursor of a request, if it has one.
+/// A place in a list, as a cursor holds it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Cursor<P> {
+    #[serde(rename = "l")]
+    list: String,
+    #[serde(rename = "o")]
+    of: u64,
+    #[serde(rename = "a")]
+    at: P,
+}
+
+impl List {
+    /// The only list of this route.
+    pub(in crate::http) const fn new(route: &'static str) -> Self {
+        Self { route, of: 0 }
+    }
+
+    /// The list of this route for these names and filters, which may be long.
+    pub(in crate::http) fn of<'p>(route: &'static str, parts: impl IntoIterator<Item = &'p str>) -> Self {
+        // Texts hold no 0xff, so that no two lists of parts look the same.
+        let bytes = parts.into_iter().flat_map(|part| part.bytes().chain([0xff]));
+        Self { route, of: fnv1a(bytes) }
+    }
+
+    /// The place that a request names, if it names one.
     ///
     /// # Errors
-    /// If it is none, or that of another list.
-    pub(in crate::http) fn of(query: &Query, list: &str) -> Result<Option<Self>, Problem> {
+    /// If it is none, or one in another list.
+    pub(in crate::http) fn cursor<P: for<'de> Deserialize<'de>>(&self, query: &Query) -> Result<Option<P>, Problem> {
+        const NEXT: &str = "the member next of a page of this list";
         let Some(text) = query.text("cursor") else { return Ok(None) };
-        let cursor: Option<Self> = unhex(text).and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let cursor: Option<Cursor<P>> = unhex(text).and_then(|bytes| serde_json::from_slice(&bytes).ok());
         match cursor {
-            Some(cursor) if cursor.list == list => Ok(Some(cursor)),
+            Some(cursor) if (cursor.list.as_str(), cursor.of) == (self.route, self.of) => Ok(Some(cursor.at)),
             Some(cursor) => {
-                let detail =
-                    format!("this cursor belongs to {:?} and not to {list:?}; leave it out to begin anew", cursor.list);
-                Err(Problem::new(Kind::Malformed, detail).wrong(
-                    "?cursor",
-                    "the member next of a page of this list",
-                    "one of another list",
-                ))
+                let other = if cursor.list == self.route {
+                    "another name or filter".to_owned()
+                } else {
+                    format!("the list {:?}", cursor.list)
+                };
+                let detail = format!("this cursor belongs to {other}; leave it out to begin anew");
+                Err(Problem::new(Kind::Malformed, detail).wrong("?cursor", NEXT, "that of another one"))
             }
-            None => Err(wrong("cursor", "the member next of a page of this list", "something else")),
+            None => Err(wrong("cursor", NEXT, "something else")),
         }
     }
 
-    /// As it is given out.
-    pub(in crate::http) fn text(&self) -> String {
+    /// The cursor of a place.
+    pub(in crate::http) fn next<P: Serialize>(&self, at: &P) -> String {
+        let cursor = Cursor { list: self.route.to_owned(), of: self.of, at };
         // What it is made of always becomes JSON.
-        let bytes = serde_json::to_vec(self).unwrap_or_default();
+        let bytes = serde_json::to_vec(&cursor).unwrap_or_default();
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
@@ -155,11 +195,11 @@ mod tests {
     #[test]
     fn pages_follow_each_other_to_the_end() {
         let clock = ManualClock::at(1_795_490_778_000);
-        let (mut cursor, mut seen) = (String::new(), Vec::new());
+        let (mut cursor, mut seen, list) = (String::new(), Vec::new(), List::new("names"));
         loop {
             let names: Vec<String> = ["a", "b", "c", "d", "e"].map(str::to_owned).into();
-            let page =
-                Page::of_names(names, |name| name, "names", &query(&format!("limit=2{cursor}")), &clock).unwrap();
+            let asked = query(&format!("limit=2{cursor}"));
+            let page = Page::of_names(names, String::clone, str::cmp, &list, &asked, &clock).unwrap();
             assert_eq!(page.as_of, "2026-11-24T03:26:18.000Z");
             assert_eq!(page.scanned, page.items.len());
             seen.push(page.items.concat());
@@ -171,15 +211,20 @@ mod tests {
 
     #[test]
     fn a_cursor_of_another_list_or_none_is_refused() {
-        let cursor = Cursor { list: "queues".to_owned(), at: 7_i64 };
-        let text = format!("cursor={}", cursor.text());
-        assert_eq!(Cursor::of(&query(&text), "queues"), Ok(Some(cursor)));
-        let told = Cursor::<i64>::of(&query(&text), "failed").unwrap_err();
-        assert!(told.detail().contains("belongs to \"queues\""), "{told:?}");
-        for bad in ["cursor=", "cursor=zz", "cursor=7", "cursor=7b7d", "cursor=%C3%A9%C3%A9"] {
-            assert_eq!(Cursor::<i64>::of(&query(bad), "failed").unwrap_err().status().as_u16(), 400, "{bad}");
+        let (queues, failed) = (List::new("queues"), List::of("failed", ["task", "a"]));
+        let text = format!("cursor={}", queues.next(&7));
+        assert_eq!(queues.cursor(&query(&text)), Ok(Some(7_i64)));
+        let told = failed.cursor::<i64>(&query(&text)).unwrap_err();
+        assert!(told.detail().contains("belongs to the list \"queues\""), "{told:?}");
+        let text = format!("cursor={}", failed.next(&7));
+        for other in [List::of("failed", ["taska", ""]), List::of("failed", ["task", "b"]), List::new("failed")] {
+            let told = other.cursor::<i64>(&query(&text)).unwrap_err();
+            assert!(told.detail().contains("another name or filter"), "{told:?}");
         }
-        assert!(Cursor::<String>::of(&query(&text), "queues").is_err(), "a place of another kind");
+        for bad in ["cursor=", "cursor=zz", "cursor=7", "cursor=7b7d", "cursor=%C3%A9%C3%A9"] {
+            assert_eq!(failed.cursor::<i64>(&query(bad)).unwrap_err().status().as_u16(), 400, "{bad}");
+        }
+        assert!(failed.cursor::<String>(&query(&text)).is_err(), "a place of another kind");
     }
 
     #[test]

@@ -1,8 +1,17 @@
 //! The API, `/api/v1`: one noun a file. Each route reads its request, calls the room that does the work for the command
 //! line as well, and answers with what that prints as JSON.
 
+mod body;
+pub(super) mod bulk;
+pub(super) mod delayed;
+pub(super) mod failed;
+pub(super) mod jobs;
 pub(super) mod list;
+pub(super) mod locks;
 pub(super) mod overview;
-pub(super) mod path;
-pub(super) mod query;
+mod path;
+pub(super) mod periodic;
+mod query;
+pub(super) mod queues;
 pub(super) mod tasks;
+pub(super) mod workers;

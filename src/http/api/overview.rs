@@ -13,19 +13,19 @@ use crate::http::site::Site;
 /// `GET /stats`.
 pub(in crate::http) async fn stats(State(site): State<Site>, query: Query) -> Result<impl IntoResponse, Problem> {
     query.only(&[])?;
-    Ok(Json(overview::stats(&site.store()?.narrow()).await?))
+    Ok(Json(overview::stats(&site.admin()?).await?))
 }
 
 /// `GET /leader`.
 pub(in crate::http) async fn leader(State(site): State<Site>, query: Query) -> Result<impl IntoResponse, Problem> {
     query.only(&[])?;
-    Ok(Json(overview::leader(&site.store()?.narrow()).await?))
+    Ok(Json(overview::leader(&site.admin()?).await?))
 }
 
 /// `GET /details`.
 pub(in crate::http) async fn details(State(site): State<Site>, query: Query) -> Result<impl IntoResponse, Problem> {
     query.only(&[])?;
-    let mut details = overview::details(&site.store()?.narrow()).await?;
+    let mut details = overview::details(&site.admin()?).await?;
     let redactor = &site.content().redactor;
     details.workers.iter_mut().for_each(|worker| hide_worker(redactor, worker));
     Ok(Json(details))

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::IntoResponse;
 
-use super::list::{Json, Page};
+use super::list::{Json, List, Page};
 use super::path::Name;
 use super::query::Query;
 use crate::admin::tasks;
@@ -14,7 +14,7 @@ use crate::http::site::Site;
 pub(in crate::http) async fn list(State(site): State<Site>, query: Query) -> Result<impl IntoResponse, Problem> {
     let query = query.only(&["limit", "cursor"])?;
     let all = tasks::list(&site.content().registry, site.clock.now_ms());
-    Ok(Json(Page::of_names(all, |task| &task.name, "tasks", &query, &*site.clock)?))
+    Ok(Json(Page::of_names(all, |task| task.name.clone(), str::cmp, &List::new("tasks"), &query, &*site.clock)?))
 }
 
 /// `GET /tasks/{task}`.

@@ -1,0 +1,156 @@
+//! Failed jobs in pages of bounded cost, the newest first.
+//!
+//! A page goes on where the last one ended: behind a record that it knows by its position and its id. Records that others
+//! remove move all newer ones down, so a record that is not where it was is looked for a little further down. A page looks at
+//! no more records than it may, and says how many it looked at: one of a filtered list may be short.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::error::AdminError;
+use super::failed::{self, FailedView, FoundFailure};
+use super::failed_search::FailedFilter;
+use crate::job::FailureView;
+use crate::store::handle::Store;
+use crate::store::inspection::{FailedCount, FailedRecords};
+use crate::store::role::Admin;
+
+/// How many records a page looks at, and a search for one record.
+pub const MOST: usize = 2000;
+/// How far from its place a record is looked for.
+const NEAR: i64 = 200;
+/// How many records a step reads at most, and after how many bytes the next one reads fewer.
+const STEP: i64 = 64;
+const ENOUGH: usize = 1 << 20;
+
+/// A record in the list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedPlace {
+    /// Its position when it was seen.
+    pub position: i64,
+    /// Its id.
+    pub id: String,
+}
+
+/// A page.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct FailedRecordsPage {
+    /// How many there are in all.
+    pub count: u64,
+    /// The records, the newest first.
+    pub failed: Vec<FailedView>,
+    /// Behind what the next page begins; `None`: there is nothing more.
+    pub next: Option<FailedPlace>,
+    /// How many records were looked at.
+    pub scanned: usize,
+    /// The record behind which this page was to begin was not found, and it begins about there.
+    pub moved: bool,
+}
+
+/// The next `limit` records that match, behind `after` or from the newest on.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn page(
+    store: &Store<Admin>,
+    filter: &FailedFilter,
+    after: Option<&FailedPlace>,
+    limit: usize,
+) -> Result<FailedRecordsPage, AdminError> {
+    let count = store.run(FailedCount).await?;
+    let length = i64::try_from(count).unwrap_or(i64::MAX);
+    let (end, moved) = match after {
+        None => (length, false),
+        Some(place) => match find_from(store, place, length).await? {
+            Some(position) => (position, false),
+            None => (place.position.clamp(0, length), true),
+        },
+    };
+    let mut page = FailedRecordsPage { count, failed: Vec::new(), next: None, scanned: 0, moved };
+    let mut walk = Walk { store, end, step: 1 };
+    while let Some(records) = walk.next().await? {
+        for (position, record) in records.into_iter().rev() {
+            page.scanned += 1;
+            if filter.is_meant(&FailureView::parse(&record)) {
+                page.failed.push(FailedView::listed_of(position, &record));
+            }
+            let is_full = page.failed.len() >= limit || page.scanned >= MOST;
+            if is_full {
+                page.next = (position > 0).then(|| FailedPlace { position, id: failed::id(&record) });
+                return Ok(page);
+            }
+        }
+    }
+    Ok(page)
+}
+
+/// Where a record is now; `None`: not near the place where it was.
+async fn find_from(store: &Store<Admin>, place: &FailedPlace, length: i64) -> Result<Option<i64>, AdminError> {
+    let lowest = place.position.saturating_sub(NEAR).max(0);
+    // Whoever asks may have made the place up.
+    let mut walk = Walk { store, end: place.position.saturating_add(1).min(length), step: 1 };
+    while walk.end > lowest {
+        let Some(records) = walk.next().await? else { break };
+        let found =
+            records.iter().rev().find(|(position, record)| *position >= lowest && failed::id(record) == place.id);
+        if let Some((position, _)) = found {
+            return Ok(Some(*position));
+        }
+    }
+    Ok(None)
+}
+
+/// The failed job of this whole id, looked for near `hint` and among the newest. Positions are no addresses here, because
+/// they move.
+///
+/// # Errors
+/// Fails if it is none of those, and for a text that is no id.
+pub async fn find(store: &Store<Admin>, id: &str, hint: Option<i64>) -> Result<FoundFailure, AdminError> {
+    let id = id.to_ascii_lowercase();
+    if id.len() != 16 || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        let why = format!("{id:?} names no failed job: expected the 16 digits of an id as a listing shows it");
+        return Err(AdminError::BadAddress(why));
+    }
+    let length = i64::try_from(store.run(FailedCount).await?).unwrap_or(i64::MAX);
+    let near = hint.map(|hint| (hint.saturating_add(NEAR / 2).min(length), usize::try_from(NEAR).unwrap_or(MOST)));
+    for (end, most) in near.into_iter().chain([(length, MOST)]) {
+        let (mut walk, mut scanned) = (Walk { store, end, step: 1 }, 0);
+        while scanned < most
+            && let Some(records) = walk.next().await?
+        {
+            scanned += records.len();
+            if let Some((position, record)) = records.into_iter().rev().find(|(_, record)| failed::id(record) == id) {
+                return Ok(FoundFailure { position, id, record });
+            }
+        }
+    }
+    Err(AdminError::NotFailed(id))
+}
+
+/// A walk from a position to the beginning of the list, in steps that hold few bytes.
+struct Walk<'s> {
+    store: &'s Store<Admin>,
+    end: i64,
+    step: i64,
+}
+
+impl Walk<'_> {
+    /// The next records with their positions, the oldest first; `None` at the beginning of the list.
+    async fn next(&mut self) -> Result<Option<Vec<(i64, Bytes)>>, AdminError> {
+        while self.end > 0 {
+            let start = (self.end - self.step).max(0);
+            let records = self.store.run(FailedRecords { start, stop: self.end - 1 }).await?;
+            let bytes: usize = records.iter().map(Bytes::len).sum();
+            self.step = if bytes < ENOUGH { (self.step * 2).min(STEP) } else { 1 };
+            self.end = start;
+            if !records.is_empty() {
+                return Ok(Some((start..).zip(records).collect()));
+            }
+            // The list has become shorter, maybe by very much.
+            let length = i64::try_from(self.store.run(FailedCount).await?).unwrap_or(i64::MAX);
+            self.end = self.end.min(length);
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,173 @@
+//! Failed jobs. They are named by their ids, because positions move.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+use serde::Serialize;
+
+use super::body::JsonBody;
+use super::list::{Json, List, Page, limit};
+use super::path::Name;
+use super::query::{Query, wrong};
+use crate::admin::error::AdminError;
+use crate::admin::failed::{self, FailedView, FoundFailure};
+use crate::admin::failed_page::{self, FailedPlace};
+use crate::admin::failed_retry::{self, RetryOutcome};
+use crate::admin::failed_search::FailedFilter;
+use crate::client::moment::{Moment, parse_delay};
+use crate::http::problem::{Kind, Problem};
+use crate::http::redact::{hide_failed, hide_line};
+use crate::http::site::Site;
+use crate::job::QueueName;
+use crate::text::shell::command;
+
+/// Some of the failed jobs.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+pub(in crate::http) struct FailedJobsPage {
+    #[serde(flatten)]
+    page: Page<FailedView>,
+    /// How many there are in all.
+    count: u64,
+    /// The job behind which this page was to begin is gone, and it begins about there. Left out if not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    moved: bool,
+}
+
+/// A failed job that was removed.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+pub(in crate::http) struct FailedRemoved {
+    /// How many were removed: 1.
+    removed: u64,
+    /// Its id.
+    id: String,
+}
+
+/// `GET /failed`: the newest first.
+pub(in crate::http) async fn list(State(site): State<Site>, query: Query) -> Result<impl IntoResponse, Problem> {
+    const FILTERS: [&str; 4] = ["task", "queue", "error", "since"];
+    let query = query.only(&["task", "queue", "error", "since", "limit", "cursor"])?;
+    let (limit, owned) = (limit(&query)?, |name: &str| query.text(name).map(str::to_owned));
+    let filter = FailedFilter {
+        task: owned("task"),
+        queue: owned("queue"),
+        error: owned("error"),
+        since_ms: since(&query, site.clock.now_ms())?,
+    };
+    // A cursor goes on with the filter that it began with. `since` moves with the clock if it is a duration.
+    let filters = FILTERS.iter().filter_map(|name| Some([*name, query.text(name)?])).flatten();
+    let list = List::of("failed", filters);
+    let after: Option<FailedPlace> = list.cursor(&query)?;
+    let found = failed_page::page(&site.admin()?, &filter, after.as_ref(), limit).await?;
+    let next = found.next.as_ref().map(|place| list.next(place));
+    let content = site.content();
+    let mut items = found.failed;
+    items.iter_mut().for_each(|view| hide_failed(&content.redactor, view));
+    let page = Page::new(items, next, found.scanned, &*site.clock);
+    Ok(Json(FailedJobsPage { page, count: found.count, moved: found.moved }))
+}
+
+/// Since when: a time, or a duration before now.
+fn since(query: &Query, now_ms: i64) -> Result<Option<i64>, Problem> {
+    const EXPECTED: &str = "a time (RFC 3339, milliseconds or \"@seconds\"), or a duration such as \"2h\"";
+    let Some(text) = query.text("since") else { return Ok(None) };
+    let is_time = text.starts_with('@') || text.contains(':') || text.bytes().all(|byte| byte.is_ascii_digit());
+    let at = if is_time {
+        Moment::parse(text).map(Moment::ms)
+    } else {
+        parse_delay(text).map(|ms| now_ms.saturating_sub(ms))
+    };
+    at.map(Some).map_err(|error| wrong("since", EXPECTED, text).because(&error))
+}
+
+/// `GET /failed/{id}`; `at` is its position when it was seen.
+pub(in crate::http) async fn show(
+    State(site): State<Site>,
+    Name(id): Name,
+    query: Query,
+) -> Result<impl IntoResponse, Problem> {
+    let mut view = find(&site, &id, &query.only(&["at"])?).await?.view();
+    hide_failed(&site.content().redactor, &mut view);
+    Ok(Json(view))
+}
+
+/// `POST /failed/{id}/retry`.
+pub(in crate::http) async fn retry(
+    State(site): State<Site>,
+    Name(id): Name,
+    query: Query,
+    body: JsonBody,
+) -> Result<impl IntoResponse, Problem> {
+    let query = query.only(&["at"])?;
+    let queue = match body.text() {
+        None => None,
+        Some(_) => body.members()?.only(&["queue"])?.string("queue")?,
+    };
+    let queue = queue.map(|queue| {
+        QueueName::new(&queue).map_err(|error| {
+            Problem::new(Kind::InvalidInputs, format!("queue {queue:?}: {error}")).wrong(
+                "/queue",
+                error.to_string(),
+                &*queue,
+            )
+        })
+    });
+    let queue = queue.transpose()?;
+    let found = find(&site, &id, &query).await?;
+    let (store, plugins) = (site.admin()?, Arc::clone(&site.plugins));
+    let registry = Arc::clone(&site.content().registry);
+    let retried = async move { Ok(failed_retry::retry(&store, &registry, &plugins, &found, queue.as_ref()).await?) };
+    match site.change(retried).await? {
+        RetryOutcome::Refused { id, class, refused_by, reason, mut remedy } => {
+            // It names the lock, whose key may hold the arguments of the job.
+            hide_line(&site.content().redactor, &mut remedy);
+            Ok(Json(RetryOutcome::Refused { id, class, refused_by, reason, remedy }))
+        }
+        outcome @ RetryOutcome::Retried { .. } => Ok(Json(outcome)),
+        RetryOutcome::NotRetriable { id, reason } => Err(Problem::new(
+            Kind::NotRetriable,
+            format!("failed job {id} cannot be retried: {reason}; its record stays"),
+        )),
+        RetryOutcome::Gone { id } => Err(gone(&id)),
+    }
+}
+
+/// `DELETE /failed/{id}`.
+pub(in crate::http) async fn remove(
+    State(site): State<Site>,
+    Name(id): Name,
+    query: Query,
+    body: JsonBody,
+) -> Result<impl IntoResponse, Problem> {
+    let query = query.only(&["at"])?;
+    body.none()?;
+    let found = find(&site, &id, &query).await?;
+    let (store, id) = (site.admin()?, found.id.clone());
+    if site.change(async move { Ok(failed::remove(&store, &found).await?) }).await? {
+        Ok(Json(FailedRemoved { removed: 1, id }))
+    } else {
+        Err(gone(&id))
+    }
+}
+
+fn gone(id: &str) -> Problem {
+    Problem::new(Kind::Changed, format!("failed job {id} was removed or retried by somebody else"))
+}
+
+async fn find(site: &Site, id: &str, query: &Query) -> Result<FoundFailure, Problem> {
+    let hint = query.parsed("at", "a position")?;
+    let found = failed_page::find(&site.admin()?, id, hint).await;
+    found.map_err(|error| match error {
+        error @ AdminError::NotFailed(_) => {
+            let detail = format!(
+                "{error}; the newest {} were looked through, and those about the position ?at=. The command line looks \
+                 through all",
+                failed_page::MOST
+            );
+            Problem::new(Kind::UnknownFailedJob, detail).command(command("failed show", &[id]))
+        }
+        other => other.into(),
+    })
+}

@@ -1,0 +1,163 @@
+//! Enqueues a job.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use super::body::{self, JsonBody};
+use super::list::Json;
+use super::path::Name;
+use super::query::{self, Query};
+use crate::admin::enqueued::EnqueueView;
+use crate::admin::refusing_lock::refusing_locks;
+use crate::client::delay::OnDuplicate;
+use crate::client::enqueue::{Client, EnqueueOutcome};
+use crate::client::moment::{Moment, parse_delay};
+use crate::client::request::Request;
+use crate::http::problem::{Kind, Problem};
+use crate::http::redact::{hide_args, hide_line};
+use crate::http::site::Site;
+use crate::job::Args;
+
+const TIME: &str = "a time: RFC 3339, milliseconds, or \"@seconds\"";
+const DELAY: &str = "a delay such as \"10m\", or milliseconds";
+
+/// When a job is to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// Now, before all others if so.
+    Now {
+        front: bool,
+    },
+    At(Moment),
+    /// In so many milliseconds.
+    In(i64),
+}
+
+/// What is asked for.
+#[derive(Debug)]
+struct Asked {
+    request: Request,
+    when: When,
+    duplicate: OnDuplicate,
+}
+
+/// `POST /tasks/{task}/jobs`: the body is the arguments.
+pub(in crate::http) async fn of_task(
+    State(site): State<Site>,
+    Name(task): Name,
+    query: Query,
+    body: JsonBody,
+) -> Result<Response, Problem> {
+    let query = query.only(&["queue", "at", "in", "front", "suppress_duplicate"])?;
+    let read = |name: &str, expected: &str, problem: &dyn std::fmt::Display| {
+        query::wrong(name, expected, query.text(name).unwrap_or_default()).because(problem)
+    };
+    let at = query.text("at").map(|text| Moment::parse(text).map_err(|error| read("at", TIME, &error))).transpose()?;
+    let delay =
+        query.text("in").map(|text| parse_delay(text).map_err(|error| read("in", DELAY, &error))).transpose()?;
+    let when = when(at, delay, query.flag("front")?, "?in")?;
+    let request = Request {
+        task,
+        args: arguments(body.text(), "")?,
+        queue: query.text("queue").map(str::to_owned),
+        foreign: false,
+    };
+    enqueue(site, Asked { request, when, duplicate: duplicate(query.flag("suppress_duplicate")?) }).await
+}
+
+/// `POST /jobs`.
+pub(in crate::http) async fn any(State(site): State<Site>, query: Query, body: JsonBody) -> Result<Response, Problem> {
+    query.only(&[])?;
+    let members =
+        body.members()?.only(&["task", "args", "queue", "at", "in", "front", "foreign", "suppress_duplicate"])?;
+    let read = |name: &str, expected: &str, problem: &dyn std::fmt::Display| {
+        body::wrong(name, expected, "something else").because(problem)
+    };
+    let at = members
+        .text("at", TIME)?
+        .map(|text| Moment::parse(&text).map_err(|error| read("at", TIME, &error)))
+        .transpose()?;
+    let delay = members
+        .text("in", DELAY)?
+        .map(|text| parse_delay(&text).map_err(|error| read("in", DELAY, &error)))
+        .transpose()?;
+    let task = members.string("task")?.ok_or_else(|| body::wrong("task", "the name of a task", "nothing"))?;
+    let request = Request {
+        task,
+        args: arguments(members.raw("args"), "/args")?,
+        queue: members.string("queue")?,
+        foreign: members.flag("foreign")?,
+    };
+    let when = when(at, delay, members.flag("front")?, "/in")?;
+    enqueue(site, Asked { request, when, duplicate: duplicate(members.flag("suppress_duplicate")?) }).await
+}
+
+fn arguments(text: Option<&str>, pointer: &str) -> Result<Option<Args>, Problem> {
+    text.map(Args::from_json).transpose().map_err(|error| {
+        Problem::new(Kind::Malformed, format!("the arguments are {error}")).wrong(pointer, "JSON", "something else")
+    })
+}
+
+fn when(at: Option<Moment>, delay: Option<i64>, front: bool, pointer: &str) -> Result<When, Problem> {
+    let several =
+        |detail: &str| Err(Problem::new(Kind::Malformed, detail).wrong(pointer, "one of at, in and front", "several"));
+    match (at, delay) {
+        (Some(_), Some(_)) => several("at and in are both given"),
+        (Some(_), None) | (None, Some(_)) if front => several("front is for jobs that are enqueued now"),
+        (Some(at), None) => Ok(When::At(at)),
+        (None, Some(ms)) => Ok(When::In(ms)),
+        (None, None) => Ok(When::Now { front }),
+    }
+}
+
+fn duplicate(is_suppressed: bool) -> OnDuplicate {
+    if is_suppressed { OnDuplicate::Suppress } else { OnDuplicate::Refuse }
+}
+
+/// Enqueues: 201 if there is a new job, 200 if a plugin refused it or it was there already.
+async fn enqueue(site: Site, Asked { request, when, duplicate }: Asked) -> Result<Response, Problem> {
+    let client = site.client()?;
+    let mut view = site.change(async move { run(&client, &request, when, duplicate).await }).await?;
+    let content = site.content();
+    hide_args(&content.redactor, &mut view.args, &mut None);
+    // The key of a lock may hold the arguments of its job.
+    view.lock.iter_mut().for_each(|lock| hide_line(&content.redactor, &mut lock.key));
+    let status = if view.enqueued { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(view)).into_response())
+}
+
+async fn run(client: &Client, request: &Request, when: When, duplicate: OnDuplicate) -> Result<EnqueueView, Problem> {
+    let (job, scheduled) = match when {
+        When::Now { front } => {
+            let (job, outcome) = client.enqueue(request, front).await?;
+            return Ok(match outcome {
+                EnqueueOutcome::Enqueued { complaints } => EnqueueView::now(&job, &complaints),
+                EnqueueOutcome::Refused(refusal) => {
+                    let lock = refusing_locks(client, &[(&job, &refusal)]).await.into_iter().next().flatten();
+                    EnqueueView::refused(refusal, lock)
+                }
+            });
+        }
+        When::At(at) => client.enqueue_at(request, at, duplicate).await?,
+        When::In(ms) => client.enqueue_in(request, ms, duplicate).await?,
+    };
+    Ok(EnqueueView::later(&job, scheduled))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_runs_at_one_time() {
+        let at = Moment::of_second(5);
+        let judged = |at, delay, front| when(at, delay, front, "/in").map_err(|problem| problem.status().as_u16());
+        assert_eq!(judged(None, None, true), Ok(When::Now { front: true }));
+        assert_eq!(judged(Some(at), None, false), Ok(When::At(at)));
+        assert_eq!(judged(None, Some(7), false), Ok(When::In(7)));
+        for (at, delay, front) in [(Some(at), Some(7), false), (Some(at), None, true), (None, Some(7), true)] {
+            assert_eq!(judged(at, delay, front), Err(400));
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! Makes the document from the routes and the types of their answers. Only tests need it, and with it the crate that turns types
+//! into schemas.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::{Route, routes};
+use crate::admin::delayed::DelayedView;
+use crate::admin::enqueued::EnqueueView;
+use crate::admin::failed::FailedView;
+use crate::admin::failed_retry::RetryOutcome;
+use crate::admin::instances::InstanceView;
+use crate::admin::overview::{Details, LeaderView, StatsView};
+use crate::admin::queues::{QueuePause, QueueView};
+use crate::admin::tasks::TaskView;
+use crate::config::http::Role;
+use crate::http::api::bulk::LineView;
+use crate::http::api::failed::{FailedJobsPage, FailedRemoved};
+use crate::http::api::list::Page;
+use crate::http::api::locks::{LockDeleted, LocksPage};
+use crate::http::api::periodic::{PeriodicChanged, PeriodicPage};
+use crate::http::api::queues::{QueueJobsPage, QueuesPage};
+use crate::http::api::workers::WorkersAnswer;
+use crate::http::openapi::TEXT;
+use crate::http::problem::ProblemView;
+
+/// The file, from the root of the repository.
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/openapi.json");
+
+/// What a route takes and gives, beside its name and role.
+struct Operation {
+    summary: &'static str,
+    /// Parameters of the query: name, what it is, its schema.
+    query: Vec<(&'static str, &'static str, Value)>,
+    /// Type and schema of the body, and whether it must be there.
+    body: Option<(&'static str, Value, bool)>,
+    /// Status, type and schema of the answers that are no problems.
+    answers: Vec<(u16, &'static str, Value)>,
+}
+
+/// The schemas that others refer to.
+#[derive(Default)]
+struct Schemas(BTreeMap<String, Value>);
+
+impl Schemas {
+    /// A reference to the schema of a type, which is added with all that it refers to.
+    fn of<T: ToSchema + PartialSchema>(&mut self) -> Value {
+        self.named::<T>(T::name().into_owned())
+    }
+
+    /// The same for a page, under the name by which other schemas refer to it.
+    fn page_of<T: ToSchema + PartialSchema>(&mut self) -> Value {
+        self.of::<T>();
+        self.named::<Page<T>>(format!("{}_{}", Page::<T>::name(), T::name()))
+    }
+
+    fn named<T: ToSchema + PartialSchema>(&mut self, name: String) -> Value {
+        let mut others = Vec::new();
+        T::schemas(&mut others);
+        others.push((name.clone(), T::schema()));
+        for (name, schema) in others {
+            let mut schema = serde_json::to_value(schema).expect("a schema must be JSON");
+            to_json_words(&mut schema);
+            let before = self.0.insert(name.clone(), schema.clone());
+            assert!(before.is_none_or(|before| before == schema), "two types are called {name}");
+        }
+        json!({"$ref": format!("#/components/schemas/{name}")})
+    }
+}
+
+/// The comments of our types speak of Rust.
+fn to_json_words(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            if let Some(Value::String(text)) = members.get_mut("description") {
+                *text = text.replace("`None`", "`null`").replace("[`LISTED`]", "1,000");
+            }
+            members.values_mut().for_each(to_json_words);
+        }
+        Value::Array(items) => items.iter_mut().for_each(to_json_words),
+        _ => {}
+    }
+}
+
+fn text() -> Value {
+    json!({"type": "string"})
+}
+
+fn flag() -> Value {
+    json!({"type": "boolean"})
+}
+
+fn any() -> Value {
+    json!({})
+}
+
+impl Operation {
+    fn new(summary: &'static str) -> Self {
+        Self { summary, query: Vec::new(), body: None, answers: Vec::new() }
+    }
+
+    fn query(mut self, name: &'static str, what: &'static str, schema: Value) -> Self {
+        self.query.push((name, what, schema));
+        self
+    }
+
+    fn paged(self) -> Self {
+        let limit = json!({"type": "integer", "minimum": 1, "maximum": 200, "default": 50});
+        self.query("limit", "How many items the page has", limit).query(
+            "cursor",
+            "The member next of the page before",
+            text(),
+        )
+    }
+
+    fn body(mut self, kind: &'static str, schema: Value, required: bool) -> Self {
+        self.body = Some((kind, schema, required));
+        self
+    }
+
+    fn answer(mut self, status: u16, kind: &'static str, schema: Value) -> Self {
+        self.answers.push((status, kind, schema));
+        self
+    }
+
+    fn gives<T: ToSchema + PartialSchema>(self, schemas: &mut Schemas) -> Self {
+        let schema = schemas.of::<T>();
+        self.answer(200, "application/json", schema)
+    }
+
+    fn lists<T: ToSchema + PartialSchema>(self, schemas: &mut Schemas) -> Self {
+        let schema = schemas.page_of::<T>();
+        self.paged().answer(200, "application/json", schema)
+    }
+
+    fn enqueues(self, schemas: &mut Schemas) -> Self {
+        let schema = schemas.of::<EnqueueView>();
+        self.answer(201, "application/json", schema.clone()).answer(200, "application/json", schema)
+    }
+}
+
+/// What each route takes and gives.
+fn operation(route: &Route, schemas: &mut Schemas) -> Operation {
+    let time = || json!({"type": ["string", "integer"]});
+    let health = |summary| Operation::new(summary).answer(200, "text/plain", text()).answer(503, "text/plain", text());
+    match route.name {
+        "GET /health/live" => health("Whether the daemon lives"),
+        "GET /health/ready" => health("Whether the daemon works"),
+        "GET /metrics" => Operation::new("Metrics for Prometheus").answer(200, "text/plain", text()),
+        "GET /openapi.json" => Operation::new("This document").answer(200, "application/json", any()),
+        "POST /api/v1/tasks/{task}/jobs" => Operation::new("Enqueue a job of this task; the body is its arguments")
+            .query("queue", "The queue, if not the task's own", text())
+            .query("at", "When: RFC 3339, milliseconds, or @seconds", text())
+            .query("in", "After how long: a duration, or milliseconds", text())
+            .query("front", "Before all others", flag())
+            .query("suppress_duplicate", "An equal job at the same second is no error", flag())
+            .body("application/json", any(), false)
+            .enqueues(schemas),
+        "POST /api/v1/jobs" => {
+            let members = json!({
+                "task": text(), "args": any(), "queue": text(), "at": time(), "in": time(), "front": flag(),
+                "foreign": {"type": "boolean", "description": "Other workers know the task; its queue must be named"},
+                "suppress_duplicate": flag()
+            });
+            let body =
+                json!({"type": "object", "required": ["task"], "properties": members, "additionalProperties": false});
+            Operation::new("Enqueue a job").body("application/json", body, true).enqueues(schemas)
+        }
+        "POST /api/v1/jobs/bulk" => {
+            let members = json!({"task": text(), "args": any(), "queue": text(), "at": time()});
+            let line =
+                json!({"type": "object", "required": ["task"], "properties": members, "additionalProperties": false});
+            let answer = schemas.of::<LineView>();
+            Operation::new("Enqueue many jobs: a JSON line each in, a JSON line each out, and one that counts them")
+                .query("front", "Before all others", flag())
+                .query("foreign", "Other workers know the tasks", flag())
+                .body("application/x-ndjson", line, true)
+                .answer(200, "application/x-ndjson", answer)
+        }
+        "GET /api/v1/tasks" => Operation::new("The tasks of this instance").lists::<TaskView>(schemas),
+        "GET /api/v1/tasks/{task}" => Operation::new("A task").gives::<TaskView>(schemas),
+        "GET /api/v1/queues" => Operation::new("The queues").paged().gives::<QueuesPage>(schemas),
+        "GET /api/v1/queues/{queue}" => Operation::new("A queue and its length").gives::<QueueView>(schemas),
+        "GET /api/v1/queues/{queue}/jobs" => Operation::new("The jobs of a queue")
+            .query(
+                "from",
+                "From the next to run on, or from the last one",
+                json!({"enum": ["head", "tail"], "default": "head"}),
+            )
+            .paged()
+            .gives::<QueueJobsPage>(schemas),
+        "POST /api/v1/queues/{queue}/pause" => Operation::new("Pause a queue").gives::<QueuePause>(schemas),
+        "POST /api/v1/queues/{queue}/resume" => Operation::new("Resume a queue").gives::<QueuePause>(schemas),
+        "GET /api/v1/delayed" => Operation::new("The delayed jobs, the first due first").lists::<DelayedView>(schemas),
+        "GET /api/v1/periodic" => {
+            Operation::new("The periodic tasks and schedules").paged().gives::<PeriodicPage>(schemas)
+        }
+        "POST /api/v1/periodic/{task}/start" => {
+            Operation::new("Start a periodic task or schedule").gives::<PeriodicChanged>(schemas)
+        }
+        "POST /api/v1/periodic/{task}/stop" => {
+            Operation::new("Stop a periodic task or schedule").gives::<PeriodicChanged>(schemas)
+        }
+        "POST /api/v1/periodic/{task}/run" => {
+            Operation::new("Run a periodic task or schedule now").gives::<PeriodicChanged>(schemas)
+        }
+        "GET /api/v1/failed" => Operation::new("The failed jobs that match, the newest first")
+            .query("task", "Of this task", text())
+            .query("queue", "From this queue", text())
+            .query("error", "Whose error holds this text", text())
+            .query("since", "That failed then or later: a time, or a duration before now", text())
+            .paged()
+            .gives::<FailedJobsPage>(schemas),
+        "GET /api/v1/failed/{id}" => hinted(Operation::new("A failed job")).gives::<FailedView>(schemas),
+        "POST /api/v1/failed/{id}/retry" => {
+            let body = json!({"type": "object", "properties": {"queue": text()}, "additionalProperties": false});
+            let operation = Operation::new(
+                "Put a failed job back on its queue; the queue of the body counts if its record names none",
+            );
+            hinted(operation).body("application/json", body, false).gives::<RetryOutcome>(schemas)
+        }
+        "DELETE /api/v1/failed/{id}" => hinted(Operation::new("Remove a failed job")).gives::<FailedRemoved>(schemas),
+        "GET /api/v1/workers" => {
+            Operation::new("The workers of all programs, and what they do").paged().gives::<WorkersAnswer>(schemas)
+        }
+        "GET /api/v1/instances" => Operation::new("The instances of Windlass").lists::<InstanceView>(schemas),
+        "GET /api/v1/locks" => Operation::new("The locks that plugins hold").paged().gives::<LocksPage>(schemas),
+        "DELETE /api/v1/locks/{key}" => Operation::new("Delete a lock").gives::<LockDeleted>(schemas),
+        "GET /api/v1/stats" => Operation::new("The counters").gives::<StatsView>(schemas),
+        "GET /api/v1/details" => {
+            Operation::new("Queues, workers, counters and leaders together").gives::<Details>(schemas)
+        }
+        "GET /api/v1/leader" => Operation::new("The leaders").gives::<LeaderView>(schemas),
+        other => panic!("{other} is not described here"),
+    }
+}
+
+fn hinted(operation: Operation) -> Operation {
+    operation.query("at", "Its position when it was seen, near which it is looked for", json!({"type": "integer"}))
+}
+
+fn document() -> Value {
+    let (mut schemas, mut paths) = (Schemas::default(), serde_json::Map::new());
+    let problem = schemas.of::<ProblemView>();
+    for route in routes() {
+        let Operation { summary, query, body, answers } = operation(&route, &mut schemas);
+        let (method, path) = route.name.split_once(' ').expect("a route must have a method and a path");
+        let names = path.split('{').skip(1).filter_map(|part| part.split_once('}')).map(|(name, _)| name);
+        let in_path = names.map(|name| json!({"name": name, "in": "path", "required": true, "schema": text()}));
+        let in_query = query
+            .into_iter()
+            .map(|(name, what, schema)| json!({"name": name, "in": "query", "description": what, "schema": schema}));
+        let parameters: Vec<Value> = in_path.chain(in_query).collect();
+        let mut responses = serde_json::Map::new();
+        for (status, kind, schema) in answers {
+            let description = if status < 300 { "Done" } else { "Not now" };
+            responses
+                .insert(status.to_string(), json!({"description": description, "content": {kind: {"schema": schema}}}));
+        }
+        let content = json!({"application/problem+json": {"schema": problem}});
+        responses.insert("default".to_owned(), json!({"description": "Why it was not done", "content": content}));
+        let mut operation =
+            json!({"summary": summary, "responses": responses, "x-windlass-role": route.role.map(Role::name)});
+        if !parameters.is_empty() {
+            operation["parameters"] = Value::Array(parameters);
+        }
+        if let Some((kind, schema, required)) = body {
+            operation["requestBody"] = json!({"required": required, "content": {kind: {"schema": schema}}});
+        }
+        // Who is asked for nothing needs no token.
+        operation["security"] = if route.role.is_some() { json!([{"token": []}, {}]) } else { json!([]) };
+        let at_path = paths.entry(path.to_owned()).or_insert_with(|| json!({}));
+        at_path[method.to_ascii_lowercase()] = operation;
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Windlass",
+            "version": "1",
+            "description": "Jobs, queues and workers of a Windlass store. docs/api.md tells who may do what.",
+            "license": {"name": "MIT", "identifier": "MIT"}
+        },
+        "paths": paths,
+        "components": {
+            "schemas": schemas.0,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}
+        }
+    })
+}
+
+#[test]
+fn the_document_is_that_of_the_routes_and_their_types() {
+    let made = document();
+    if std::env::var_os("WINDLASS_WRITE_OPENAPI").is_some() {
+        let text = serde_json::to_string_pretty(&made).expect("a document must be JSON");
+        std::fs::write(FILE, format!("{text}\n")).expect("the document must be written");
+    }
+    let written: Value = serde_json::from_str(TEXT).expect("the document must be JSON");
+    let differs = |part: &str| {
+        let (one, other) = (made.pointer(part), written.pointer(part));
+        let keys = |value: Option<&Value>| -> Vec<String> {
+            value.and_then(Value::as_object).map(|object| object.keys().cloned().collect()).unwrap_or_default()
+        };
+        let all = keys(one).into_iter().chain(keys(other));
+        let get = |value: Option<&Value>, key: &str| value.and_then(|value| value.get(key)).cloned();
+        all.filter(|key| get(one, key) != get(other, key)).collect::<std::collections::BTreeSet<_>>()
+    };
+    // Both are too long to be shown.
+    assert!(
+        made == written,
+        "the document has changed in {:?} and {:?}; write it anew by WINDLASS_WRITE_OPENAPI=1 and run this test twice",
+        differs("/paths"),
+        differs("/components/schemas")
+    );
+}
+
+#[test]
+fn every_reference_leads_to_a_schema() {
+    let made = document();
+    let text = made.to_string();
+    for reference in text.split("\"$ref\":\"#/components/schemas/").skip(1) {
+        let name = reference.split('"').next().expect("a text has a first part");
+        assert!(made["components"]["schemas"].get(name).is_some(), "{name} is not there");
+    }
+}
