@@ -114,6 +114,8 @@ struct Holdup {
     put_off: u64,
     /// Its jobs fail.
     given_up: bool,
+    /// That it began was told.
+    told: bool,
 }
 
 impl Holdup {
@@ -129,6 +131,9 @@ impl Holdup {
 pub(super) struct Holdups {
     tasks: RefCell<HashMap<TaskName, Holdup>>,
     any: Cell<bool>,
+    /// Which began lately, and were told. A task whose jobs begin now and then, such as one at its own limit of processes, is no
+    /// news each time.
+    lately: RefCell<HashMap<TaskName, (Cause, Instant)>>,
     /// Counts those of unknown classes that fail.
     pub(super) unknown: UnknownClasses,
 }
@@ -154,9 +159,17 @@ impl Holdups {
         self.any.set(true);
         let mut news = None;
         if !is_known {
-            news = Some(cause.begins(task, why, patience));
+            let mut lately = self.lately.borrow_mut();
+            lately.retain(|_, (_, at)| now < *at + QUIET);
+            let told = lately.get(task).is_none_or(|(known, _)| *known != cause);
+            if lately.len() < MOST {
+                lately.insert(task.clone(), (cause, now));
+            }
+            if told {
+                news = Some(cause.begins(task, why, patience));
+            }
             let (since, until, last) = (now, now, now);
-            let new = Holdup { cause, since, until, pause: Duration::ZERO, last, put_off: 0, given_up: false };
+            let new = Holdup { cause, since, until, pause: Duration::ZERO, last, put_off: 0, given_up: false, told };
             tasks.insert(task.clone(), new);
         }
         // It was inserted if it was missing.
@@ -200,6 +213,9 @@ impl Holdups {
         // A run that ends now may have begun before.
         let holdup = tasks.get(task).is_some_and(|holdup| began > holdup.last).then(|| tasks.remove(task))??;
         self.any.set(!tasks.is_empty());
+        if !holdup.told && !holdup.given_up {
+            return None;
+        }
         let (lasted, times) = (Duration::from_secs(holdup.since.elapsed().as_secs()), holdup.put_off);
         let lasted = humantime::format_duration(lasted);
         Some(format!("jobs of task {:?} begin again after {lasted}; {times} times one was put off", task.as_str()))
@@ -208,6 +224,7 @@ impl Holdups {
     /// The tasks have changed: what could not begin may begin now.
     pub(super) fn clear(&self) {
         self.tasks.borrow_mut().clear();
+        self.lately.borrow_mut().clear();
         self.any.set(false);
         self.unknown.clear();
     }
@@ -242,7 +259,11 @@ mod tests {
         let news = holdups.begun(&task, Instant::now()).expect("that is news");
         assert!(news.starts_with("jobs of task \"t\" begin again after 1m 21s; "), "{news}");
         assert_eq!((holdups.begun(&task, Instant::now()), holdups.wait(&task)), (None, None));
-        assert_eq!(met(&holdups, "t").0, Fate::Waits(100), "the next time is another");
+        assert_eq!(met(&holdups, "t"), (Fate::Waits(100), None), "the next time is another, but no news so soon");
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(holdups.begun(&task, Instant::now()), None, "nor is its end");
+        tokio::time::advance(QUIET).await;
+        assert!(met(&holdups, "t").1.is_some());
     }
 
     #[tokio::test(start_paused = true)]

@@ -135,7 +135,7 @@ impl LaneTask {
                 Some(finished) = self.finished.recv() => self.run_ended(finished),
                 () = self.core.hunger.notified(self.index) => {}
                 () = self.undone.wait() => {}
-                () = self.core.shortage.over() => {}
+                () = self.core.shortage.raised() => {}
             }
         }
     }

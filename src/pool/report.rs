@@ -140,6 +140,7 @@ impl Untold {
     pub(super) fn fail(&mut self, failure: &mut Failure) {
         if let End::Failed { failure: before, .. } = &self.end {
             failure.error = format!("{}; its run had failed: {before}", failure.error);
+            failure.backtrace.clone_from(&before.backtrace);
         }
         self.end = End::Failed { failure: failure.clone(), attempts: 1 };
     }
@@ -187,5 +188,21 @@ pub(super) fn dropped(bus: &Bus, job: &Job, plugin: &str) {
 pub(super) fn vetoed(bus: &Bus, job: &Job, why: String) {
     if let Some(info) = &job.info {
         bus.emit(Event::ReEnqueue { job: Arc::clone(info), why });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_run_that_cannot_be_put_off_keeps_what_it_said_last() {
+        let before = Failure::new("ExitStatus", "exited with 3").with_backtrace(vec!["no disk".to_owned()]);
+        let end = End::Failed { failure: before, attempts: 3 };
+        let mut untold = Untold { job: None, end, duration: Duration::ZERO, pings: false };
+        let mut failure = Failure::new("Error", "the job could not be put off or back");
+        untold.fail(&mut failure);
+        assert!(failure.error.contains("exited with 3"), "{failure}");
+        assert_eq!(failure.backtrace, ["no disk"]);
     }
 }

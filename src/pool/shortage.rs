@@ -1,5 +1,6 @@
 //! Runs that could not begin, because this process or this machine is short of a resource: file descriptors, processes,
-//! memory. Their jobs are given back unharmed. For a while no more jobs are held than ran when the resource ran out.
+//! memory. Their jobs are given back unharmed. For a while no more jobs are held than ran when the resource ran out, then twice as
+//! many, and so on: if all were tried at once again, none might begin.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -8,6 +9,8 @@ use tokio::time::{Instant, sleep_until};
 
 /// How long fewer jobs are claimed, at first and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// After so many doublings there is no limit.
+const DOUBLINGS: u32 = 12;
 /// A shortage so long after the last one is another, which is told again.
 const OVER: Duration = Duration::from_secs(300);
 
@@ -40,7 +43,7 @@ impl Shortage {
         told.is_none_or(|told| now > told + OVER).then(|| {
             format!(
                 "a run could not begin, because this machine is short of a resource: {why}. Its job and others like it are \
-                 given back unharmed to the heads of their queues, and fewer jobs are held for a while ({running} run now). \
+                 given back unharmed to the heads of their queues, and fewer jobs are held for a while. \
                  Raise the limit (`ulimit -n`, LimitNOFILE=, TasksMax=, memory), or lower max_task_processors"
             )
         })
@@ -48,14 +51,27 @@ impl Shortage {
 
     /// How many jobs may be held now; `None` if there is no limit.
     pub(super) fn most(&self) -> Option<usize> {
-        self.limit.get().filter(|(until, _)| Instant::now() < *until).map(|(_, most)| most)
+        let (until, most) = self.limit.get()?;
+        match self.doublings(until) {
+            None => Some(most),
+            Some(doublings) if doublings < DOUBLINGS => Some((most * 2).max(1).saturating_mul(1 << doublings)),
+            Some(_) => None,
+        }
     }
 
-    /// Ends when the limit does. Pending if there is none.
-    pub(super) async fn over(&self) {
-        match self.limit.get() {
-            Some((until, _)) if Instant::now() < until => sleep_until(until).await,
-            _ => std::future::pending().await,
+    /// How often the limit was doubled again after it was doubled at its end; `None` before that.
+    fn doublings(&self, until: Instant) -> Option<u32> {
+        let over = Instant::now().checked_duration_since(until)?;
+        Some(u32::try_from(over.as_millis() / self.pause.get().as_millis().max(1)).unwrap_or(u32::MAX))
+    }
+
+    /// Ends when the limit is raised. Pending if there is none.
+    pub(super) async fn raised(&self) {
+        let Some((until, _)) = self.limit.get() else { return std::future::pending().await };
+        match self.doublings(until) {
+            None => sleep_until(until).await,
+            Some(doublings) if doublings < DOUBLINGS => sleep_until(until + self.pause.get() * (doublings + 1)).await,
+            Some(_) => std::future::pending().await,
         }
     }
 }
@@ -73,13 +89,20 @@ mod tests {
         assert_eq!(shortage.most(), Some(3));
         for pause in [1, 2, 4, 8, 16, 30, 30] {
             let begun = Instant::now();
-            shortage.over().await;
-            assert_eq!((begun.elapsed().as_secs(), shortage.most()), (pause, None));
+            shortage.raised().await;
+            assert_eq!((begun.elapsed().as_secs(), shortage.most()), (pause, Some(if pause == 1 { 6 } else { 8 })));
             assert_eq!(shortage.met(4, "why"), None);
         }
         tokio::time::advance(OVER * 2).await;
         assert!(shortage.met(4, "why").is_some(), "another one is told");
-        shortage.over().await;
+        // None ran: they are tried one by one, and more only while that goes well.
+        assert_eq!(shortage.met(0, "why"), None);
+        assert_eq!(shortage.most(), Some(0));
+        for most in [1, 2, 4, 8] {
+            shortage.raised().await;
+            assert_eq!(shortage.most(), Some(most));
+        }
+        tokio::time::advance(OVER * 2).await;
         assert_eq!(shortage.most(), None);
     }
 }
