@@ -71,6 +71,8 @@ enum Version {
 struct Counters {
     kills: u64,
     at_limit: u64,
+    /// Version 1 has another limit, of memory and swap together.
+    at_swap_limit: u64,
 }
 
 impl MemoryKills {
@@ -93,6 +95,9 @@ impl MemoryKills {
             killed |= depth == 0 && counted.kills > before.kills;
             if limit.is_none() && counted.at_limit > before.at_limit {
                 limit = group.limit();
+            }
+            if limit.is_none() && counted.at_swap_limit > before.at_swap_limit {
+                limit = group.swap_limit();
             }
         }
         if killed {
@@ -121,10 +126,12 @@ impl Group {
                 kills: number("memory.events", "oom_kill ")?
                     .max(number("memory.events", "oom_group_kill ").unwrap_or(0)),
                 at_limit: number("memory.events", "oom ").unwrap_or(0),
+                at_swap_limit: 0,
             },
             Version::One => Counters {
                 kills: number("memory.oom_control", "oom_kill ")?,
                 at_limit: number("memory.failcnt", "").unwrap_or(0),
+                at_swap_limit: number("memory.memsw.failcnt", "").unwrap_or(0),
             },
         })
     }
@@ -135,10 +142,19 @@ impl Group {
             Version::One => "memory.limit_in_bytes",
             Version::Two => "memory.max",
         };
+        self.named(file, "memory")
+    }
+
+    /// The limit of memory and swap together, with its name.
+    fn swap_limit(&self) -> Option<String> {
+        self.named("memory.memsw.limit_in_bytes", "memory and swap")
+    }
+
+    fn named(&self, file: &str, what: &str) -> Option<String> {
         // "max" is no number.
         let limit: u64 = fs::read_to_string(self.folder.join(file)).ok()?.trim().parse().ok()?;
         let name = &self.name;
-        (limit < NO_LIMIT).then(|| format!("the memory limit of its control group {name} ({} MiB)", limit >> 20))
+        (limit < NO_LIMIT).then(|| format!("the {what} limit of its control group {name} ({} MiB)", limit >> 20))
     }
 }
 
@@ -277,6 +293,11 @@ mod tests {
         write("memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n");
         write("memory.failcnt", "9\n");
         assert!(kills.reason().unwrap().contains("/inner (32 MiB)"), "{kills:?}");
+        write("memory.memsw.limit_in_bytes", "50331648\n");
+        write("memory.memsw.failcnt", "2\n");
+        write("memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n");
+        let limit = "the memory and swap limit of its control group /inner (48 MiB)";
+        assert!(kills.reason().unwrap().contains(limit), "{kills:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -207,14 +207,21 @@ fn lock_options(options: &mut Table<'_>, lock_timeout_s: &mut u64, key: &mut Opt
             // The server would refuse each step with such a job, and all others in the same step.
             Some(said) if namespace.is_some_and(|namespace| !is_within(said, namespace)) => {
                 let namespace = namespace.unwrap_or_default();
+                let name = name_of(said);
                 value.expected(&format!(
-                    "a key within the namespace, such as \"{namespace}:lock:{said}\", because the rights of a Redis user \
+                    "a key within the namespace, such as \"{namespace}:lock:{name}\", because the rights of a Redis user \
                      and the one slot of a Cluster hold only there"
                 ));
             }
             said => *key = said.map(str::to_owned),
         }
     }
+}
+
+/// What a key of another namespace calls its lock.
+fn name_of(key: &str) -> &str {
+    let name = key.rsplit_once("lock:").map(|(_, name)| name).or_else(|| key.rsplit_once(':').map(|(_, name)| name));
+    name.filter(|name| !name.is_empty()).unwrap_or_else(|| key.trim_end_matches(':'))
 }
 
 /// Is this whole key of Redis one of the namespace?
@@ -230,11 +237,12 @@ mod tests {
 
     #[test]
     fn a_lock_whose_key_is_not_of_the_namespace_is_refused_with_one_that_is() {
-        for (plugin, key, is_good) in [
-            ("JobLock", "one", false),
-            ("QueueLock", "resque2:one", false),
-            ("JobLock", "resque:", false),
-            ("JobLock", "resque:lock:one", true),
+        for (plugin, key, is_good, name) in [
+            ("JobLock", "one", false, "one"),
+            ("QueueLock", "resque2:one", false, "one"),
+            ("QueueLock", "resque2:lock:one:two", false, "one:two"),
+            ("JobLock", "resque:", false, "resque"),
+            ("JobLock", "resque:lock:one", true, ""),
         ] {
             let dir = TempDir::new().unwrap();
             let text = format!(
@@ -245,7 +253,7 @@ mod tests {
             let problems: Vec<String> = tasks.problems.iter().map(ToString::to_string).collect();
             assert_eq!(problems.is_empty(), is_good, "{problems:?}");
             let place = format!("plugin_options.{plugin}.key");
-            let remedy = format!("such as \"resque:lock:{key}\"");
+            let remedy = format!("such as \"resque:lock:{name}\"");
             assert!(is_good || problems[0].contains(&place) && problems[0].contains(&remedy), "{problems:?}");
         }
     }
