@@ -276,6 +276,16 @@ fn settle_findings(core: &Core, extend: &Extend, asked: &[ExtendedSlot], extende
             core.warn(format!("lock {key} of the running job with claim {claim} was lost: it has another owner"));
         }
     }
+    for &index in &extended.deleted_locks {
+        if let Some(LockRenewal { key, claim, .. }) = extend.locks.get(index)
+            && core.slots.forgo_lock(claim, key)
+        {
+            let key = key.as_str();
+            core.warn(format!(
+                "lock {key} of the running job with claim {claim} was deleted by somebody: an equal job may run beside it"
+            ));
+        }
+    }
 }
 
 #[cfg(test)]

@@ -119,6 +119,8 @@ pub struct Extended {
     pub removed: Vec<Removed>,
     /// Indexes of locks that another owner has now.
     pub lost_locks: Vec<usize>,
+    /// Indexes of locks that somebody deleted before their end. They are free.
+    pub deleted_locks: Vec<usize>,
     /// How many instances are registered, this one included, if that was asked.
     pub instances: Option<usize>,
     /// What people wish of its runs, those of `done` excepted. An extension that only pings does not read it.

@@ -12,7 +12,7 @@ use windlass::store::instance::{
 use windlass::store::queueing::Entered;
 use windlass::store::wake::Watch;
 
-use crate::fixture::{Fixture, NOW_S};
+use crate::fixture::{Fixture, NOW_S, Place};
 use crate::instance::{Instance, payloads, record};
 use crate::look::{counters, fill, gate, job, job_lock, jobs, locks, queue};
 use crate::support::verbs::Verbs as _;
@@ -272,7 +272,11 @@ async fn locks_are_renewed_for_their_owner_alone(f: &Fixture) {
         done: Vec::new(),
     };
     let extended = f.store.extend(&extend).await.expect("extend");
-    assert_eq!(extended, Extended { birth: extended.birth.clone(), lost_locks: vec![1, 2], ..Extended::default() });
+    // SQLite cannot tell a lock that never was from one that was deleted.
+    let deleted_locks = if matches!(f.place, Place::Sqlite { .. }) { vec![3] } else { Vec::new() };
+    let birth = extended.birth.clone();
+    let expected = Extended { birth, lost_locks: vec![1, 2], deleted_locks, ..Extended::default() };
+    assert_eq!(extended, expected);
     let mut held: Vec<_> =
         f.store.locks().await.expect("locks").into_iter().map(|lock| (lock.key, lock.value)).collect();
     held.sort();

@@ -214,7 +214,7 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
     if dead {
         return Ok(Extended { dead, birth, ..Extended::default() });
     }
-    let (removed, lost_locks) = (indexes(next())?, indexes(next())?);
+    let (removed, lost_locks, deleted_locks) = (indexes(next())?, indexes(next())?, indexes(next())?);
     let instances = reply::number(next())?;
     let instances = usize::try_from(instances).ok().filter(|_| extend.census);
     let mut removed: Vec<_> = removed.into_iter().map(|index| Removed { index, left: RemovedState::Nothing }).collect();
@@ -250,7 +250,7 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
         }
         removed.sort_by_key(|removed| removed.index);
     }
-    Ok(Extended { dead, birth, removed, lost_locks, instances, wishes, taken, findings })
+    Ok(Extended { dead, birth, removed, lost_locks, deleted_locks, instances, wishes, taken, findings })
 }
 
 /// Registers removed workers again that have working records of ours.

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::commit::Step;
 use super::effect::changed;
 use super::engine::SqliteStore;
+use super::locks::Renewed;
 use super::number::stored;
 use super::sparing::sparing;
 use super::value::{bytes, number, text};
@@ -218,8 +219,10 @@ pub(super) fn extend(step: &Step<'_>, extend: &Extend) -> Result<Extended, Store
         changed(&mut ping, params![worker.id(), record.id, step.now_s()])?;
     }
     for (index, renewal) in extend.locks.iter().enumerate() {
-        if !locks::renew(step, renewal)? {
-            extended.lost_locks.push(index);
+        match locks::renew(step, renewal)? {
+            Renewed::Yes => {}
+            Renewed::Lost => extended.lost_locks.push(index),
+            Renewed::Deleted => extended.deleted_locks.push(index),
         }
     }
     if extend.census {

@@ -122,14 +122,24 @@ fn set_job_lock(step: &Step<'_>, key: &LockKey, claim: &ClaimToken, ttl_s: u64) 
     set(step, key, &format!("{end}:{claim}"), ttl_s)
 }
 
-/// Renews a JobLock; false if another has it. One that is gone ended with its run, or somebody deleted it.
-pub(super) fn renew(step: &Step<'_>, renewal: &LockRenewal) -> Result<bool, StoreError> {
-    let Some(value) = value(step, &renewal.key)? else { return Ok(true) };
-    let ours = owner(&value) == Some(renewal.claim.as_str());
-    if ours {
-        set_job_lock(step, &renewal.key, &renewal.claim, renewal.ttl_s)?;
+/// What a renewal of a JobLock found.
+pub(super) enum Renewed {
+    /// It is held on.
+    Yes,
+    /// Another has it.
+    Lost,
+    /// It ended with its run, or somebody deleted it.
+    Deleted,
+}
+
+/// Renews a JobLock.
+pub(super) fn renew(step: &Step<'_>, renewal: &LockRenewal) -> Result<Renewed, StoreError> {
+    let Some(value) = value(step, &renewal.key)? else { return Ok(Renewed::Deleted) };
+    if owner(&value) != Some(renewal.claim.as_str()) {
+        return Ok(Renewed::Lost);
     }
-    Ok(ours)
+    set_job_lock(step, &renewal.key, &renewal.claim, renewal.ttl_s)?;
+    Ok(Renewed::Yes)
 }
 
 /// Frees a lock, even of another holder.

@@ -8,9 +8,9 @@
 --        number of locks; per lock its claim and for how many seconds it is held; if the mark is to be read how many
 --        wishes are returned at most, the number of claims whose wishes are done with, and those claims; counts of what
 --        ran, if there are any (history.lua)
--- returns {1, mark} if the registration is gone (nothing is written), else {0, mark, {removed}, {lost locks}, instances,
---         {index, record, ...}, errors, now in ms, {claim, wish, ...}, with counts the last batch taken}, the sixth for
---         removed workers under which a record of ours stands;
+-- returns {1, mark} if the registration is gone (nothing is written), else {0, mark, {removed}, {lost locks}, {deleted
+--         locks}, instances, {index, record, ...}, errors, now in ms, {claim, wish, ...}, with counts the last batch taken},
+--         the seventh for removed workers under which a record of ours stands;
 --         the mark is the store's birth mark, "" if it has none, it cannot be read or was not to be read
 --
 -- The counter alone says that the instance lives, the record alone how it is found when it is dead. Any program may remove
@@ -62,7 +62,7 @@ if looks and mark == false and try('SET', BIRTH, id) then
 end
 mark = mark or ''
 if not can_tell_time() then
-  return { 0, mark, {}, {}, 0, {}, broken, '' }
+  return { 0, mark, {}, {}, {}, 0, {}, broken, '' }
 end
 if record ~= '' and redis.pcall('HGET', INSTANCES, id) ~= record then
   try('HSET', INSTANCES, id, record)
@@ -110,7 +110,7 @@ for _ = 1, tonumber(arg()) do
 end
 try_chunked('MSET', writes, #writes)
 
-local lost = {}
+local lost, deleted = {}, {}
 for i = 1, tonumber(arg()) do
   local lock, shadow, token, ttl = key(), key(), arg(), tonumber(arg())
   local value = redis.pcall('GET', lock)
@@ -127,6 +127,8 @@ for i = 1, tonumber(arg()) do
     end
   elseif value and not unknown then
     lost[#lost + 1] = i - 1
+  elseif value == false and ours then
+    deleted[#deleted + 1] = i - 1
   end
 end
 local wishes = {}
@@ -147,4 +149,4 @@ local taken
 if ARGV[a + 1] then
   taken = take_counts(key(), key())
 end
-return { 0, mark, removed, lost, instances, left, broken, whole(now()), wishes, taken }
+return { 0, mark, removed, lost, deleted, instances, left, broken, whole(now()), wishes, taken }
