@@ -196,6 +196,17 @@ impl Fixture {
         }
     }
 
+    /// Forgets that anything was ever moved from or to this store, as a snapshot from before that does.
+    pub(crate) fn plant_never_moved(&self) {
+        match &self.place {
+            Place::Redis { .. } => drop(self.redis_command(&["DEL", &self.key("windlass:moving")])),
+            Place::Sqlite { .. } => {
+                let file = rusqlite::Connection::open(self.place.file()).expect("the file must open");
+                file.execute_batch("DELETE FROM moving; DELETE FROM itself").expect("the rows must be deleted");
+            }
+        }
+    }
+
     /// Takes the tokens and targets out of the records of moves, which earlier versions did not write.
     pub(crate) fn plant_moves_without_tokens(&self) {
         match &self.place {

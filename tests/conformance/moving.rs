@@ -43,6 +43,7 @@ behaviours! {
     one_tick_is_enough,
     a_stopped_task_stays_stopped,
     a_source_that_fell_back_loses_nothing,
+    a_source_that_fell_back_to_before_its_first_move_is_told,
     a_batch_of_an_earlier_version_is_taken_in_once,
     one_store_under_two_handles_is_known,
     what_is_set_aside_goes_to_no_other_store,
@@ -332,6 +333,21 @@ async fn a_source_that_fell_back_loses_nothing(f: &Fixture) {
     }
     f.store.let_go(&batch.id).await.expect("let_go");
     assert_eq!(set_aside_for(f, &to, 1).await.id.source, "new", "the old name lets nothing go");
+}
+
+async fn a_source_that_fell_back_to_before_its_first_move_is_told(f: &Fixture) {
+    let to = f.sibling().await;
+    // A daemon was here, so that the store has its birth mark.
+    let instance = Instance::join(&f.store, "a", 1).await;
+    f.store.leave(&instance.record).await.expect("leave");
+    fill(&f.store, "q", &jobs(0..3)).await;
+    assert_eq!(moved(f, &to).await.may_be_twice, 0);
+    f.plant_never_moved();
+    fill(&f.store, "q", &jobs(0..3)).await;
+    let copied = moved(f, &to).await;
+    assert_eq!((copied.queued, copied.may_be_twice), (3, 3));
+    fill(&f.store, "q", &jobs(3..4)).await;
+    assert_eq!(moved(f, &to).await.may_be_twice, 0, "from now on it counts as another source");
 }
 
 async fn a_batch_of_an_earlier_version_is_taken_in_once(f: &Fixture) {

@@ -173,7 +173,7 @@ async fn set_aside_from(
         let mut call = connection.call();
         verdict::places(&mut call, keys);
         call.key(keys.departed());
-        call.key(keys.outbox()).key(keys.moving()).key(keys.schedules()).key(keys.nothing());
+        call.key(keys.outbox()).key(keys.moving()).key(keys.schedules()).key(keys.nothing()).key(keys.birth());
         call.text(&InstanceRecord::new_id()).text(&batch).literal(kind);
         call
     };

@@ -8,7 +8,7 @@ use super::effect::{at_least, ignored};
 use super::engine::SqliteStore;
 use super::number::{count, stored};
 use super::value::{AnyValue, bytes, number, opt_text, text};
-use super::{inspect, periodic};
+use super::{inspect, lease, periodic};
 use crate::job::{Identity, QueueName};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
@@ -108,12 +108,15 @@ fn set_aside(step: &Step<'_>, fresh: &str, token: &str, arrow: &SetAside) -> Res
         [],
     )?;
     if !standing || !step.sql("SELECT 1 FROM moving")?.exists([])? {
+        // The birth mark is older: a file that falls back to a copy from before its first move has the same name again.
+        let born = lease::birth(step)?.filter(|mark| !mark.is_empty());
+        let name = born.as_deref().unwrap_or(fresh);
         step.change(
             "moving",
             "INSERT INTO moving (id, number, token, target, address) \
              SELECT coalesce((SELECT id FROM moving), ?1), 1, ?2, ?3, ?4 ON CONFLICT (id) DO UPDATE SET \
              number = number + 1, token = excluded.token, target = excluded.target, address = excluded.address",
-            params![fresh, token, target.id, target.address],
+            params![name, token, target.id, target.address],
         )?;
     }
     let (id, target) = step.sql("SELECT id, number, token, target, address FROM moving")?.query_row([], |row| {

@@ -1,7 +1,7 @@
 -- set_aside: moves what waits to the outbox, for a move to another store.
 --
 -- KEYS   as places.lua; as departed.lua; windlass:outbox, windlass:moving, windlass:schedules,
---        windlass:nothing; then by kind:
+--        windlass:nothing, windlass:birth; then by kind:
 --        "Q" per queue queue:<queue>   "D" delayed:<second>, windlass:twins:<second>, per job timestamps:<raw>
 -- ARGV   now, an id for a store that has none, the batch's token, target and address (aside.lua), kind; then by kind:
 --        "Q" limit, number of queues, per queue its name    "D" second, number of jobs, per job queue and raw    "F" limit
@@ -16,7 +16,7 @@
 -- Of several queues each is emptied before the next is looked at, so that an error leaves a batch that is good.
 
 now()
-local OUTBOX, MOVING, SCHEDULES, NOTHING = key(), key(), key(), key()
+local OUTBOX, MOVING, SCHEDULES, NOTHING, BIRTH = key(), key(), key(), key(), key()
 local fresh, token, kind = arg(), arg(), arg()
 
 local function batch()
@@ -35,7 +35,9 @@ local function begin()
     return
   end
   begun = true
-  must('HSETNX', MOVING, 'id', fresh)
+  -- The birth mark is older: a store that falls back to a snapshot from before its first move has the same name again.
+  local born = redis.pcall('GET', BIRTH)
+  must('HSETNX', MOVING, 'id', type(born) == 'string' and string.match(born, '^[%w-]+$') or fresh)
   local number = must('HINCRBY', MOVING, 'number', 1)
   must('HSET', MOVING, 'batch', whole(number) .. ' ' .. token)
   may('RPUSH', MOVING, '')
