@@ -42,6 +42,7 @@ use crate::process::mark;
 use crate::process::sweep::hostname;
 use crate::scheduler::failures::Bulkheads;
 use crate::scheduler::recover::{is_gone_from_here, recover};
+use crate::scheduler::set_back::SetBack;
 use crate::scheduler::{SchedulerConfig, SchedulerContext};
 use crate::store::access::Access;
 use crate::store::announce::Announcements;
@@ -358,6 +359,7 @@ impl DaemonRun {
             lost: Arc::default(),
             outage: self.outage.clone(),
             tally: self.tally.clone(),
+            set_back: SetBack::default(),
         };
         let instances = store.run(Instances).await?;
         let mut bulkheads = Bulkheads::default();

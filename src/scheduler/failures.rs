@@ -17,6 +17,9 @@ const WAITS_MS: [i64; 4] = [1_000, 4_000, 15_000, 60_000];
 /// The most failures remembered. Beyond that the one that is due first is forgotten, and so tried at once.
 const MAX_REMEMBERED: usize = 1_000;
 
+/// The most reasons remembered of a failure.
+const MAX_REASONS: usize = 8;
+
 /// Things that failed, by the caller's key. Times are milliseconds of the caller's clock.
 #[derive(Debug)]
 pub struct FailureTracker<K>(HashMap<K, FailureState>);
@@ -26,6 +29,8 @@ struct FailureState {
     tries: u32,
     next_ms: i64,
     reason: String,
+    /// The reasons before it: it may fail for two in turn.
+    earlier: Vec<String>,
 }
 
 impl<K> Default for FailureTracker<K> {
@@ -43,15 +48,25 @@ impl<K: Hash + Eq + Clone> FailureTracker<K> {
                 self.0.remove(&first);
             }
         }
-        let state =
-            self.0.entry(key.clone()).or_insert_with(|| FailureState { tries: 0, next_ms: 0, reason: String::new() });
+        let state = self.0.entry(key.clone()).or_insert_with(|| FailureState {
+            tries: 0,
+            next_ms: 0,
+            reason: String::new(),
+            earlier: Vec::new(),
+        });
         let wait = usize::try_from(state.tries).ok().and_then(|tries| WAITS_MS.get(tries));
         state.next_ms = now_ms.saturating_add(*wait.unwrap_or(&WAITS_MS[WAITS_MS.len() - 1]));
         state.tries = state.tries.saturating_add(1);
-        let is_new = state.reason != reason;
-        if is_new {
-            reason.clone_into(&mut state.reason);
+        if state.reason == reason {
+            return false;
         }
+        let is_new = !state.earlier.iter().any(|earlier| earlier == reason);
+        state.earlier.retain(|earlier| earlier != reason);
+        if state.earlier.len() >= MAX_REASONS {
+            state.earlier.remove(0);
+        }
+        let before = std::mem::replace(&mut state.reason, reason.to_owned());
+        state.earlier.push(before);
         is_new
     }
 
@@ -193,6 +208,7 @@ mod tests {
         assert!(failures.failed(&"a", 0, "one"));
         assert!(!failures.failed(&"a", 1_000, "one"));
         assert!(failures.failed(&"a", 5_000, "two"));
+        assert!(!failures.failed(&"a", 9_000, "one") && !failures.failed(&"a", 12_000, "two"), "in turn");
         assert!(failures.failed(&"b", 5_000, "two"), "each thing by itself");
         assert!(failures.worked(&"a") && !failures.worked(&"a"));
         assert!(failures.failed(&"a", 6_000, "two"), "it had worked in between");

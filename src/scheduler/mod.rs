@@ -14,14 +14,17 @@ pub mod promote;
 pub mod recover;
 mod ruby_leader;
 pub mod sampling;
+pub mod set_back;
 mod skew;
 pub mod stuck;
 pub mod transfer;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
@@ -107,6 +110,8 @@ pub struct SchedulerContext {
     pub outage: Outage,
     /// Where the ends of jobs are counted.
     pub tally: Tally,
+    /// What the loops have seen of the store's clock.
+    pub set_back: set_back::SetBack,
 }
 
 impl SchedulerContext {
@@ -131,6 +136,7 @@ impl SchedulerContext {
             lost: Arc::default(),
             outage: Outage::default(),
             tally: Tally::default(),
+            set_back: set_back::SetBack::default(),
         }
     }
 
@@ -159,22 +165,29 @@ impl SchedulerContext {
     }
 }
 
-/// The failures of a loop: an outage of the store is told once for all loops, any other failure once until it changes.
+/// How long a loop must have worked until a failure that was told is told again.
+const CALM: Duration = Duration::from_secs(60);
+/// How many different failures of a loop are remembered.
+const MAX_TOLD: usize = 16;
+
+/// The failures of a loop: an outage of the store is told once for all loops, any other failure once. A loop may work and fail
+/// in turn, by itself or for two reasons: so a failure is told again only after a while in which it did not occur.
 struct Failing {
     asker: Asker,
     doing: &'static str,
-    told: Option<String>,
+    /// What was told, and when it failed last.
+    told: HashMap<String, Instant>,
 }
 
 impl Failing {
     fn new(asker: Asker, doing: &'static str) -> Self {
-        Self { asker, doing, told: None }
+        Self { asker, doing, told: HashMap::new() }
     }
 
     /// A round failed.
     fn failed(&mut self, context: &SchedulerContext, error: &StoreError) {
         if error.is_transient() {
-            self.told = None;
+            self.told.clear();
             return context.outage.failed(&context.bus, self.asker, self.doing, error);
         }
         if matches!(error, StoreError::MissingRights(_)) {
@@ -182,15 +195,24 @@ impl Failing {
             return;
         }
         let error = format!("{}: failed to {error}; trying again", self.doing);
-        if self.told.as_ref() != Some(&error) {
-            self.told = Some(error.clone());
-            context.bus.emit(Event::InternalError { error });
+        let now = Instant::now();
+        if let Some(last) = self.told.get_mut(&error) {
+            let is_news = now.duration_since(*last) >= CALM;
+            *last = now;
+            if !is_news {
+                return;
+            }
+        } else {
+            if self.told.len() >= MAX_TOLD {
+                self.told.clear();
+            }
+            self.told.insert(error.clone(), now);
         }
+        context.bus.emit(Event::InternalError { error });
     }
 
     /// A round succeeded.
     fn worked(&mut self, context: &SchedulerContext) {
-        self.told = None;
         context.outage.answered(&context.bus, self.asker);
     }
 }

@@ -190,12 +190,16 @@ impl<'a> Promoter<'a> {
             }
             let due_in = self.next_ms(&seen).await?.map(|next_ms| next_ms.saturating_sub(seen.now_ms));
             let due_in = due_in.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
-            *attempt = 0;
-            self.failing.worked(self.context);
-            if self.leading && (due_in == Some(Duration::ZERO) || read.as_ref().is_some_and(Due::is_due)) {
+            let is_due = self.leading && (due_in == Some(Duration::ZERO) || read.as_ref().is_some_and(Due::is_due));
+            if is_due {
+                // This may be refused although every look succeeds.
                 self.leading = self.promote_due(read).await?;
+                *attempt = 0;
+                self.failing.worked(self.context);
                 continue;
             }
+            *attempt = 0;
+            self.failing.worked(self.context);
             let due = due_in.map(|due_in| told + due_in);
             // The two looks may have seen different seconds.
             let read = read.filter(|read| read.is_ahead() && read.due_s == seen.next_due_s && read.ruby.is_none());

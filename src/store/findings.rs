@@ -27,9 +27,12 @@ pub struct Findings {
     unreadable: Arc<Mutex<BTreeMap<RecordKind, Unreadable>>>,
 }
 
-/// The last reported finding of each subject.
+/// How many findings of a subject are remembered: two steps may be refused in turn for different reasons.
+const MAX_FINDINGS: usize = 8;
+
+/// The last reported findings of each subject.
 #[derive(Debug, Default)]
-pub struct Told(HashMap<String, Finding>);
+pub struct Told(HashMap<String, Vec<Finding>>);
 
 #[derive(Debug)]
 struct Finding {
@@ -38,24 +41,28 @@ struct Finding {
 }
 
 impl Told {
-    /// Notes a finding. Returns whether it must be reported: it is new, it has changed, or it was not found for a while.
+    /// Notes a finding. Returns whether it must be reported: it is new, or it was not found for a while.
     pub fn is_news(&mut self, subject: &str, text: &str) -> bool {
         let now = Instant::now();
         if let Some(known) = self.0.get_mut(subject) {
-            let is_known = known.text == text && now.duration_since(known.found) < FORGOTTEN;
-            known.found = now;
-            if !is_known {
-                text.clone_into(&mut known.text);
+            if let Some(known) = known.iter_mut().find(|known| known.text == text) {
+                let is_known = now.duration_since(known.found) < FORGOTTEN;
+                known.found = now;
+                return !is_known;
             }
-            return !is_known;
+            if known.len() >= MAX_FINDINGS {
+                known.remove(0);
+            }
+            known.push(Finding { text: text.to_owned(), found: now });
+            return true;
         }
         if self.0.len() >= MAX_SUBJECTS {
-            self.0.retain(|_, known| now.duration_since(known.found) < FORGOTTEN);
+            self.0.retain(|_, known| known.iter().any(|known| now.duration_since(known.found) < FORGOTTEN));
         }
         if self.0.len() >= MAX_SUBJECTS {
             self.0.clear();
         }
-        self.0.insert(subject.to_owned(), Finding { text: text.to_owned(), found: now });
+        self.0.insert(subject.to_owned(), vec![Finding { text: text.to_owned(), found: now }]);
         true
     }
 
@@ -150,6 +157,12 @@ mod tests {
         findings.tell("queue b", "is no list".to_owned());
         findings.tell("queue a", "is a string".to_owned());
         assert_eq!(told(), 2);
+        // Two steps that are refused in turn, each with its own words.
+        for _ in 0..20 {
+            findings.tell("queue a", "is no list".to_owned());
+            findings.tell("queue a", "is a string".to_owned());
+        }
+        assert_eq!(told(), 0);
         // Found again and again: still known after an hour.
         for _ in 0..12 {
             tokio::time::advance(FORGOTTEN / 2).await;

@@ -123,3 +123,30 @@ async fn a_leader_whose_steps_fail_for_a_while_is_told_once() {
         .filter(|event| format!("{event:?}").contains("scheduler leader"));
     assert_eq!(told.count(), 1);
 }
+
+/// Each look succeeds, and each promotion is refused.
+#[tokio::test]
+async fn a_promotion_that_is_refused_again_and_again_is_told_once_and_tried_less_often() {
+    let f = Fixture::sqlite().await;
+    let mut scheduler = crate::scheduler::Scheduler::of(&f, "host", "").await;
+    let faults = Arc::new(Faults::default());
+    (0..4).for_each(|_| faults.next::<Promotion>(Fault::WrongType));
+    let (bus, listeners) = Bus::new(&[u32::MAX], 1 << 20);
+    scheduler.context.bus = bus;
+    scheduler.context.store = f.store.layered(Arc::clone(&faults) as _).narrow();
+    crate::look::delay(&f.store, &crate::look::job(1), When::At(NOW_S)).await;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let began = std::time::Instant::now();
+    let promoted = async {
+        until("the job is promoted", async || f.store.due(1, &[]).await.expect("due").second.is_none()).await;
+        stop.send_replace(true);
+    };
+    tokio::join!(windlass::scheduler::promote::run(scheduler.context, stopped), promoted);
+    assert!(faults.are_spent());
+    // 100, 200, 400 and 800 ms, each shortened by a quarter at most.
+    assert!(began.elapsed() >= std::time::Duration::from_millis(1_100), "{:?}", began.elapsed());
+    let told = std::iter::from_fn(|| listeners[0].try_next());
+    let told: Vec<String> =
+        told.map(|event| format!("{event:?}")).filter(|event| event.contains("the scheduler: failed to")).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+}
