@@ -4,7 +4,8 @@
 //! does not know. The store decides which instance is first, so that no occurrence is enqueued twice. Occurrences are
 //! judged by the store's time, so that a machine whose clock is ahead does not enqueue early for all. All occurrences
 //! of the last minute are enqueued. Of older ones, which no instance enqueued in time, only the last is enqueued,
-//! unless it is older than the schedule's `missed_max_age`. A last occurrence of the future counts as now.
+//! unless it is older than the schedule's `missed_max_age`. While the last occurrence lies ahead, the schedule waits
+//! ([`super::set_back`]).
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::failures::Bulkheads;
+use super::set_back::{Judgement, PATIENCE};
 use super::{Failing, SchedulerContext, sleep_or_reload};
 use crate::event::Event;
 use crate::plugin::chain::Chain;
@@ -93,6 +95,7 @@ pub async fn run_once(
     let mut path = Path::default();
     path.note(asked.elapsed());
     let now_s = now_ms.div_euclid(1000);
+    context.set_back.look(now_s);
     let mut next_s: Option<i64> = None;
     for ((task, schedule), seen_s) in all.into_iter().zip(last) {
         if read_stopped(seen_s).0 {
@@ -101,9 +104,19 @@ pub async fn run_once(
         let until_s = if leads || seen_s.is_none() { now_s } else { now_s - FOLLOWER_DELAY_S };
         let what = format!("schedule {}", schedule.id);
         if bulkheads.may_try(&what) {
-            let result = match seen_s.filter(|seen_s| JobSchedule::is_ahead(*seen_s, now_s)) {
-                Some(ahead_s) => begin_anew(context, schedule, ahead_s, now_s).await,
-                None => enqueue_due(context, &path, (task, schedule), seen_s, until_s).await,
+            let is_ahead = |seen_s: &i64| {
+                JobSchedule::is_ahead(*seen_s, now_s) || *seen_s > now_s && context.set_back.goes_on(&what)
+            };
+            let from_s = match seen_s.filter(is_ahead) {
+                Some(ahead_s) => goes_on_from(context, schedule, ahead_s, now_s),
+                None => {
+                    context.set_back.forget(&what);
+                    Some(seen_s)
+                }
+            };
+            let result = match from_s {
+                Some(from_s) => enqueue_due(context, &path, (task, schedule), (seen_s, from_s), until_s).await,
+                None => Ok(()),
             };
             bulkheads.note(&context.bus, &what, result)?;
         }
@@ -114,36 +127,38 @@ pub async fn run_once(
     Ok(wait.map(|wait| NextLook { told, wait }))
 }
 
-/// Lets a schedule go on from now whose last occurrence lies ahead: a clock was set back since, and the schedule would be
-/// silent until that time comes again.
-async fn begin_anew(
-    context: &SchedulerContext,
-    schedule: &JobSchedule,
-    ahead_s: i64,
-    now_s: i64,
-) -> Result<(), StoreError> {
-    let fire = Fire { id: schedule.id.clone(), seen_s: Some(ahead_s), last_s: now_s, job: None };
-    if context.store.run(fire).await? != Fired::No {
-        let (ahead, now) = (scheduled_at(ahead_s), scheduled_at(now_s));
-        let id = &schedule.id;
-        let text = format!(
-            "the last occurrence of schedule {id} was {ahead}, but it is only {now}, because a clock was set back; the \
-             schedule goes on from now"
-        );
-        context.bus.emit(Event::Warning { text });
+/// From when on a schedule goes on whose last occurrence lies ahead, if it does.
+fn goes_on_from(context: &SchedulerContext, schedule: &JobSchedule, ahead_s: i64, now_s: i64) -> Option<Option<i64>> {
+    let what = format!("schedule {}", schedule.id);
+    match context.set_back.judge(&what, ahead_s, now_s) {
+        Judgement::Waits(true) => {
+            context.bus.emit(Event::Warning { text: waiting_text(&what, ahead_s, now_s) });
+            None
+        }
+        Judgement::Waits(false) => None,
+        Judgement::GoesOn(from_s) => Some(Some(from_s)),
     }
-    Ok(())
 }
 
-/// Enqueues the occurrences of a schedule up to a second.
+/// What is said when a task begins to wait for its last occurrence to pass.
+pub(super) fn waiting_text(what: &str, ahead_s: i64, now_s: i64) -> String {
+    let (ahead, now) = (scheduled_at(ahead_s), scheduled_at(now_s));
+    let minutes = PATIENCE.as_secs() / 60;
+    format!(
+        "{what} ran for {ahead}, but it is only {now}, because a clock was set back; it waits, so that nothing runs twice. If \
+         the clock still shows such a time in {minutes} minutes, it goes on by that time"
+    )
+}
+
+/// Enqueues the occurrences of a schedule after one second up to another. `seen_s` is the last one in the store.
 async fn enqueue_due(
     context: &SchedulerContext,
     path: &Path,
     (task, schedule): (&TaskDefinition, &JobSchedule),
-    mut seen_s: Option<i64>,
+    (mut seen_s, from_s): (Option<i64>, Option<i64>),
     until_s: i64,
 ) -> Result<(), StoreError> {
-    for (occurrence, runs) in schedule.due(seen_s, until_s) {
+    for (occurrence, runs) in schedule.due(from_s, until_s) {
         let job = runs.then(|| Enqueue {
             queue: schedule.queue.clone(),
             payload: schedule.payload(&task.name, occurrence),

@@ -8,13 +8,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::SchedulerContext;
+use super::cron::waiting_text;
 use super::failures::Bulkheads;
+use super::set_back::Judgement;
 use crate::event::Event;
 use crate::job::payload::encode;
 use crate::job::{Args, LockKey, TaskName, WorkerName};
 use crate::plugin::chain::Chain;
 use crate::store::StoreError;
-use crate::store::effect::HALTED_S;
+use crate::store::effect::{HALTED_S, Next};
 use crate::store::instance::InstanceState;
 use crate::store::periodic::{Periodic, PeriodicEntry, Purpose, Reconcile, Reconciled, Withdraw};
 use crate::store::scheduling::ReadTime;
@@ -26,6 +28,9 @@ use crate::task::{Cadence, TaskDefinition};
 const GRACE_S: u64 = 3;
 /// A pinging foreign worker that was silent for longer does not count as running its job.
 const MAX_SILENCE_S: i64 = 180;
+/// How long before it is due a tick is moved that comes again because a clock was set back: longer than the time between two
+/// looks of any instance.
+const SOON_S: i64 = 75;
 /// How long a task may go undeclared before it is withdrawn.
 const UNDECLARED_AFTER: Duration = Duration::from_secs(600);
 
@@ -54,6 +59,7 @@ pub async fn reconcile(
     }
     // Ticks are written by the store's time, so they are judged by it too.
     let now_ms = store.run(ReadTime).await?;
+    context.set_back.look(now_ms / 1000);
     let mut held = held.into_iter();
     let mut workers = None;
     for (task, job_lock) in tasks.into_iter().zip(locks) {
@@ -68,7 +74,7 @@ pub async fn reconcile(
             continue;
         }
         // Ticks that were written before a clock was set back are moved by whichever look comes first.
-        let stale = entry.filter(|entry| is_stale(task, entry, boot, now_ms / 1000));
+        let stale = entry.and_then(|entry| stale(context, task, entry, boot, now_ms / 1000));
         if !(boot || overdue || is_held || stale.is_some()) {
             continue;
         }
@@ -80,9 +86,9 @@ pub async fn reconcile(
             workers = Some(Workers::of(store.run(RegisteredWorkers).await?, now_ms / 1000));
         }
         let Some(workers) = &workers else { continue };
-        let stale_due_s = stale.map(|entry| entry.due_s);
+        let stale_due_s = stale.map(|stale| stale.due_s);
         let purpose = if boot { Purpose::Boot } else { Purpose::Look };
-        let Some(reconcile) = reconcile_request(task, job_lock, stale_due_s, purpose, workers) else {
+        let Some(reconcile) = reconcile_request(task, job_lock, stale, purpose, workers) else {
             continue;
         };
         if let Some(result) = bulkheads.note(bus, &what, store.run(reconcile).await)? {
@@ -119,12 +125,15 @@ impl Workers {
 fn reconcile_request(
     task: &TaskDefinition,
     job_lock: Option<LockKey>,
-    stale_due_s: Option<i64>,
+    stale: Option<Stale>,
     purpose: Purpose,
     workers: &Workers,
 ) -> Option<Reconcile> {
     let chain = Chain::of(task);
-    let tick = chain.tick()?;
+    let mut tick = chain.tick()?;
+    if let (Some(ran_s), Next::At { calendar }) = (stale.and_then(|stale| stale.ran_s), &tick.next) {
+        tick.next = Next::At { calendar: calendar.after_all(ran_s) };
+    }
     Some(Reconcile {
         queue_lock: chain.queue_lock(&tick.queue, &Args::periodic()),
         job_lock,
@@ -133,7 +142,7 @@ fn reconcile_request(
         workers: workers.lively.clone(),
         silent: workers.silent.clone(),
         purpose,
-        stale_due_s,
+        stale_due_s: stale.map(|stale| stale.due_s),
         tick,
     })
 }
@@ -169,15 +178,54 @@ fn tell_set_back(context: &SchedulerContext, task: &TaskDefinition, due_s: i64, 
     context.bus.emit(Event::Warning { text });
 }
 
-/// Is this entry due later than the next occurrence of the task's cadence? Then it was written before a clock was set
-/// back, or by another cadence. At a start an entry that is no occurrence of the calendar is stale, too.
-fn is_stale(task: &TaskDefinition, entry: &PeriodicEntry, boot: bool, now_s: i64) -> bool {
-    let Some(cadence) = task.cadence.as_ref().filter(|_| entry.due_s != HALTED_S) else { return false };
-    let odd = match cadence {
-        Cadence::Calendar(calendar) => boot && calendar.after(entry.due_s - 1) != Some(entry.due_s),
-        Cadence::Every(_) => false,
+/// An entry that does not fit the present cadence and time.
+#[derive(Debug, Clone, Copy)]
+struct Stale {
+    due_s: i64,
+    /// The last occurrence that does not come again, if it lies ahead.
+    ran_s: Option<i64>,
+}
+
+/// Is this entry due later than the next occurrence of the task's cadence that has not run? Then it was written before a clock
+/// was set back, or by another cadence. At a start an entry that is no occurrence of the calendar is stale, too.
+fn stale(
+    context: &SchedulerContext,
+    task: &TaskDefinition,
+    entry: &PeriodicEntry,
+    boot: bool,
+    now_s: i64,
+) -> Option<Stale> {
+    let due_s = entry.due_s;
+    let cadence = task.cadence.as_ref().filter(|_| due_s != HALTED_S)?;
+    let is_ahead = cadence.is_ahead(due_s, now_s);
+    let Cadence::Calendar(calendar) = cadence else { return is_ahead.then_some(Stale { due_s, ran_s: None }) };
+    let what = format!("periodic task {}", task.name);
+    let is_odd = boot && calendar.after(due_s - 1) != Some(due_s);
+    // Its run ended while the clock was behind, and the next tick is not written yet.
+    let has_run = entry.last_s == Some(due_s);
+    let Some(ran_s) = entry.last_s.filter(|last_s| *last_s > now_s) else {
+        context.set_back.forget(&what);
+        return (is_odd || is_ahead || has_run).then_some(Stale { due_s, ran_s: None });
     };
-    odd || cadence.is_ahead(entry.due_s, now_s)
+    if !(is_odd || is_ahead || has_run) {
+        return None;
+    }
+    if is_odd || calendar.after(ran_s) != Some(due_s) {
+        return Some(Stale { due_s, ran_s: Some(ran_s) });
+    }
+    // What stands is right if the clock is behind for a moment, and too late if it was ahead.
+    match context.set_back.judge(&what, ran_s, now_s) {
+        Judgement::Waits(true) => {
+            context.bus.emit(Event::Warning { text: waiting_text(&what, ran_s, now_s) });
+            None
+        }
+        Judgement::Waits(false) => None,
+        Judgement::GoesOn(_) => {
+            // The last one of all does not come again: the next is due in time after it.
+            let is_soon = calendar.after(now_s).is_some_and(|next_s| next_s < ran_s && next_s <= now_s + SOON_S);
+            is_soon.then_some(Stale { due_s, ran_s: None })
+        }
+    }
 }
 
 /// The tasks with an entry that no instance declares, and since when.

@@ -280,6 +280,13 @@ impl Occurrences {
         }
         occurrences
     }
+
+    /// The same without those up to this second.
+    #[must_use]
+    pub fn after_all(&self, ran_s: i64) -> Self {
+        let all = self.clone();
+        Self::new(move |second| all.after(second.max(ran_s)))
+    }
 }
 
 impl std::fmt::Debug for Occurrences {

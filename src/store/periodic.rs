@@ -20,15 +20,21 @@ pub struct PeriodicEntry {
     pub every_s: u64,
     /// It is stopped: no ticks are written.
     pub stopped: bool,
+    /// With a calendar: the second for which the tick before it was due, that is, the last occurrence that ran. If it is
+    /// `due_s` itself, the next one could not be computed, because a clock was set back while it ran.
+    pub last_s: Option<i64>,
 }
 
 impl PeriodicEntry {
-    /// The stored form, beside the task's name: `<due> <period> <1 if stopped> <queue>`. Both engines use it, and so does
-    /// a move from one store to another.
+    /// The stored form, beside the task's name: `<due> <period> <state> <queue>`; the state is 1 if it is stopped,
+    /// otherwise 0 and, if it is known, `:<last>`. Both engines use it, and so does a move from one store to another.
     #[must_use]
     pub fn encode(&self) -> String {
-        let Self { queue, due_s, every_s, stopped, .. } = self;
-        format!("{due_s} {every_s} {} {queue}", u8::from(*stopped))
+        let Self { queue, due_s, every_s, stopped, last_s, .. } = self;
+        match last_s.filter(|_| !stopped) {
+            Some(last_s) => format!("{due_s} {every_s} 0:{last_s} {queue}"),
+            None => format!("{due_s} {every_s} {} {queue}", u8::from(*stopped)),
+        }
     }
 
     /// Reads what [`encode`](Self::encode) or a script of the Redis engine wrote. `None` for anything else, and for times
@@ -36,12 +42,17 @@ impl PeriodicEntry {
     #[must_use]
     pub fn decode(task: &str, stored: &str) -> Option<Self> {
         let mut parts = stored.splitn(4, ' ');
+        let due_s = parts.next()?.parse::<Second>().ok()?.get();
+        let every_s = parts.next()?.parse::<Period>().ok()?.get();
+        let state = parts.next()?;
+        let last = state.strip_prefix("0:").and_then(|last| last.parse::<Second>().ok());
         Some(Self {
             task: TaskName::as_stored(task),
-            due_s: parts.next()?.parse::<Second>().ok()?.get(),
-            every_s: parts.next()?.parse::<Period>().ok()?.get(),
-            stopped: parts.next()? == "1",
             queue: QueueName::as_stored(parts.next()?),
+            due_s,
+            every_s,
+            stopped: state == "1",
+            last_s: last.map(Second::get),
         })
     }
 }
@@ -183,6 +194,10 @@ mod tests {
     fn an_entry_is_read_within_its_bounds() {
         let entry = PeriodicEntry::decode("t", "1795490778 60 1 a b").unwrap();
         assert_eq!((entry.due_s, entry.every_s, entry.stopped, entry.queue.as_str()), (1_795_490_778, 60, true, "a b"));
+        let entry = PeriodicEntry::decode("t", "1795490778 0 0:1795404378 q").unwrap();
+        assert_eq!((entry.stopped, entry.last_s), (false, Some(1_795_404_378)));
+        assert_eq!(entry.encode(), "1795490778 0 0:1795404378 q");
+        assert_eq!(PeriodicEntry::decode("t", "5 0 0:soon q").unwrap().last_s, None);
         for bad in [
             "",
             "5",

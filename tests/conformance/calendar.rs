@@ -15,6 +15,7 @@ behaviours! {
     a_calendar_goes_from_occurrence_to_occurrence,
     a_calendar_skips_no_occurrence_that_is_less_than_a_second_late,
     a_tick_that_ran_does_not_come_again_when_the_clock_is_set_back_a_little,
+    what_ran_is_remembered_if_the_next_tick_is_not_known,
     a_tick_that_ran_is_not_restored_when_no_later_occurrence_is_known,
     with_overlap_a_run_without_a_known_next_tick_is_not_restored_at_its_end,
     a_tick_of_an_old_calendar_is_moved,
@@ -92,15 +93,32 @@ async fn a_calendar_skips_no_occurrence_that_is_less_than_a_second_late(f: &Fixt
 async fn a_tick_that_ran_does_not_come_again_when_the_clock_is_set_back_a_little(f: &Fixture) {
     on_calendar(f, Purpose::Look, None).await;
     let mut instance = Instance::join(&f.store, "a", 1).await;
-    for (back_s, next) in [(9, 20), (12, 10)] {
+    for (back_s, next) in [(9, 20), (12, 30)] {
         f.clock.set((due(f).await + 1) * 1000);
         promote_all(&f.store, "q", 10).await;
         let claim = instance.claim_one("q").await;
         f.pass(-back_s);
         assert_eq!(instance.settle(vec![claim.ticks(Verdict::Done, &calendar_tick(NOW_S))]).await, [0_usize; 0]);
-        // Further back the task would be silent for too long.
-        assert_eq!(due(f).await, NOW_S + next);
+        assert_eq!((due(f).await, entry(f).await.expect("entry").last_s), (NOW_S + next, Some(NOW_S + next - 10)));
     }
+}
+
+async fn what_ran_is_remembered_if_the_next_tick_is_not_known(f: &Fixture) {
+    on_calendar(f, Purpose::Look, None).await;
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    f.pass(11);
+    promote_all(&f.store, "q", 10).await;
+    let claim = instance.claim_one("q").await;
+    f.pass(-7200);
+    // It knows no occurrence after the one that ran.
+    assert_eq!(instance.settle(vec![claim.ticks(Verdict::Done, &calendar_tick(NOW_S - 500))]).await, [0_usize; 0]);
+    let ran = entry(f).await.expect("entry");
+    assert_eq!((ran.due_s, ran.last_s, seconds(&f.store).await), (NOW_S + 10, Some(NOW_S + 10), Vec::new()));
+    f.pass(7200 + 60);
+    assert_eq!(on_calendar(f, Purpose::Look, None).await, Reconciled::Fine, "it is not restored, because it ran");
+    f.clock.set((NOW_S + 12) * 1000);
+    assert_eq!(on_calendar(f, Purpose::Look, Some(NOW_S + 10)).await, Reconciled::Moved);
+    assert_eq!((queued(&f.store, "q").await.len(), due(f).await), (0, NOW_S + 20));
 }
 
 /// As when the clock was set forward between the choice of the occurrences and the step.

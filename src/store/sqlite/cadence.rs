@@ -4,12 +4,13 @@ use super::number::stored;
 use crate::store::effect::{Next, Occurrence, early_s};
 
 /// When a task is due after `due_s` (`None`: never yet) and the time of the store. `None` if the calendar has no
-/// occurrence after that; then reconciling writes the next tick. A `due_s` of the future counts as now, because the
-/// clock was set back since. One second is allowed, because node-resque promotes up to a second early; with a calendar
-/// more, because what comes back then is a tick that ran.
+/// occurrence after that; then reconciling writes the next tick. With a period, a `due_s` of the future counts
+/// as now, because the clock was set back since; one second is allowed, because node-resque promotes up to a second early. With
+/// a calendar that occurrence ran and does not come again; what lies too far ahead for the task is moved by reconciling.
 pub(super) fn next_due(next: &Next, due_s: Option<i64>, now_ms: i64) -> Option<Occurrence> {
     let now_s = now_ms.div_euclid(1000);
-    let due_s = due_s.filter(|due_s| *due_s <= now_s.saturating_add(early_s(next.every_s())));
+    let is_set_back = |due_s: i64| next.every_s() > 0 && due_s > now_s.saturating_add(early_s(next.every_s()));
+    let due_s = due_s.filter(|due_s| !is_set_back(*due_s));
     match next {
         Next::Every { seconds } => {
             let due_s = first_after(due_s.unwrap_or(now_s), *seconds, now_ms);

@@ -46,7 +46,7 @@ impl Perform<Stop> for SqliteStore {
 pub(super) fn tick(step: &Step<'_>, tick: &Tick) -> Result<(), StoreError> {
     let entry = entry(step, &tick.task)?;
     if tick.halt {
-        return write(step, tick, HALTED_S);
+        return write_ran(step, tick, (HALTED_S, None));
     }
     if entry.as_ref().is_some_and(|entry| entry.stopped) || delayed::stands(step, &tick.payload)? {
         return Ok(());
@@ -54,9 +54,13 @@ pub(super) fn tick(step: &Step<'_>, tick: &Tick) -> Result<(), StoreError> {
     let last_s = entry.map(|entry| entry.due_s).filter(|due_s| *due_s != HALTED_S);
     let Some(Occurrence { due_s, second }) = cadence::next_due(&tick.next, last_s, step.now_ms) else {
         // An entry whose tick has run must not look overdue, or that tick would be restored and run again.
-        return forget(step, &tick.task);
+        return match last_s.filter(|last_s| *last_s > step.now_s()) {
+            // The clock was set back, and what ran is remembered until the next one is known.
+            Some(last_s) => write_ran(step, tick, (last_s, Some(last_s))),
+            None => forget(step, &tick.task),
+        };
     };
-    write(step, tick, due_s)?;
+    write_ran(step, tick, (due_s, last_s.filter(|_| tick.next.every_s() == 0)))?;
     // After a gap other programs may run the ticks, and their copy of the next one is found among the delayed jobs.
     if second.saturating_mul(1000) > step.now_ms
         || !last_s.is_some_and(|last_s| cadence::follows(&tick.next, last_s, due_s))
@@ -92,21 +96,33 @@ fn read(row: &Row<'_>) -> rusqlite::Result<PeriodicEntry> {
         due_s: value::second(row.get_ref(2)?).unwrap_or(0),
         every_s: value::period(row.get_ref(3)?),
         stopped: number(row.get_ref(4)?) != 0,
+        last_s: value::second(row.get_ref(5)?),
     })
 }
 
 fn entry(step: &Step<'_>, task: &TaskName) -> Result<Option<PeriodicEntry>, StoreError> {
-    let mut select = step.sql("SELECT task, queue, due_s, every_s, stopped FROM periodic WHERE task = ?1")?;
+    let mut select = step.sql("SELECT task, queue, due_s, every_s, stopped, last_s FROM periodic WHERE task = ?1")?;
     Ok(select.query_row([task.as_str()], read).optional()?)
 }
 
-/// Writes a task's entry; whether it is stopped stays as it was.
+/// Writes a task's entry; whether it is stopped and what ran last stay as they were.
 fn write(step: &Step<'_>, tick: &Tick, due_s: i64) -> Result<(), StoreError> {
     step.change(
         "periodic",
         "INSERT INTO periodic (task, queue, due_s, every_s) VALUES (?1, ?2, ?3, ?4) \
          ON CONFLICT (task) DO UPDATE SET queue = excluded.queue, due_s = excluded.due_s, every_s = excluded.every_s",
         params![tick.task.as_str(), tick.queue.as_str(), due_s, stored(tick.next.every_s())],
+    )
+}
+
+/// The same, with the second for which the tick before was due.
+fn write_ran(step: &Step<'_>, tick: &Tick, (due_s, last_s): (i64, Option<i64>)) -> Result<(), StoreError> {
+    step.change(
+        "periodic",
+        "INSERT INTO periodic (task, queue, due_s, every_s, last_s) VALUES (?1, ?2, ?3, ?4, ?5) \
+         ON CONFLICT (task) DO UPDATE SET queue = excluded.queue, due_s = excluded.due_s, every_s = excluded.every_s, \
+         last_s = excluded.last_s",
+        params![tick.task.as_str(), tick.queue.as_str(), due_s, stored(tick.next.every_s()), last_s],
     )
 }
 
@@ -125,7 +141,7 @@ pub(super) fn periodic(step: &Step<'_>, job_locks: &[LockKey]) -> Result<(Vec<Pe
 /// The first entries, in the order of their tasks.
 pub(super) fn first_entries(step: &Step<'_>, limit: usize) -> Result<Vec<PeriodicEntry>, StoreError> {
     Ok(step
-        .sql("SELECT task, queue, due_s, every_s, stopped FROM periodic ORDER BY task LIMIT ?1")?
+        .sql("SELECT task, queue, due_s, every_s, stopped, last_s FROM periodic ORDER BY task LIMIT ?1")?
         .query_map([stored(limit)], read)?
         .collect::<Result<_, _>>()?)
 }
@@ -176,11 +192,12 @@ pub(super) fn reconcile(
         let known = found.is_some() && reconcile.purpose == Purpose::Start;
         return Ok(if known { Reconciled::Fine } else { Reconciled::Seeded });
     };
+    let has_run = entry.last_s == Some(entry.due_s);
     if reconcile.stale_due_s == Some(entry.due_s) {
         let moves = match find(step, reconcile, lookout)? {
             Some(Found::Delayed(_)) => true,
-            // It would be missed only when the clock is there again.
-            None => entry.due_s > step.now_s(),
+            // It would be missed only when the clock is there again. One that ran has none.
+            None => has_run || entry.due_s > step.now_s(),
             Some(Found::Queued | Found::Running) => false,
         };
         if moves {
@@ -197,6 +214,7 @@ pub(super) fn reconcile(
             // set the schedule back.
             Some(Found::Delayed(second)) if second > entry.due_s => write(step, tick, second)?,
             Some(Found::Delayed(_) | Found::Queued | Found::Running) => {}
+            None if has_run => {}
             None => {
                 push(step, reconcile)?;
                 // The last tick that should have run, so that the schedule stays the same.

@@ -169,11 +169,11 @@ fn stands(step: &Step<'_>, lookout: &mut Lookout, queue: &QueueName, payload: &B
 
 /// Takes a periodic entry in. One that exists stays as it is, but becomes stopped if the other is.
 fn take_entry(step: &Step<'_>, entry: &PeriodicEntry) -> Result<(), StoreError> {
-    let PeriodicEntry { task, queue, due_s, every_s, stopped } = entry;
+    let PeriodicEntry { task, queue, due_s, every_s, stopped, last_s } = entry;
     step.change(
         "periodic",
-        "INSERT INTO periodic (task, queue, due_s, every_s, stopped) VALUES (?1, ?2, ?3, ?4, ?5) \
+        "INSERT INTO periodic (task, queue, due_s, every_s, stopped, last_s) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
          ON CONFLICT (task) DO UPDATE SET stopped = max(stopped, excluded.stopped)",
-        params![task.as_str(), queue.as_str(), due_s, stored(*every_s), stopped],
+        params![task.as_str(), queue.as_str(), due_s, stored(*every_s), stopped, last_s],
     )
 }

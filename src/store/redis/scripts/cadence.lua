@@ -16,14 +16,15 @@ end
 
 -- The first due second after `due` (nil: none yet) and after the store's now, and the second to which the job is
 -- delayed. Nil if no occurrence is later, as when the clock was set forward since they were computed; then the entry
--- goes, and reconcile.lua finds the next one. The third result is whether none lies between `due` and it. A `due` of the
--- future counts as now, because the clock was set back since. One second is allowed, because node-resque promotes up to a
--- second early; with a calendar more, because what comes back then is a tick that ran.
+-- goes, and reconcile.lua finds the next one. The third result is whether none lies between `due` and it. With a period, a
+-- `due` of the future counts as now, because the clock was set back since; one second is allowed, because node-resque promotes
+-- up to a second early. With a calendar that occurrence ran and does not come again; what lies too far ahead for the task is
+-- moved by reconcile.lua.
 local EARLY_S, SET_BACK_S = 1, 10
 -- A tick that is at most this late is not skipped: over a long path a run ends late.
 local LATE_S = 1
 local function next_due(cadence, due)
-  if due and due > seconds() + (cadence.every > 0 and EARLY_S or SET_BACK_S) then
+  if due and cadence.every > 0 and due > seconds() + EARLY_S then
     due = nil
   end
   if cadence.every > 0 then

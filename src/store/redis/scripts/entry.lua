@@ -1,13 +1,21 @@
--- Fragment: reads a periodic task's entry, `<due> <period> <1 if stopped> <queue>`.
+-- Fragment: a periodic task's entry, `<due> <period> <state> <queue>`. The state is 1 if it is stopped, otherwise 0 and, if it
+-- is known, `:<last>`: the second for which the tick before was due. Only calendars have that.
 
 -- The last second that a date can hold (stored.rs).
 local LAST_DATE = 8640000000000
 
--- Its due second and period as they are written, '1' if the task is stopped, its queue. Nothing of what PeriodicEntry::decode
+-- Its due second and period as they are written, '1' if the task is stopped, its queue, the last second. Nothing of what PeriodicEntry::decode
 -- does not read: that counts as no entry, and is written anew.
 local function read_entry(entry)
-  local due, every, stopped, queue = string.match(entry or '', '^([+-]?%d+) (%+?%d+) ([^ ]*) (.*)$')
+  local due, every, state, queue = string.match(entry or '', '^([+-]?%d+) (%+?%d+) ([^ ]*) (.*)$')
   if due and math.abs(tonumber(due)) <= LAST_DATE and tonumber(every) <= LAST_DATE then
-    return due, every, stopped, queue
+    local last = tonumber((string.match(state, '^0:([+-]?%d+)$')))
+    return due, every, state, queue, last and math.abs(last) <= LAST_DATE and last or nil
   end
+end
+
+-- The entry of a task that is not stopped.
+local function entry_of(due, every, last, queue)
+  local known = last and every == 0 and ':' .. whole(last) or ''
+  return whole(due) .. ' ' .. whole(every) .. ' 0' .. known .. ' ' .. queue
 end

@@ -88,8 +88,8 @@ local function running()
   end)
 end
 
--- The due second of the entry; nil if there is none.
-local due
+-- The due second of the entry, and that of the tick before; nil if there is none.
+local due, last
 
 -- What stands in the place of seconds or stamps and is neither: for people to read.
 local notes = {}
@@ -150,7 +150,7 @@ local function queued()
 end
 
 local function write(due)
-  must('HSET', PERIODIC, task, whole(due) .. ' ' .. whole(cadence.every) .. ' 0 ' .. queue)
+  must('HSET', PERIODIC, task, entry_of(due, cadence.every, last, queue))
 end
 
 -- Checks what a push may fail on, before anything else is written. A known queue without jobs does no harm.
@@ -236,7 +236,8 @@ local function seed()
 end
 
 local function look_after()
-  local written, _, stopped = read_entry(must('HGET', PERIODIC, task))
+  local written, stopped, _
+  written, _, stopped, _, last = read_entry(must('HGET', PERIODIC, task))
   if stopped == '1' and purpose ~= 'start' and purpose ~= 'run' then
     return 0
   end
@@ -291,8 +292,9 @@ local function look_after()
     unlock()
     return purpose == 'start' and 0 or 1
   end
-  -- A job that is nowhere would be missed only when a clock that was set back is there again.
-  if stale == due and (waits or due > seconds() and not queued() and not running()) then
+  -- A job that is nowhere would be missed only when a clock that was set back is there again. One that ran has none.
+  local has_run = last == due
+  if stale == due and (waits or (has_run or due > seconds()) and not queued() and not running()) then
     local coming, second = next_due(cadence)
     if coming then
       may('ZADD', PERIODIC, '0', '')
@@ -310,7 +312,7 @@ local function look_after()
       if waits > due then
         write(waits)
       end
-    elseif not queued() and not running() then
+    elseif not has_run and not queued() and not running() then
       -- The entry gets the last tick that should have run, so that later ticks keep their times.
       prepare_push()
       write(cadence.every > 0 and due + math.floor((seconds() - due) / cadence.every) * cadence.every or due)

@@ -94,7 +94,7 @@ local function push(list, queue, raw, lock, ttl)
   return true
 end
 
--- The next run of a periodic task; its entry is `<due> <period> <1 if stopped> <queue>`.
+-- The next run of a periodic task (entry.lua).
 local function tick(mine)
   local stamps = key()
   local task, cadence = arg(), read_cadence()
@@ -126,13 +126,18 @@ local function tick(mine)
   local coming, second, follows = next_due(cadence, tonumber(due))
   if not coming then
     -- An entry whose tick has run must not look overdue, or that tick would be restored and run again.
-    try('HDEL', PERIODIC, task)
+    if due and tonumber(due) > seconds() then
+      -- The clock was set back, and what ran is remembered until the next one is known.
+      try('HSET', PERIODIC, task, entry_of(tonumber(due), cadence.every, tonumber(due), queue))
+    else
+      try('HDEL', PERIODIC, task)
+    end
     return
   end
   -- After a gap other programs may run the ticks, and their copy of the next one is found among the delayed jobs.
   local is_due = follows and second * 1000 <= now()
   if is_due and push(list, queue, raw, lock, ttl) or delay_tick(second, raw, stamps) then
-    try('HSET', PERIODIC, task, whole(coming) .. ' ' .. whole(cadence.every) .. ' 0 ' .. queue)
+    try('HSET', PERIODIC, task, entry_of(coming, cadence.every, tonumber(due), queue))
   end
 end
 
