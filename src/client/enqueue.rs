@@ -186,9 +186,10 @@ impl Client {
         }
     }
 
-    /// Has a step that failed with this error changed nothing for certain, however many jobs it had?
+    /// Has a step that failed with this error changed nothing for certain, however many jobs it had? Redis looks at all jobs
+    /// of a call before it writes the first, and what was written by another call is told otherwise.
     pub(super) fn changed_nothing(&self, error: &StoreError) -> bool {
-        error.changed_nothing() || self.undoes()
+        error.is_refusal() || self.undoes()
     }
 
     /// Is each step of this store one transaction, which is undone as a whole if it fails? On Redis it may be several calls.

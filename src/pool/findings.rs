@@ -102,6 +102,7 @@ mod tests {
         assert!(!findings.is_news("r:queue:bad", &corrupt("a string")));
         assert!(findings.is_news("r:queue:worse", &corrupt("a string")), "another key");
         assert!(findings.is_news("r:queue:bad", &corrupt("a hash")), "it has changed");
+        assert!(!findings.is_news("r:queue:bad", &corrupt("a string")), "two steps may find it in turn");
         findings.mended("bad");
         assert!(findings.is_news("r:queue:bad", &corrupt("a hash")), "it was mended meanwhile");
         assert!(!findings.is_news("r:queue:worse", &corrupt("a string")));

@@ -70,6 +70,12 @@ impl StoreError {
         matches!(self, Self::Full(_)) || self.is_passing()
     }
 
+    /// Did the store answer that it refuses the step? A step of one call has then changed nothing.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        !matches!(self, Self::Unavailable(_) | Self::Misuse(_))
+    }
+
     fn is_passing(&self) -> bool {
         matches!(self, Self::Unreached(_) | Self::Refusing { .. })
     }

@@ -8,6 +8,7 @@ use windlass::client::{Client, ClientError, Request};
 use windlass::job::LockKey;
 use windlass::store::faults::{Fault, Faults};
 use windlass::store::queueing::{Enqueue, Enqueued, When};
+use windlass::task::Registry;
 
 use crate::fixture::{Fixture, NOW_S, Place};
 use crate::instance::Instance;
@@ -221,4 +222,17 @@ async fn a_lock_of_any_value_is_judged(f: &Fixture) {
         let enqueued = f.store.enqueue(&[push("q", &job(n), &[take(&lock(n), 60)])]).await.expect("enqueue");
         assert_eq!(enqueued == [Enqueued::Yes], n < free.len(), "{value:?}: {enqueued:?}");
     }
+}
+
+#[tokio::test]
+async fn lines_that_redis_refuses_for_a_key_are_known_not_to_be_enqueued() {
+    let f = Fixture::redis().await;
+    f.redis_command(&["RPUSH", &f.key("queues"), "x"]);
+    let text: String = (0..3).map(|n| format!("{{\"task\":\"add\",\"args\":[{n}],\"queue\":\"q\"}}\n")).collect();
+    let lines = windlass::client::bulk::read(text.as_bytes(), true, &Registry::default()).expect("they are jobs");
+    let report = Client::new(f.store.narrow(), Arc::default()).enqueue_bulk(&lines, false).await;
+    let failure = report.failure.expect("the names of queues cannot be written");
+    assert!(failure.changed_nothing, "{}", failure.error);
+    assert!(failure.error.to_string().contains(":queues"), "{}", failure.error);
+    assert_eq!(queued(&f.store, "q").await, [""; 0]);
 }

@@ -39,13 +39,13 @@ pub(super) async fn enqueue(connection: &Connection, jobs: &[Enqueue]) -> Result
 /// The replies of several calls as one. If one of them was refused and another one may have been taken, it is not certain
 /// that nothing was changed.
 pub(super) fn together<T>(replies: Vec<Result<Vec<T>, StoreError>>) -> Result<Vec<T>, StoreError> {
-    let refused = |reply: &Result<_, StoreError>| reply.as_ref().is_err_and(StoreError::changed_nothing);
+    let refused = |reply: &Result<_, StoreError>| reply.as_ref().is_err_and(StoreError::is_refusal);
     let in_part = replies.iter().any(|reply| !refused(reply));
     let mut all = Vec::new();
     for reply in replies {
         match reply {
             Ok(mut part) => all.append(&mut part),
-            Err(error) if in_part && error.changed_nothing() => {
+            Err(error) if in_part && error.is_refusal() => {
                 return Err(StoreError::Unavailable(format!("a part was refused: {error}")));
             }
             Err(error) => return Err(error),
@@ -124,5 +124,9 @@ mod tests {
             let error = together(replies).expect_err("one was refused");
             assert!(!error.changed_nothing(), "{error}");
         }
+        let corrupt = || StoreError::Corrupt { place: "a key".to_owned(), reason: "a list".to_owned() };
+        assert_eq!(together::<u8>(vec![Err(corrupt()), Err(corrupt())]), Err(corrupt()));
+        let error = together(vec![Ok(vec![1]), Err(corrupt())]).expect_err("one was refused");
+        assert!(!error.is_refusal(), "{error}");
     }
 }
