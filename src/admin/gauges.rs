@@ -17,7 +17,8 @@ use crate::store::periodic::Periodic;
 use crate::store::queueing::QueueNames;
 use crate::store::role::Admin;
 use crate::store::runs::{ReadRuns, RunList};
-use crate::store::scheduling::ReadTime;
+use crate::store::sampling::ReadSnapshot;
+use crate::store::snapshot::Snapshot;
 use crate::store::workers::WorkerNames;
 use crate::task::definition::Registry;
 
@@ -47,6 +48,8 @@ pub struct Gauges {
     pub periodic: Vec<PeriodicGauge>,
     /// When tasks and schedules whose runs are kept succeeded last, in milliseconds since the Unix epoch.
     pub successes: Vec<(String, i64)>,
+    /// What the leader sampled last, if that is of the present.
+    pub snapshot: Option<Snapshot>,
 }
 
 /// A queue.
@@ -108,15 +111,18 @@ impl GaugeReader {
         let Seldom { queues, processors, instances } =
             self.seldom.as_ref().map(|(_, seldom)| seldom.clone()).unwrap_or_default();
         let first = DelayedSeconds { from: DelayedCursor::first(), limit: 1 };
-        let (now_ms, failed, paused, lengths, entries, delayed) = tokio::join!(
-            store.run(ReadTime),
+        let (published, failed, paused, lengths, entries, delayed) = tokio::join!(
+            store.run(ReadSnapshot),
             store.run(FailedCount),
             store.run(ReadPaused),
             store.run(QueueLengths { queues: queues.clone() }),
             store.run(Periodic { job_locks: Vec::new() }),
             store.run(first),
         );
-        let (now_ms, paused) = (now_ms?, paused?);
+        let (published, paused) = (published?, paused?);
+        let now_ms = published.now_ms;
+        // One that cannot be read was written by another version.
+        let snapshot = published.bytes.and_then(|bytes| Snapshot::read(&bytes).ok());
         let since = |due_s: i64| {
             let ms = now_ms.saturating_sub(due_s.saturating_mul(1000));
             Duration::from_millis(u64::try_from(ms).unwrap_or(0))
@@ -146,6 +152,7 @@ impl GaugeReader {
             promotion_lag: delayed?.seconds.first().map(|first| since(first.due_s)).unwrap_or_default(),
             queues,
             periodic: periodic.collect(),
+            snapshot: snapshot.filter(|snapshot| snapshot.is_fresh(now_ms)),
             successes: self.successes.iter().map(|(name, ms)| (name.clone(), *ms)).collect(),
         })
     }

@@ -107,12 +107,32 @@ families! {
         "1 if a queue is paused, by itself or with all";
     QUEUE_PROCESSORS: Gauge "windlass_queue_processors" ["queue"]
         "Registered workers, of any program, that work on a queue and do not belong to a halted instance";
+    QUEUE_ARRIVALS: Counter "windlass_queue_arrivals_total" ["queue"]
+        "Jobs that came to a queue, as the leader counts them";
+    QUEUE_DEPARTURES: Counter "windlass_queue_departures_total" ["queue"]
+        "Jobs that left a queue, to whomever";
+    QUEUE_OLDEST: Gauge "windlass_queue_oldest_job_age_seconds" ["queue"]
+        "At least so old is the oldest job of a queue; 0 if it has none";
+    QUEUE_AGE_UNCERTAINTY: Gauge "windlass_queue_age_uncertainty_seconds" ["queue"]
+        "By how much the oldest job may be older";
+    QUEUE_WAIT: Histogram "windlass_queue_wait_seconds" ["queue"]
+        "How long jobs waited that left a queue, since this leader began";
     FAILED_JOBS: Gauge "windlass_failed_jobs" []
         "Jobs on the failed list";
+    DELAYED_SECONDS: Gauge "windlass_delayed_seconds_pending" []
+        "The seconds for which jobs are delayed, each with one job or more";
     PROMOTION_LAG: Gauge "windlass_promotion_lag_seconds" []
         "How long ago the first delayed job was due that still waits for its promotion";
     INSTANCES: Gauge "windlass_instances" []
         "Registered instances of Windlass";
+    FLEET_PROCESSED: Counter "windlass_fleet_processed_total" []
+        "Jobs that all workers of the store did, of any program";
+    FLEET_FAILED: Counter "windlass_fleet_failed_total" []
+        "Jobs that failed, of any program; workers of Ruby count some twice";
+    STORE_MEMORY: Gauge "windlass_store_memory_bytes" []
+        "Memory that the server of the store uses, or the size of its file";
+    STORE_MEMORY_MAX: Gauge "windlass_store_memory_max_bytes" []
+        "Memory that the server may use";
     PERIODIC_NEXT: Gauge "windlass_periodic_next_timestamp_seconds" ["task"]
         "For when the present job of a periodic task is or was due";
     PERIODIC_LAST_SUCCESS: Gauge "windlass_periodic_last_success_timestamp_seconds" ["task"]
@@ -215,7 +235,7 @@ mod tests {
             lines.map(|value| value.trim().trim_matches('"').to_owned()).collect::<Vec<_>>()
         };
         let (names, links) = (named("alert:"), named("runbook_url:"));
-        assert_eq!((names.len(), links.len()), (14, 14));
+        assert_eq!((names.len(), links.len()), (16, 16));
         let chapters: BTreeSet<String> = operations
             .lines()
             .filter_map(|line| line.strip_prefix("### "))

@@ -1,7 +1,7 @@
 //! The series of the whole fleet, which every instance tells alike.
 //!
-//! However many ask, the store is asked once a second and once at a time. What the leader's samples tell of queues, such as the
-//! age of their oldest jobs, belongs here as well, beside [`Gauges`].
+//! However many ask, the store is asked once a second and once at a time. What the leader sampled of the queues is told by the
+//! `samples` beside this file.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use super::families::{
 };
 use super::own::{Labels, seconds_of_ms};
 use super::page::Page;
+use super::samples;
 use crate::admin::gauges::{GaugeReader, Gauges};
 use crate::event::tally::OTHER;
 use crate::http::site::Site;
@@ -68,6 +69,9 @@ fn write(page: &mut Page, gauges: &Gauges, labels: &Labels) {
     page.count(&FAILED_JOBS, &[], gauges.failed);
     page.count(&INSTANCES, &[], gauges.instances);
     page.number(&PROMOTION_LAG, &[], gauges.promotion_lag.as_secs_f64());
+    if let Some(snapshot) = &gauges.snapshot {
+        samples::add(page, snapshot, labels);
+    }
     let mut others = None;
     for one in &gauges.queues {
         let queue = labels.queues.label(one.queue.as_str());

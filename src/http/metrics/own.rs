@@ -216,7 +216,7 @@ fn pool(page: &mut Page, site: &Site, pool: &PoolFigures, labels: &Labels) {
 }
 
 /// A histogram of counts between bounds, and one above the last.
-fn histogram(sum: Duration, bounds: &[Duration], counts: &[u64]) -> Value {
+pub(super) fn histogram(sum: Duration, bounds: &[Duration], counts: &[u64]) -> Value {
     let bounds = bounds.iter().map(Duration::as_secs_f64).chain([f64::INFINITY]);
     Value::Histogram { sum: sum.as_secs_f64(), buckets: bounds.zip(counts.iter().copied()).collect() }
 }

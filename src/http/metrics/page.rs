@@ -93,7 +93,8 @@ impl Page {
             Format::Classic => prometheus_text::encode(&mut page, &registry)?,
             Format::OpenMetrics => text::encode(&mut page, &registry)?,
         }
-        Ok(page)
+        // The standard has one word for it, and not this one. Nothing but a value stands before the end of a line.
+        Ok(page.replace(" inf\n", " +Inf\n"))
     }
 }
 
@@ -169,6 +170,12 @@ windlass_lease_remaining_seconds 1.5
         };
         assert_eq!(sorted(&classic), sorted(expected));
         let open = page().write(Format::OpenMetrics).unwrap();
+        for format in [Format::Classic, Format::OpenMetrics] {
+            let mut endless = Page::default();
+            endless.number(&LEASE_REMAINING, &[], f64::INFINITY);
+            let written = endless.write(format).unwrap();
+            assert!(written.contains("windlass_lease_remaining_seconds +Inf\n"), "{written}");
+        }
         assert!(open.contains("# TYPE windlass_jobs counter\nwindlass_jobs_total{"), "{open}");
         assert!(open.ends_with("# EOF\n") && !classic.contains("# EOF"), "{open}");
         assert!(open.contains("windlass_job_duration_seconds_bucket{le=\"+Inf\",task=\"t\"} 4\n"), "{open}");
