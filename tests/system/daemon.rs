@@ -101,8 +101,10 @@ impl Folder {
     /// The document that a command prints with `--json`, and its exit code.
     #[track_caller]
     pub(crate) fn document(&self, args: &[&str]) -> (Option<i32>, Value) {
-        let (code, said) = self.windlass(&[&["--json"], args].concat());
-        (code, serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}")))
+        // Warnings of the files that it reads stand beside the document.
+        let output = self.command(&[&["--json"], args].concat()).output().expect("the binary must run");
+        let document = serde_json::from_slice(&output.stdout);
+        (output.status.code(), document.unwrap_or_else(|error| panic!("{error}: {output:?}")))
     }
 
     /// The same of a command that must succeed.
