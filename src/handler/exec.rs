@@ -302,7 +302,9 @@ impl CapturedOutput {
 
     fn judge(&mut self, status: ExitStatus, spec: &ExecSpec, later: u32) -> Outcome {
         match (status.code(), status.signal()) {
-            (Some(LATER), _) if later < spec.later.limit => Outcome::Later { delay: spec.later.delay },
+            (Some(LATER), _) if later < spec.later.limit => {
+                Outcome::Later { delay: spec.later.delay, tail: self.last_words() }
+            }
             (Some(LATER), _) => {
                 let times = u64::from(later) + 1;
                 let limit = spec.later.limit;

@@ -141,7 +141,7 @@ impl Context {
         let again = self.shared().again.take();
         if let Some(delay) = again {
             self.say(&format!("asks for another run: {error}"));
-            return Outcome::Later { delay };
+            return Outcome::Later { delay, tail: Vec::new() };
         }
         // The stop may have caused the error, so `on_crash` of the job decides, as for a program that TERM ended.
         if self.stop() != Stop::No {

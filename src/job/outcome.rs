@@ -19,6 +19,8 @@ pub enum Outcome {
     Later {
         /// How long to wait before the next run.
         delay: Duration,
+        /// The last lines of its output, if they are known.
+        tail: Vec<String>,
     },
     /// The run was stopped from outside before it ended. The `on_crash` policy decides what follows.
     Interrupted,

@@ -131,7 +131,7 @@ pub fn ending(
                 None => fail(failure, end),
             }
         }
-        Outcome::Later { delay } => Ending {
+        Outcome::Later { delay, .. } => Ending {
             verdict: Verdict::Delayed {
                 // A handler in Rust may ask for any delay, and a time must come out.
                 delay_ms: millis(delay.min(MAX_DURATION)),
@@ -387,9 +387,15 @@ mod tests {
 
     #[test]
     fn later_is_remembered_and_an_unknown_class_follows_the_configuration() {
-        let later = end(Some(&task(false)), r#"{"class":"t"}"#, 0, Outcome::Later { delay: Duration::from_secs(2) });
+        let later = end(
+            Some(&task(false)),
+            r#"{"class":"t"}"#,
+            0,
+            Outcome::Later { delay: Duration::from_secs(2), tail: Vec::new() },
+        );
         assert!(matches!(later.verdict, Verdict::Delayed { delay_ms: 2000, identity } if identity.later == 1));
-        let endless = end(Some(&task(false)), r#"{"class":"t"}"#, 0, Outcome::Later { delay: Duration::MAX });
+        let endless =
+            end(Some(&task(false)), r#"{"class":"t"}"#, 0, Outcome::Later { delay: Duration::MAX, tail: Vec::new() });
         let ten_years = u64::try_from(MAX_DURATION.as_millis()).unwrap();
         assert!(matches!(endless.verdict, Verdict::Delayed { delay_ms, .. } if delay_ms == ten_years));
         let unknown = end(None, "{bad", 0, Outcome::Interrupted);

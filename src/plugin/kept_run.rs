@@ -243,7 +243,7 @@ mod tests {
             (&plain, failure(), "failed", Some("Error: no"), "last words"),
             (&task(vec![retry]), failure(), "failed", Some("Error: no"), "last words"),
             (&task(vec![PluginSpec::Noop]), failure(), "done", Some("Error: no"), "last words"),
-            (&plain, Outcome::Later { delay: Duration::ZERO }, "later", None, "result"),
+            (&plain, Outcome::Later { delay: Duration::ZERO, tail: Vec::new() }, "later", None, "result"),
             (&plain, Outcome::Interrupted, "cut_off", Some(CUT_OFF), "result"),
             (&plain, Outcome::Crashed(Failure::new("Crash", "x")), "cut_off", Some(CUT_OFF), "result"),
             (&plain, called_so(), "failed", Some("Cancelled: cancelled by ann"), ""),

@@ -35,9 +35,9 @@ pub(super) fn judge(job: &Job, outcome: Outcome) -> Outcome {
     let Some(by) = job.cancelled_by.as_deref() else { return outcome };
     let tail = match outcome {
         Outcome::Success { .. } | Outcome::ClaimDoubted | Outcome::Cancelled { .. } => return outcome,
-        Outcome::Stopped { tail } => tail,
+        Outcome::Stopped { tail } | Outcome::Later { tail, .. } => tail,
         Outcome::Failure(failure) | Outcome::Crashed(failure) | Outcome::Unstarted { failure, .. } => failure.backtrace,
-        Outcome::Later { .. } | Outcome::Interrupted | Outcome::NotStarted(_) => Vec::new(),
+        Outcome::Interrupted | Outcome::NotStarted(_) => Vec::new(),
     };
     Outcome::Cancelled { by: by.to_owned(), tail }
 }

@@ -45,6 +45,8 @@ enum End {
     Later {
         delay_ms: u64,
         times: u32,
+        /// What it said last.
+        said: Vec<String>,
     },
 }
 
@@ -53,7 +55,7 @@ pub(super) fn tell(
     bus: &Bus,
     job: &Job,
     ending: &Ending,
-    result: Option<String>,
+    (result, said): (Option<String>, Vec<String>),
     duration: Duration,
 ) -> Option<Box<Untold>> {
     let info = job.info.as_ref();
@@ -67,7 +69,7 @@ pub(super) fn tell(
             Some(End::Failed { failure: failure.clone(), attempts })
         }
         (Verdict::Delayed { delay_ms, identity }, _, Some(_)) if ending.end == RunEnd::Later => {
-            Some(End::Later { delay_ms: *delay_ms, times: identity.later })
+            Some(End::Later { delay_ms: *delay_ms, times: identity.later, said })
         }
         (Verdict::Delayed { delay_ms, identity }, ..) => {
             Some(End::SetAside { id: identity.id.clone(), times: identity.redelivered, delay_ms: *delay_ms })
@@ -129,7 +131,7 @@ impl Untold {
                 let why = format!("its run was cut off once more, redelivery {times}; {}", again(now_ms, *delay_ms));
                 bus.emit(Event::ReEnqueue { job, why });
             }
-            (End::Later { delay_ms, times }, _) => {
+            (End::Later { delay_ms, times, .. }, _) => {
                 let why = format!("its handler said later, time {times}; {}", again(now_ms, *delay_ms));
                 bus.emit(Event::Later { job, why });
             }
@@ -138,9 +140,13 @@ impl Untold {
 
     /// The job fails in place of what was to become of it. The failure is given the error that the run ended with.
     pub(super) fn fail(&mut self, failure: &mut Failure) {
-        if let End::Failed { failure: before, .. } = &self.end {
-            failure.error = format!("{}; its run had failed: {before}", failure.error);
-            failure.backtrace.clone_from(&before.backtrace);
+        match &mut self.end {
+            End::Failed { failure: before, .. } => {
+                failure.error = format!("{}; its run had failed: {before}", failure.error);
+                failure.backtrace = std::mem::take(&mut before.backtrace);
+            }
+            End::Later { said, .. } => failure.backtrace = std::mem::take(said),
+            End::CutOff { .. } | End::SetAside { .. } => {}
         }
         self.end = End::Failed { failure: failure.clone(), attempts: 1 };
     }
@@ -197,12 +203,16 @@ mod tests {
 
     #[test]
     fn a_failed_run_that_cannot_be_put_off_keeps_what_it_said_last() {
-        let before = Failure::new("ExitStatus", "exited with 3").with_backtrace(vec!["no disk".to_owned()]);
-        let end = End::Failed { failure: before, attempts: 3 };
-        let mut untold = Untold { job: None, end, duration: Duration::ZERO, pings: false };
-        let mut failure = Failure::new("Error", "the job could not be put off or back");
-        untold.fail(&mut failure);
-        assert!(failure.error.contains("exited with 3"), "{failure}");
-        assert_eq!(failure.backtrace, ["no disk"]);
+        let said = || vec!["no disk".to_owned()];
+        let before = Failure::new("ExitStatus", "exited with 3").with_backtrace(said());
+        let failed = End::Failed { failure: before, attempts: 3 };
+        let later = End::Later { delay_ms: 1, times: 1, said: said() };
+        for (end, why) in [(failed, "exited with 3"), (later, "")] {
+            let mut untold = Untold { job: None, end, duration: Duration::ZERO, pings: false };
+            let mut failure = Failure::new("Error", "the job could not be put off or back");
+            untold.fail(&mut failure);
+            assert!(failure.error.contains(why), "{failure}");
+            assert_eq!(failure.backtrace, said());
+        }
     }
 }

@@ -198,7 +198,7 @@ impl PerformOutput {
                 let Failure { exception, error, backtrace, .. } = failure;
                 Self::Failure { duration_ms, exception, error, backtrace }
             }
-            Outcome::Later { delay } => Self::Later { duration_ms, delay_ms: ms(delay) },
+            Outcome::Later { delay, .. } => Self::Later { duration_ms, delay_ms: ms(delay) },
             Outcome::NotStarted(error) => {
                 Self::Failure { duration_ms, exception: "SpawnError".to_owned(), error, backtrace: Vec::new() }
             }
@@ -254,7 +254,7 @@ mod tests {
             r#"{"outcome":"failure","duration_ms":7,"exception":"Error","error":"boom","backtrace":[]}"#
         );
         assert_eq!(
-            json(Outcome::Later { delay: Duration::from_secs(30) }),
+            json(Outcome::Later { delay: Duration::from_secs(30), tail: Vec::new() }),
             r#"{"outcome":"later","duration_ms":7,"delay_ms":30000}"#
         );
         assert_eq!(json(Outcome::Interrupted), r#"{"outcome":"interrupted","duration_ms":7}"#);

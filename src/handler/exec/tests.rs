@@ -193,7 +193,8 @@ async fn seventy_five_is_later_until_the_limit() {
     let scene = scene("echo not yet >&2; exit 75");
     let mut job = invocation("[]");
     job.identity.later = 1;
-    assert_eq!(scene.run_job(job.clone()).await, Outcome::Later { delay: Duration::from_secs(30) });
+    let later = Outcome::Later { delay: Duration::from_secs(30), tail: vec!["not yet".to_owned()] };
+    assert_eq!(scene.run_job(job.clone()).await, later);
     job.identity.later = 2;
     let Outcome::Failure(failure) = scene.run_job(job).await else { panic!("expected a failure") };
     assert_eq!(failure.error, "exited with 75 (later) 3 times; retry_later_limit is 2");

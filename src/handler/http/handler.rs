@@ -116,7 +116,7 @@ impl HttpClient {
         }
         Ok(match meaning {
             StatusMeaning::Done => Outcome::Success { result: None },
-            StatusMeaning::Later(delay) => Outcome::Later { delay },
+            StatusMeaning::Later(delay) => Outcome::Later { delay, tail: Vec::new() },
             StatusMeaning::Failed(why) => {
                 let failure = Failure::new("HttpStatus", format!("{} answered {why}", self.origin));
                 Outcome::Failure(failure.with_backtrace(response::lines(kept)))

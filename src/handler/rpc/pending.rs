@@ -30,7 +30,7 @@ impl PendingJob {
             // says.
             Response::Later(_) | Response::Error(_) if self.asked > Stop::No => Outcome::Interrupted,
             Response::Later(delay) if self.request.job.identity.later < later.limit => {
-                Outcome::Later { delay: delay.unwrap_or(later.delay) }
+                Outcome::Later { delay: delay.unwrap_or(later.delay), tail: Vec::new() }
             }
             Response::Later(_) => {
                 let (times, limit) = (u64::from(self.request.job.identity.later) + 1, later.limit);

@@ -256,8 +256,8 @@ async fn errors_are_failures_and_later_has_a_limit() {
     let failed = failure(scene.run("[]").await);
     assert_eq!((failed.exception.as_str(), failed.error.as_str()), ("Oops", "boom"));
     assert_eq!(failed.backtrace, ["a", "b"]);
-    assert_eq!(scene.run("[\"later\"]").await, Outcome::Later { delay: Duration::from_secs(120) });
-    assert_eq!(scene.run("[\"soon\"]").await, Outcome::Later { delay: Duration::from_secs(30) });
+    assert_eq!(scene.run("[\"later\"]").await, Outcome::Later { delay: Duration::from_secs(120), tail: Vec::new() });
+    assert_eq!(scene.run("[\"soon\"]").await, Outcome::Later { delay: Duration::from_secs(30), tail: Vec::new() });
     let mut job = invocation("[\"later\"]");
     job.identity.later = 2;
     let failed = failure(ended(scene.begin_job(job)).await);

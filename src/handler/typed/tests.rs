@@ -53,7 +53,7 @@ async fn a_function_may_ask_for_another_run() {
         context.retry_later(Duration::from_secs(3));
         Err::<(), _>("busy")
     };
-    assert_eq!(perform(later, "[]").await, Outcome::Later { delay: Duration::from_secs(3) });
+    assert_eq!(perform(later, "[]").await, Outcome::Later { delay: Duration::from_secs(3), tail: Vec::new() });
 }
 
 #[tokio::test]

@@ -97,7 +97,7 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
                 backtrace.join(",")
             )
         }
-        Outcome::Later { delay } => format!(",\"outcome\":\"later\",\"delay_ms\":{}", delay.as_millis()),
+        Outcome::Later { delay, .. } => format!(",\"outcome\":\"later\",\"delay_ms\":{}", delay.as_millis()),
         Outcome::Interrupted
         | Outcome::Stopped { .. }
         | Outcome::Cancelled { .. }

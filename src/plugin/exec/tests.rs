@@ -131,7 +131,7 @@ async fn answers_allow_deny_and_clear() {
     let hook = hook(&dir, &[path.to_str().unwrap()], LONG);
     let cleared = hook.after_perform(&claimed(), Outcome::Failure(Failure::new("Error", "x"))).await;
     assert_eq!(cleared, Ok(Outcome::Success { result: None }));
-    let later = Outcome::Later { delay: Duration::from_secs(1) };
+    let later = Outcome::Later { delay: Duration::from_secs(1), tail: Vec::new() };
     assert_eq!(hook.after_perform(&claimed(), later.clone()).await, Ok(later), "only failures are cleared");
 }
 

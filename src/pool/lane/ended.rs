@@ -44,6 +44,10 @@ impl LaneTask {
             Outcome::Success { result } => result.clone(),
             _ => None,
         };
+        let said = match &outcome {
+            Outcome::Later { tail, .. } => tail.clone(),
+            _ => Vec::new(),
+        };
         let (duration, ran, keeps) = (job.began.elapsed(), late::may_have_run(&job, &outcome), job.keeps_runs());
         // Only failure records and runs that are kept carry a duration.
         let ms = match &outcome {
@@ -55,7 +59,7 @@ impl LaneTask {
         let now_ms = self.core.clock.now_ms();
         let ending = ending::ending(job.task(), self.core.settings.policy(), run, outcome, now_ms);
         let kept = words.and_then(|words| job.ended(worker, ms, now_ms).kept(job.task(), &ending, words));
-        let untold = report::tell(&self.core.bus, &job, &ending, result, duration);
+        let untold = report::tell(&self.core.bus, &job, &ending, (result, said), duration);
         let counted = Some(Counted::new(&self.core, &job, ending.end, ran.then(|| millis(duration))));
         self.settle(number, worker, job, ending, Afterwards { untold, counted }, kept);
     }

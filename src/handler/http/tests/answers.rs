@@ -154,7 +154,7 @@ async fn a_redirect_is_not_followed() {
 
 #[tokio::test]
 async fn busy_servers_are_asked_again_when_they_say_and_not_for_ever() {
-    let later = |seconds| Outcome::Later { delay: Duration::from_secs(seconds) };
+    let later = |seconds| Outcome::Later { delay: Duration::from_secs(seconds), tail: Vec::new() };
     for (head, wait) in [
         ("429 Too Many Requests\r\nretry-after: 7", 7),
         ("503 X\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\nretry-after: Sun, 06 Nov 1994 08:51:37 GMT", 120),
