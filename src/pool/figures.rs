@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::core::Core;
 use super::probe;
 use super::slots::State;
+use super::tasks::Tasks;
 use crate::event::question::PoolFigures;
 use crate::job::TaskName;
 use crate::supervise::pulse::Pulse;
@@ -14,8 +15,15 @@ use crate::supervise::pulse::Pulse;
 /// How long the handlers' runtime is waited for.
 const PATIENCE: Duration = Duration::from_millis(250);
 
+/// Starts the task that answers, if somebody asks.
+pub(super) fn start(tasks: &mut Tasks, core: &Core) {
+    if core.bus.figures().is_watched() {
+        tasks.start("pool figures", answer);
+    }
+}
+
 /// Answers for as long as it is polled.
-pub(super) async fn answer(core: Rc<Core>, pulse: Pulse) {
+async fn answer(core: Rc<Core>, pulse: Pulse) {
     let question = core.bus.figures().pool();
     loop {
         pulse.wait(question.asked()).await;

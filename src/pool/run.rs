@@ -250,9 +250,7 @@ async fn live(
     tasks.start("pool orphan watch", |core, pulse| orphan::watch(core, lease * 2, pulse));
     tasks.start("pool timeouts", overdue::enforce);
     tasks.start("pool elsewhere", asking::ask);
-    if core.bus.figures().is_watched() {
-        tasks.start("pool figures", figures::answer);
-    }
+    figures::start(&mut tasks, &core);
     // The lease is extended meanwhile: opening takes many round trips.
     let opened = tokio::select! {
         opened = open(&core, has_pool, control) => opened,
