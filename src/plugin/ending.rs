@@ -387,15 +387,11 @@ mod tests {
 
     #[test]
     fn later_is_remembered_and_an_unknown_class_follows_the_configuration() {
-        let later = end(
-            Some(&task(false)),
-            r#"{"class":"t"}"#,
-            0,
-            Outcome::Later { delay: Duration::from_secs(2), tail: Vec::new() },
-        );
+        let put_off =
+            |delay| end(Some(&task(false)), r#"{"class":"t"}"#, 0, Outcome::Later { delay, tail: Vec::new() });
+        let later = put_off(Duration::from_secs(2));
         assert!(matches!(later.verdict, Verdict::Delayed { delay_ms: 2000, identity } if identity.later == 1));
-        let endless =
-            end(Some(&task(false)), r#"{"class":"t"}"#, 0, Outcome::Later { delay: Duration::MAX, tail: Vec::new() });
+        let endless = put_off(Duration::MAX);
         let ten_years = u64::try_from(MAX_DURATION.as_millis()).unwrap();
         assert!(matches!(endless.verdict, Verdict::Delayed { delay_ms, .. } if delay_ms == ten_years));
         let unknown = end(None, "{bad", 0, Outcome::Interrupted);
