@@ -225,3 +225,23 @@ async fn the_failed_list_is_searched_in_bounded_steps() {
     let calls = c.calls();
     assert!(calls.steps() > MANY / PAGE && calls.of("lrange") <= PARTS * calls.steps(), "{:?}", calls.0);
 }
+
+#[tokio::test]
+async fn of_long_working_records_no_more_is_read_at_once_than_is_told() {
+    let c = Counted::new().await;
+    let long = "x".repeat(2 << 20);
+    for n in 0..8 {
+        let worker = format!("host:{n}:q");
+        c.server.command(&["SADD", &c.f.key("workers"), &worker]);
+        c.server.command(&["SET", &c.f.key(&format!("worker:{worker}")), &long]);
+        // Where nothing stands, the server is asked once more.
+        c.server.command(&["SET", &c.f.key(&format!("worker:{worker}:started")), "now"]);
+        c.server.command(&["SET", &c.f.key(&format!("worker:ping:host:{n}")), "{}"]);
+    }
+    c.begin();
+    let all = c.f.store.registered().await.expect("registered");
+    assert!(all.len() == 8 && all.iter().all(|one| one.working.as_ref().is_some_and(|it| it.raw.len() == long.len())));
+    // A command that reads values whole would hold up the server for as long as all of them take.
+    c.calls().at_most("mget", 0);
+    c.calls().at_most("get", 0);
+}

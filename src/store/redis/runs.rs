@@ -57,8 +57,10 @@ async fn read(connection: &Connection, lists: &[RunList], last: usize) -> Result
             let (state, fault) = (next()?, next()?);
             let mut records = part.map(|record| Ok(reply::bytes(record)?.unwrap_or_default()));
             let mut records = records.by_ref().collect::<Result<Vec<Bytes>, StoreError>>()?;
-            // Runs that ended since the call before have moved the others on.
-            if let Some(at) = begun.last().and_then(|last| records.iter().position(|record| record == last)) {
+            // Runs that ended since the call before have moved the others on. Records that are too long all look the same,
+            // so that none of them tells a place.
+            let known = begun.last().filter(|last| !last.is_empty());
+            if let Some(at) = known.and_then(|last| records.iter().position(|record| record == last)) {
                 records.drain(..=at);
             }
             begun.append(&mut records);

@@ -28,7 +28,7 @@ pub(super) async fn read_all(connection: &Connection, keys: Vec<Bytes>) -> Resul
         let (replies, mut bytes) = (reply::list(connection.run(&VALUES, call).await?)?, 0);
         for (key, value) in chunk.iter().zip(replies.into_iter().chain(std::iter::repeat(Frame::Null))) {
             let value = match value {
-                Frame::Number { data, .. } => read_long(connection, key, usize::try_from(data).unwrap_or(0)).await?,
+                Frame::Number { .. } => read_long(connection, key).await?,
                 value => reply::bytes(value)?,
             };
             bytes += value.as_ref().map_or(0, Bytes::len);
@@ -39,16 +39,17 @@ pub(super) async fn read_all(connection: &Connection, keys: Vec<Bytes>) -> Resul
     Ok(values)
 }
 
-/// A value that is about so long. One that changes meanwhile is of no use, and whoever acts on it compares it in the step.
-async fn read_long(connection: &Connection, key: &Bytes, length: usize) -> Result<Option<Bytes>, StoreError> {
+/// A long value. One that changes meanwhile is of no use, and whoever acts on it compares it in the step.
+async fn read_long(connection: &Connection, key: &Bytes) -> Result<Option<Bytes>, StoreError> {
     let mut whole = BytesMut::new();
-    while whole.len() < length {
-        let to = whole.len().saturating_add(REPLY_BYTES).min(length) - 1;
+    loop {
+        let to = whole.len().saturating_add(REPLY_BYTES - 1);
         let part = part(connection, key, whole.len(), to).await?;
-        if part.is_empty() {
+        whole.extend_from_slice(&part);
+        // A shorter part is the last one; a longer one is all that is left.
+        if part.len() != REPLY_BYTES {
             break;
         }
-        whole.extend_from_slice(&part);
     }
     Ok(Some(whole.freeze()).filter(|whole| !whole.is_empty()))
 }

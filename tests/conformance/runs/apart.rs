@@ -145,6 +145,20 @@ async fn what_is_no_record_is_passed_over_and_counted() {
     }
 }
 
+/// Each is more than one call reads, and all look the same to who reads them.
+#[tokio::test]
+async fn several_records_that_are_too_long_hide_no_run() {
+    let f = Fixture::redis().await;
+    settle_with_run(&f).await;
+    let long = "x".repeat(1 << 20);
+    for _ in 0..3 {
+        f.redis_command(&[b"RPUSH", f.key("windlass:runs:clean").as_bytes(), long.as_bytes()]);
+        f.redis_command(&[b"LPUSH", f.key("windlass:runs:clean").as_bytes(), long.as_bytes()]);
+    }
+    let all = f.store.read_runs(&[list("clean")], 100).await.expect("read_runs").remove(0);
+    assert_eq!((lengths(&all.runs), all.unreadable.map(|them| them.count)), (vec![1], Some(6)));
+}
+
 /// The server holds others up for no longer than a call of one mebibyte, however many runs are asked for.
 #[tokio::test]
 async fn a_long_list_is_read_in_several_calls() {
