@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use ring::digest::{SHA256, digest};
 
@@ -15,6 +16,8 @@ pub struct HttpConfig {
     pub listen: Vec<ListenAddress>,
     /// Who may use it from elsewhere.
     pub tokens: Vec<HttpToken>,
+    /// The files where tokens stand. Who may write one has the rights of its token.
+    pub token_files: Vec<PathBuf>,
     /// May programs of this machine use it without a token?
     pub loopback: LoopbackMode,
     /// The names by which it may be called, beside those of this machine; in small letters.

@@ -140,7 +140,14 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     } else {
         Defaults { folder: sources.working_dir.clone(), store: "sqlite:windlass.db", tasks_dir: "tasks.d" }
     };
-    let mut loader = ConfigLoader { sources, source: source.clone(), defaults, notes: Vec::new(), outside: Vec::new() };
+    let mut loader = ConfigLoader {
+        sources,
+        source: source.clone(),
+        defaults,
+        notes: Vec::new(),
+        outside: Vec::new(),
+        token_files: Vec::new(),
+    };
     let config = document.parse().map(|parsed| {
         let mut top = document.top(&parsed);
         // Its keys are read where tasks are; that it is a table must hold before.
@@ -172,6 +179,8 @@ struct ConfigLoader<'s> {
     notes: Vec<String>,
     /// Problems of flags and the environment.
     outside: Vec<Problem>,
+    /// The files where the tokens of `[http]` stand.
+    token_files: Vec<PathBuf>,
 }
 
 /// How long jobs that cannot begin wait: longer than a deployment takes.

@@ -15,6 +15,8 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::config::element::listen::ListenAddress;
+use crate::file::absolute;
+use crate::file::trust::{Owners, Untrusted};
 
 /// How many connections wait to be accepted.
 const BACKLOG: i32 = 128;
@@ -142,7 +144,11 @@ fn tcp_socket(address: SocketAddr, own: &[ListenAddress]) -> Result<Socket, Stri
 }
 
 /// A socket of a dead daemon is replaced. Nobody can connect before the mode is right, because it is not listened on.
+///
+/// Others must not be able to replace it: programs would speak to theirs, and its mode would be set for what they put there.
 fn unix_socket(path: &Path) -> Result<Socket, String> {
+    let folder = path.parent().unwrap_or_else(|| Path::new("/"));
+    Owners::with([]).judge(&absolute(folder)).map_err(|error| not_private(&error))?;
     make_room(path)?;
     let told = |error: Errno| match error {
         Errno::ADDRINUSE => "another program has just put something there; try again".to_owned(),
@@ -160,6 +166,16 @@ fn unix_socket(path: &Path) -> Result<Socket, String> {
     fs::set_permissions(path, fs::Permissions::from_mode(MODE)).map_err(|error| error.to_string())?;
     rustix::net::listen(&socket, BACKLOG).map_err(told)?;
     Ok(Socket::Unix(socket.into(), place))
+}
+
+fn not_private(error: &Untrusted) -> String {
+    let user = rustix::process::geteuid().as_raw();
+    format!(
+        "its folder must be one where only root and this user (uid {user}) can put things, or one with the sticky bit, \
+         because others could put a socket of theirs in its place; {} is open to others. Choose a folder of this user's, such as \
+         /run/windlass (the unit's RuntimeDirectory=windlass makes it)",
+        error.path().display()
+    )
 }
 
 /// Removes the socket of a program that is gone. Anything else stays, and is told.
@@ -209,6 +225,22 @@ mod tests {
         fs::write(&path, "").unwrap();
         assert!(unix(&path).unwrap_err().contains("something that is no socket stands there"));
         assert!(unix(&folder.path().join("none/http.sock")).unwrap_err().contains("its folder does not exist"));
+    }
+
+    #[test]
+    fn a_folder_in_which_others_can_replace_the_socket_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("http.sock");
+        let allow = |mode| fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).unwrap();
+        allow(0o777);
+        let told = unix(&path).unwrap_err();
+        assert!(told.contains("others could put a socket of theirs in its place"), "{told}");
+        assert!(told.contains(&folder.path().display().to_string()) && !path.exists(), "{told}");
+        // As /tmp, where each user's files are safe from the others.
+        allow(0o1777);
+        drop(unix(&path).unwrap());
+        allow(0o755);
+        drop(unix(&path).unwrap());
     }
 
     #[test]

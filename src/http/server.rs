@@ -290,6 +290,7 @@ mod tests {
         let http = HttpConfig {
             listen: vec![listen.clone()],
             tokens: Vec::new(),
+            token_files: Vec::new(),
             loopback: LoopbackMode::Open,
             allowed_hosts: Vec::new(),
             trusted_proxies: Vec::new(),

@@ -112,11 +112,16 @@ fn files_of_variables_and_of_the_address_are_judged_as_the_configuration_is() {
     fs::write(folder.path("lines"), "SAID=yes\nBASH_ENV=/nowhere\n").unwrap();
     fs::write(folder.path("value"), "yes\n").unwrap();
     fs::write(folder.path("address"), "sqlite:w.db\n").unwrap();
+    fs::write(folder.path("token"), "0123456789abcdef\n").unwrap();
+    mode(&folder.path("token"), 0o600);
     folder.reconfigure("url = \"sqlite:w.db\"", "url = { file = \"address\" }");
+    let http = "[http]\nlisten = \"127.0.0.1:0\"\ntoken = { file = \"token\" }\n[store]";
+    folder.reconfigure("[store]", http);
     for (run, name) in [
         ("env_file = \"../lines\"", "lines"),
         ("env = { SAID = { file = \"../value\" } }", "value"),
         ("env = { SAID = \"yes\" }", "address"),
+        ("env = { SAID = \"yes\" }", "token"),
     ] {
         task(run);
         assert_eq!(folder.windlass(&["perform", "own"]).0, Some(0));

@@ -64,6 +64,7 @@ impl ConfigLoader<'_> {
         (!listen.is_empty()).then(|| HttpConfig {
             listen,
             tokens,
+            token_files: std::mem::take(&mut self.token_files),
             loopback: loopback.unwrap_or_default(),
             allowed_hosts,
             trusted_proxies,
@@ -145,7 +146,11 @@ impl ConfigLoader<'_> {
                 self.notes.extend(warning.map(|warning| format!("{}: {warning}", value.location_and_key())));
                 text.to_owned()
             }
-            None => self.secret_of_file(value, FORMS, "the token")?.text,
+            None => {
+                let found = self.secret_of_file(value, FORMS, "the token")?;
+                self.token_files.push(found.path);
+                found.text
+            }
         };
         let text = text.trim();
         if !is_good(text) {

@@ -92,12 +92,13 @@ pub(super) fn found_here(path: &Path) -> Result<(), String> {
     }
 }
 
-/// Judges a configuration that was read, and the files that say with it where jobs come from: the address of the store, and
-/// the authorities by which its server is recognised. It may itself switch the judgement off: who named it trusts it.
+/// Judges a configuration that was read, and the files that say with it where jobs come from: the address of the store, the
+/// authorities by which its server is recognised, and the tokens of those who may send jobs. It may itself switch the judgement off: who named it trusts it.
 pub(super) fn judge(config: &Config) -> Option<Problem> {
-    let Config { source, security, store, .. } = config;
+    let Config { source, security, store, http, .. } = config;
     let owners = security.trusted()?;
-    let files = source.iter().chain(&store.address).chain(&store.tls.ca);
+    let tokens = http.iter().flat_map(|http| &http.token_files);
+    let files = source.iter().chain(&store.address).chain(&store.tls.ca).chain(tokens);
     let error = files.filter_map(|path| owners.judge(&absolute(path)).err()).next()?;
     Some(problem(&error))
 }
