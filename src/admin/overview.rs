@@ -113,13 +113,14 @@ pub struct UnreadableView {
 /// # Errors
 /// Fails when the store cannot be reached.
 pub async fn details(store: &Store<Admin>) -> Result<Details, AdminError> {
+    // Each on the heap: together they are large, and a thread of a server has a small stack.
     let (queues, workers, failed, stats, leader, unreadable) = tokio::join!(
-        super::queues::list(store, LISTED),
-        super::workers::list(store, LISTED),
-        store.run(FailedCount),
-        stats(store),
-        leader(store),
-        store.run(CountUnreadable::default())
+        Box::pin(super::queues::list(store, LISTED)),
+        Box::pin(super::workers::list(store, LISTED)),
+        Box::pin(store.run(FailedCount)),
+        Box::pin(stats(store)),
+        Box::pin(leader(store)),
+        Box::pin(store.run(CountUnreadable::default())),
     );
     let unreadable = unreadable?.into_iter();
     let unreadable =

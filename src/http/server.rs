@@ -29,6 +29,9 @@ const REST: Duration = Duration::from_millis(200);
 /// How often it looks whether the connections have ended.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// The stack of its thread: as large as that of the command line, which calls the same functions. Only what is used takes memory.
+const STACK: usize = 8 << 20;
+
 /// The thread's name, and that of its tasks.
 const NAME: &str = "the http server";
 
@@ -103,7 +106,7 @@ impl Server {
             runtime.shutdown_background();
             drop(running);
         };
-        std::thread::Builder::new().name("http".to_owned()).spawn(run)?;
+        std::thread::Builder::new().name("http".to_owned()).stack_size(STACK).spawn(run)?;
         match is_ready.recv() {
             Ok(listens) => listens?,
             Err(_) => return Err(io::Error::other("the thread ended")),
