@@ -67,7 +67,8 @@ fn a_socket_in_the_file_system_is_for_its_group_and_replaces_that_of_a_dead_daem
     first.wait_log("[ worker ] started");
     assert_eq!(fs::symlink_metadata(&path).unwrap().mode() & 0o777, 0o660);
     assert_eq!(place.get("/api/v1/tasks").status, 200);
-    assert_eq!(listens(&first).get("/health/ready").status, 200, "it listens on both");
+    let other = listens(&first);
+    eventually("it listens on both, and is ready", || other.get("/health/ready").status == 200);
     // A second one beside it.
     let (code, said) = folder.windlass(&["run"]);
     assert!(code == Some(1) && said.contains("another program listens there"), "{code:?}: {said}");
@@ -76,7 +77,7 @@ fn a_socket_in_the_file_system_is_for_its_group_and_replaces_that_of_a_dead_daem
     assert!(path.exists(), "a dead daemon leaves it");
     let next = folder.daemon_with_log("next");
     next.wait_log("[ worker ] started");
-    assert_eq!(place.get("/health/ready").status, 200);
+    eventually("it is ready", || place.get("/health/ready").status == 200);
     next.stop();
     assert!(!path.exists(), "one that ends removes it");
 }

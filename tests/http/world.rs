@@ -42,6 +42,8 @@ impl World {
         let daemon = folder.daemon();
         daemon.wait_log("[ worker ] started");
         let place = listens(&daemon);
+        // Its first worker starts a moment before that.
+        eventually("it is ready", || place.get("/health/ready").status == 200);
         Self { folder, daemon, place, _redis: redis }
     }
 }
