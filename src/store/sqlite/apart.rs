@@ -6,7 +6,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::commit::Step;
+use super::step::Step;
 use super::value::AnyValue;
 use crate::job::QueueName;
 use crate::store::error::StoreError;

@@ -14,11 +14,11 @@ use rusqlite::{CachedStatement, params};
 use tokio::time::Instant;
 
 use super::apart::{Apart, Piece};
-use super::commit::Step;
 use super::digest::digest;
 use super::effect::{at_least, changed, ignored};
 use super::number::stored;
 use super::pause::PausedQueues;
+use super::step::Step;
 use super::value::{AnyValue, bytes, opt_text};
 use super::working;
 use crate::job::{ClaimToken, Identity, PayloadView, QueueName, WorkerName};

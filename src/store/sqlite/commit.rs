@@ -9,7 +9,7 @@
 use std::cell::{Cell, RefCell};
 use std::sync::{Arc, mpsc};
 
-use rusqlite::{CachedStatement, Connection, params};
+use rusqlite::{Connection, params};
 use tokio::sync::oneshot;
 use tokio::time::{Duration, Instant};
 
@@ -17,6 +17,9 @@ use super::connection::{empty_log, shorten_log};
 use super::counts::{self, QueueCounts};
 use super::error::at_least;
 use super::notifier::Notifier;
+#[cfg(debug_assertions)]
+use super::step::Explained;
+use super::step::{After, Step};
 use super::terms::Terms;
 use crate::clock::Clock;
 use crate::store::error::StoreError;
@@ -28,95 +31,6 @@ const TOGETHER: usize = 256;
 
 /// How long no job is counted after that ended a transaction.
 const UNCOUNTED: Duration = Duration::from_secs(60);
-
-/// The statements whose plans were looked at.
-#[cfg(debug_assertions)]
-type Explained = RefCell<std::collections::HashSet<&'static str>>;
-
-/// What a command works with inside a transaction.
-pub(super) struct Step<'a> {
-    conn: &'a Connection,
-    /// The time, milliseconds since the Unix epoch.
-    pub(super) now_ms: i64,
-    after: &'a After,
-    /// What this process has seen of leaderships.
-    pub(super) terms: &'a Terms,
-    findings: &'a Findings,
-    /// What came to queues and left them so far.
-    pub(super) counts: RefCell<QueueCounts>,
-    /// The statements whose plans were looked at; `None` for a reader.
-    #[cfg(debug_assertions)]
-    explained: Option<&'a Explained>,
-}
-
-impl<'a> Step<'a> {
-    /// A statement, parsed once per connection.
-    pub(super) fn sql(&self, sql: &'static str) -> Result<CachedStatement<'a>, StoreError> {
-        #[cfg(debug_assertions)]
-        if self.explained.is_some_and(|explained| explained.borrow_mut().insert(sql)) {
-            super::plan::assert_bounded(self.conn, sql)?;
-        }
-        Ok(self.conn.prepare_cached(sql)?)
-    }
-
-    /// Runs a part of the command. If the file refuses it for good, the part alone is undone, and the inner result says why.
-    ///
-    /// # Errors
-    /// Any other failure, which undoes the command; a refusal too if it ended the transaction.
-    pub(super) fn part<T>(
-        &self,
-        work: impl FnOnce() -> Result<T, StoreError>,
-    ) -> Result<Result<T, StoreError>, StoreError> {
-        let execute = |sql| self.conn.prepare_cached(sql)?.execute([]);
-        let counts = self.counts.borrow().clone();
-        execute("SAVEPOINT part")?;
-        match work() {
-            Ok(done) => {
-                execute("RELEASE part")?;
-                Ok(Ok(done))
-            }
-            Err(refused @ StoreError::Barred { .. }) if !self.is_lost() => {
-                execute("ROLLBACK TO part")?;
-                execute("RELEASE part")?;
-                self.counts.replace(counts);
-                Ok(Err(refused))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Has an error ended the transaction, as RAISE(ROLLBACK) does?
-    pub(super) fn is_lost(&self) -> bool {
-        self.conn.is_autocommit()
-    }
-
-    /// The time in whole seconds.
-    pub(super) fn now_s(&self) -> i64 {
-        self.now_ms.div_euclid(1000)
-    }
-
-    /// Where to report what is wrong in the file but is no error of a call.
-    pub(super) fn findings(&self) -> &Findings {
-        self.findings
-    }
-
-    /// Notifies the wakers after the commit.
-    pub(super) fn wake(&self) {
-        self.after.wake.set(true);
-    }
-
-    /// Copies the log into the file after the commit, because this process ends.
-    pub(super) fn shorten_log(&self) {
-        self.after.shorten_log.set(true);
-    }
-}
-
-/// What the commands of a transaction ask for after the commit.
-#[derive(Default)]
-struct After {
-    wake: Cell<bool>,
-    shorten_log: Cell<bool>,
-}
 
 /// A command on its way to a thread.
 trait Command: Send {

@@ -6,12 +6,12 @@
 use bytes::Bytes;
 use rusqlite::{OptionalExtension as _, params};
 
-use super::commit::Step;
 use super::digest::digest;
 use super::effect::ignored;
 use super::engine::SqliteStore;
 use super::number::stored;
 use super::retries;
+use super::step::Step;
 use super::value::{AnyValue, bytes, opt_text};
 use crate::job::queue_member::with_queue;
 use crate::job::{Identity, QueueName};

@@ -7,8 +7,8 @@
 
 use rusqlite::{CachedStatement, Params};
 
-use super::commit::Step;
 pub(super) use super::error::{at_least, ignored};
+use super::step::Step;
 use crate::store::error::StoreError;
 
 impl Step<'_> {

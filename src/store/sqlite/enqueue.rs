@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use rusqlite::params;
 
-use super::commit::Step;
 use super::engine::SqliteStore;
+use super::step::Step;
 use super::value::bytes;
 use super::{delayed, locks, retries};
 use crate::job::QueueName;

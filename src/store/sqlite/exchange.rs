@@ -10,12 +10,13 @@ use rusqlite::{OptionalExtension, params};
 
 use super::apart::{Apart, Piece};
 use super::claim::{RefusedJob, SteppedOver, claim};
-use super::commit::{Handle, Step};
+use super::commit::Handle;
 use super::engine::SqliteStore;
 use super::exchanged::{EnterOutcome, Reply};
 use super::locks::Taken;
 use super::number::stored;
 use super::retries::Attempt;
+use super::step::Step;
 use super::value::{opt_int, text};
 use super::verdict::{self, CounterDeltas};
 use super::wake::SqliteWaker;

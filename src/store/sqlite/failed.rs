@@ -2,9 +2,10 @@
 
 use rusqlite::params;
 
-use super::commit::{Handle, Step};
+use super::commit::Handle;
 use super::digest::digest;
 use super::engine::SqliteStore;
+use super::step::Step;
 use super::{enqueue, retries, search};
 use crate::job::Identity;
 use crate::store::arrow::Perform;

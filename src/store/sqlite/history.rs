@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use rusqlite::{OptionalExtension as _, params};
 
-use super::commit::Step;
 use super::engine::SqliteStore;
 use super::number::stored;
+use super::step::Step;
 use super::value::{bytes, number, text};
 use crate::event::tally::{OTHER, is_reserved};
 use crate::job::run_counts::added;

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, params};
 
-use super::commit::{Handle, Step};
+use super::commit::Handle;
 use super::effect::ignored;
 use super::engine::SqliteStore;
 use super::number::{count, stored};
+use super::step::Step;
 use super::value::{AnyValue, bytes, number, opt_int, text};
 use super::{delayed, enqueue, lengths, locks, retries, search};
 use crate::job::{FirstQueues, QueueName, WorkerName};

@@ -9,9 +9,9 @@ use std::time::Duration;
 use rusqlite::{OptionalExtension, params};
 use tokio::time::Instant;
 
-use super::commit::Step;
 use super::engine::SqliteStore;
 use super::number::{count, stored};
+use super::step::Step;
 use super::value::{opt_int, text};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;

@@ -5,12 +5,12 @@ use std::time::Duration;
 use rusqlite::{OptionalExtension, params};
 use tokio::time::Instant;
 
-use super::commit::Step;
 use super::effect::changed;
 use super::engine::SqliteStore;
 use super::locks::Renewed;
 use super::number::stored;
 use super::sparing::sparing;
+use super::step::Step;
 use super::value::{bytes, number, text};
 use super::{history, locks, retries, wishes, working};
 use crate::job::WorkerName;

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, params};
 
-use super::commit::Step;
 use super::number::{count, stored};
+use super::step::Step;
 use super::value::{bytes, opt_int};
 use crate::job::QueueName;
 use crate::store::error::StoreError;

@@ -5,8 +5,8 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::commit::Step;
 use super::number::{count, stored};
+use super::step::Step;
 use super::value::{opt_int, text};
 use crate::job::{ClaimToken, LockKey};
 use crate::store::error::StoreError;

@@ -2,7 +2,7 @@
 //!
 //! Each store handle owns two threads. One writes: it commits together what arrived while the last commit was written to
 //! the disk (`commit`). The other reads. A commit is durable before it is answered. The other files carry the names of
-//! those of the Redis engine, one per verb; their functions work inside a transaction, through a `commit::Step`.
+//! those of the Redis engine, one per verb; their functions work inside a transaction, through a `step::Step`.
 
 mod apart;
 mod cadence;
@@ -44,6 +44,7 @@ mod sampling;
 mod schedules;
 mod search;
 mod sparing;
+mod step;
 mod take_in;
 mod terms;
 mod unreadable;

@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::commit::Step;
 use super::effect::{at_least, ignored};
 use super::engine::SqliteStore;
 use super::number::{count, stored};
+use super::step::Step;
 use super::value::{AnyValue, bytes, number, opt_text, text};
 use super::{inspect, lease, periodic};
 use crate::job::{Identity, QueueName};

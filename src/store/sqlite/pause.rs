@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::commit::Step;
 use super::engine::SqliteStore;
+use super::step::Step;
 use super::value::text;
 use crate::job::QueueName;
 use crate::store::arrow::Perform;

@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::commit::{Handle, Step};
+use super::commit::Handle;
 use super::engine::SqliteStore;
 use super::number::{count, stored};
 use super::search::{self, Lookout};
+use super::step::Step;
 use super::value::{self, bytes, number, text};
 use super::{cadence, delayed, enqueue, inspect, locks, runs};
 use crate::job::{LockKey, QueueName, TaskName};

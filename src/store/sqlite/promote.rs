@@ -2,10 +2,10 @@
 
 use rusqlite::params;
 
-use super::commit::Step;
 use super::effect::at_least;
 use super::engine::SqliteStore;
 use super::number::stored;
+use super::step::Step;
 use super::value::{AnyValue, bytes, opt_text};
 use super::verdict::{CounterDeltas, fail};
 use super::{delayed, enqueue, leader, locks};

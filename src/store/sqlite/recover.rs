@@ -3,10 +3,10 @@
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Row};
 
-use super::commit::Step;
 use super::engine::SqliteStore;
 use super::number::stored;
 use super::sparing::sparing;
+use super::step::Step;
 use super::value::{opt_text, second, text};
 use super::verdict::{self, CounterDeltas};
 use super::{lease, locks, periodic, retries, runs, working};

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, params};
 
-use super::commit::Step;
 use super::number::stored;
+use super::step::Step;
 use super::value::bytes;
 use crate::store::delayed::FailedAttempts;
 use crate::store::effect::{Retry, RetryKeys};

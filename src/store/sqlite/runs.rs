@@ -2,9 +2,9 @@
 
 use rusqlite::{OptionalExtension, ToSql, params};
 
-use super::commit::Step;
 use super::engine::SqliteStore;
 use super::number::stored;
+use super::step::Step;
 use super::value::{AnyValue, bytes};
 use crate::job::finished_run::LONGEST_RECORD;
 use crate::job::{FinishedRun, RunOutcome};

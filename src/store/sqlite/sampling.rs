@@ -6,13 +6,13 @@
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, params};
 
-use super::commit::Step;
 use super::engine::SqliteStore;
 use super::inspect::failed_count;
 use super::leader;
 use super::lengths;
 use super::number::{count, stored};
 use super::pause::paused;
+use super::step::Step;
 use super::value::{bytes, number, opt_int, text};
 use crate::job::QueueName;
 use crate::store::arrow::Perform;

@@ -2,9 +2,9 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::commit::Step;
 use super::engine::SqliteStore;
 use super::enqueue;
+use super::step::Step;
 use super::value;
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;

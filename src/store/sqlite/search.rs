@@ -10,9 +10,10 @@ use std::sync::{Arc, mpsc};
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, params};
 
-use super::commit::{Handle, Step};
+use super::commit::Handle;
 use super::effect::ignored;
 use super::number::{count, stored};
+use super::step::Step;
 use super::value::{AnyValue, bytes, opt_text};
 use super::{locks, retries};
 use crate::job::{Identity, LockKey, QueueName};

@@ -1,11 +1,12 @@
 //! Steps that write something besides, which they can do without: a file that refuses it takes them without it.
 //!
-//! The refusal of a row undoes that row alone (`commit::Step::part`). A file without room and a trigger with RAISE(ROLLBACK)
+//! The refusal of a row undoes that row alone (`step::Step::part`). A file without room and a trigger with RAISE(ROLLBACK)
 //! end the whole transaction, so that the step is taken again.
 
 use std::sync::Arc;
 
-use super::commit::{Handle, Step};
+use super::commit::Handle;
+use super::step::Step;
 use crate::store::error::StoreError;
 
 /// Takes a step; if the file refuses it or has no room for it, the same step without what `spare` leaves out, and `tell` reports that.

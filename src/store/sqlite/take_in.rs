@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, params};
 
-use super::commit::Step;
 use super::engine::SqliteStore;
 use super::number::{count, stored};
 use super::search::{self, Lookout};
+use super::step::Step;
 use super::value::opt_text;
 use super::{delayed, enqueue, locks, moving, verdict};
 use crate::job::{Identity, PayloadView, QueueName};

@@ -1,7 +1,7 @@
 //! Counts the records that cannot be read.
 
-use super::commit::Step;
 use super::engine::SqliteStore;
+use super::step::Step;
 use super::{delayed, enqueue, lease, periodic, recover};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;

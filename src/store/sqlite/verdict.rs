@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use rusqlite::params;
 
-use super::commit::Step;
 use super::digest::digest;
 use super::number::stored;
 use super::retries::{self, Attempt};
+use super::step::Step;
 use super::{delayed, enqueue};
 use crate::job::{QueueName, WorkerName};
 use crate::store::effect::Verdict;

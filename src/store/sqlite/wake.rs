@@ -14,10 +14,11 @@ use std::time::Duration;
 
 use tokio::net::UnixDatagram;
 
-use super::commit::{Handle, Step};
+use super::commit::Handle;
 use super::notifier::is_ours;
 use super::pause::PausedQueues;
 use super::private;
+use super::step::Step;
 use super::{delayed, enqueue, leader, wishes};
 use crate::store::backend::EngineWaker;
 use crate::store::error::StoreError;

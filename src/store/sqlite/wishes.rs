@@ -2,9 +2,9 @@
 
 use rusqlite::params;
 
-use super::commit::Step;
 use super::engine::SqliteStore;
 use super::number::stored;
+use super::step::Step;
 use super::value::bytes;
 use super::working;
 use crate::job::ClaimToken;

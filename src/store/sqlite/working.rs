@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use rusqlite::{CachedStatement, OptionalExtension, Row, params};
 
-use super::commit::Step;
 use super::effect::{changed, ignored};
+use super::step::Step;
 use super::value::{bytes, opt_int, opt_text, text};
 use crate::job::{ClaimToken, Identity, QueueName, WorkerName};
 use crate::store::effect::Verdict;
