@@ -136,7 +136,7 @@ async fn a_promotion_that_is_refused_again_and_again_is_told_once_and_tried_less
     scheduler.context.store = f.store.layered(Arc::clone(&faults) as _).narrow();
     crate::look::delay(&f.store, &crate::look::job(1), When::At(NOW_S)).await;
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     let promoted = async {
         until("the job is promoted", async || f.store.due(1, &[]).await.expect("due").second.is_none()).await;
         stop.send_replace(true);
