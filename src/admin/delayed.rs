@@ -12,9 +12,10 @@ use super::listing::each_record;
 use crate::client::moment::Moment;
 use crate::job::ecma::quote;
 use crate::job::payload::encode;
-use crate::job::{Args, QueueName, RetryKeys, TaskName};
+use crate::job::{Args, Identity, QueueName, RetryKeys, TaskName};
 use crate::store::delayed::{
-    DelayedAt, DelayedCursor, DelayedSecond, DelayedSeconds, DeleteDelayed, FailedAttempts, ReadAttempts, ScheduledAt,
+    DelayedAt, DelayedCursor, DelayedIdentities, DelayedJob, DelayedSecond, DelayedSeconds, DeleteDelayed,
+    FailedAttempts, ReadAttempts, ScheduledAt,
 };
 use crate::store::handle::Store;
 use crate::store::role::Admin;
@@ -65,6 +66,12 @@ pub struct DelayedView {
     /// The error of the last of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
+    /// How often it was cut off and delivered again. Left out of JSON if it never was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redelivered: Option<u32>,
+    /// How often its handler postponed it. Left out of JSON if it never did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub later: Option<u32>,
 }
 
 /// Some of the delayed jobs.
@@ -145,7 +152,7 @@ pub async fn timestamps(store: &Store<Admin>, limit: usize) -> Result<Timestamps
 /// # Errors
 /// Fails when the store cannot be reached.
 pub async fn list(store: &Store<Admin>, at: Option<Moment>, limit: usize) -> Result<DelayedPage, AdminError> {
-    let (mut jobs, mut keys) = (Vec::new(), Vec::new());
+    let (mut jobs, mut keys, mut places) = (Vec::new(), Vec::new(), Vec::new());
     // One more than the limit shows whether there are more.
     let wanted = limit.saturating_add(1);
     let mut walk = SecondsWalk::new(store);
@@ -163,8 +170,21 @@ pub async fn list(store: &Store<Admin>, at: Option<Moment>, limit: usize) -> Res
             let read = |start, stop| store.run(DelayedAt { second, start, stop });
             each_record(0, missing - 1, read, |_, job| {
                 keys.push(RetryKeys::of_job(job));
-                let job = JobView::listed(job);
-                jobs.push(DelayedView { at: at.clone(), ms, job, failed_attempts: None, last_error: None });
+                let view = JobView::listed(job);
+                places.push(view.queue.as_deref().map(|queue| DelayedJob {
+                    second,
+                    queue: QueueName::as_stored(queue),
+                    payload: job.clone(),
+                }));
+                jobs.push(DelayedView {
+                    at: at.clone(),
+                    ms,
+                    job: view,
+                    failed_attempts: None,
+                    last_error: None,
+                    redelivered: None,
+                    later: None,
+                });
             })
             .await?;
             if jobs.len() >= wanted {
@@ -178,7 +198,9 @@ pub async fn list(store: &Store<Admin>, at: Option<Moment>, limit: usize) -> Res
     let more = jobs.len() > limit;
     jobs.truncate(limit);
     keys.truncate(limit);
+    places.truncate(limit);
     add_attempts(store, &mut jobs, keys).await?;
+    add_identities(store, &mut jobs, places).await?;
     Ok(DelayedPage { jobs, more })
 }
 
@@ -196,6 +218,25 @@ pub(super) async fn add_attempts(
         let Some(FailedAttempts { count, last_error }) = attempts else { continue };
         job.failed_attempts = Some(count);
         job.last_error = last_error.and_then(|record| error_in(&record));
+    }
+    Ok(())
+}
+
+/// Adds how often the jobs that are shown were put off.
+async fn add_identities(
+    store: &Store<Admin>,
+    jobs: &mut [DelayedView],
+    places: Vec<Option<DelayedJob>>,
+) -> Result<(), AdminError> {
+    let (views, jobs): (Vec<_>, Vec<_>) =
+        jobs.iter_mut().zip(places).filter_map(|(job, place)| Some((job, place?))).unzip();
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    for (view, identity) in views.into_iter().zip(store.run(DelayedIdentities { jobs }).await?) {
+        let Some(Identity { redelivered, later, .. }) = identity else { continue };
+        view.redelivered = Some(redelivered).filter(|count| *count > 0);
+        view.later = Some(later).filter(|count| *count > 0);
     }
     Ok(())
 }

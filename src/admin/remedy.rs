@@ -33,9 +33,9 @@ pub(super) fn remedy(refused_by: &Admission, job: &PayloadView<'_>) -> String {
     }
 }
 
-/// How a person sends a signal to the daemon of this process id, on its host.
+/// How a person sends a signal to the daemon of this process id. The host is a comment, so that it can be typed as it is.
 pub(super) fn signal(name: &str, pid: u32, host: &str) -> String {
-    format!("kill -{name} {pid} on {}", word(host))
+    format!("kill -{name} {pid} # on {}", word(host))
 }
 
 #[cfg(test)]

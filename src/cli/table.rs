@@ -32,7 +32,12 @@ impl TextTable {
 
     /// Adds a row. Cells are escaped, and cut if they are too long for a listing.
     pub(super) fn row<const N: usize>(&mut self, cells: [&str; N]) {
-        self.rows.push(cells.iter().map(|cell| clean::line(cell).into_owned()).collect());
+        self.cells(cells);
+    }
+
+    /// The same for a table whose columns depend on what there is to show.
+    pub(super) fn cells<'a>(&mut self, cells: impl IntoIterator<Item = &'a str>) {
+        self.rows.push(cells.into_iter().map(|cell| clean::line(cell).into_owned()).collect());
     }
 
     /// Adds a row whose last cell is never cut, because people pass it to a command.

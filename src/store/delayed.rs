@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::role::{Admin, arrow};
-use crate::job::RetryKeys;
+use crate::job::{Identity, QueueName, RetryKeys};
 
 /// The delayed seconds behind a place in the schedule, in the order in which they are due, at most `limit`.
 #[derive(Debug, Clone)]
@@ -119,6 +119,27 @@ impl FailedAttempts {
         let before: u64 = std::str::from_utf8(counter?).ok()?.parse().ok()?;
         Some(Self { count: before.saturating_add(1), last_error })
     }
+}
+
+/// Who these delayed jobs are, in order, if they were put off; `None` for one that was never claimed. Of equal jobs of a
+/// second, the one that was put off first is told. One batch for a page of a listing.
+#[derive(Debug, Clone)]
+pub struct DelayedIdentities {
+    /// The jobs.
+    pub jobs: Vec<DelayedJob>,
+}
+
+arrow!(DelayedIdentities, "delayed_identities", Reads -> Vec<Option<Identity>>; Admin);
+
+/// A delayed job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DelayedJob {
+    /// The unix second in which it stands.
+    pub second: i64,
+    /// The queue to which it goes.
+    pub queue: QueueName,
+    /// Its bytes.
+    pub payload: Bytes,
 }
 
 /// Removes every delayed job of exactly these bytes, and seconds that become empty. Returns the seconds of the removed

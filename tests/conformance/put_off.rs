@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use windlass::job::PayloadView;
+use windlass::store::delayed::{DelayedIdentities, DelayedJob};
 use windlass::store::effect::{Retry, RetryKeys, Verdict};
 use windlass::store::queueing::Entered;
 use windlass::store::scheduling::{Promote, PromoteTo, Promoted, Promotion};
@@ -18,6 +19,7 @@ behaviours! {
     a_job_put_back_by_its_lock_names_the_queue_of_its_list,
     what_goes_back_to_its_queue_keeps_its_bytes,
     twins_of_two_spellings_meet_in_one_second,
+    who_was_put_off_is_told_of_the_job_that_stands_there,
 }
 
 /// How a payload may name its queue, and its form after it was delayed from queue `math`.
@@ -160,4 +162,20 @@ async fn twins_of_two_spellings_meet_in_one_second(f: &Fixture) {
         ids
     };
     assert_eq!(ids(&again), ids(&claims));
+}
+
+/// A job that was put off is known by its second; one that nobody claimed, or that stands elsewhere, is not.
+async fn who_was_put_off_is_told_of_the_job_that_stands_there(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    let payload = bytes(r#"{"class":"rt","queue":"math","args":["x"]}"#);
+    let other = bytes(r#"{"class":"rt","queue":"math","args":["y"]}"#);
+    fill(&f.store, "math", std::slice::from_ref(&payload)).await;
+    let first = instance.claim_one("math").await;
+    let identity = first.claim.identity.put_off();
+    instance.settle_one(&first, Verdict::Delayed { delay_ms: 60_000, identity: identity.clone() }).await;
+    let second = f.store.scheduled_at(&payload).await.expect("scheduled_at")[0];
+    let at = |second, payload: &Bytes| DelayedJob { second, queue: queue("math"), payload: payload.clone() };
+    let jobs = vec![at(second, &other), at(second, &payload), at(second + 1, &payload)];
+    let told = f.store.run(DelayedIdentities { jobs }).await.expect("identities");
+    assert_eq!(told, [None, Some(identity), None]);
 }

@@ -1,6 +1,7 @@
 //! `explain`: each cause as a person meets it, on both engines.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -10,10 +11,16 @@ use crate::engines::on_both;
 
 /// What is explained: the exit code, and each cause with its command.
 fn explain(folder: &Folder, subject: &[&str]) -> (Option<i32>, Vec<(String, String)>) {
-    let (code, answer) = folder.document(&[&["explain"], subject].concat());
+    let (code, findings) = findings(folder, subject);
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let findings = answer["findings"].as_array().expect("a list").iter();
-    (code, findings.map(|one| (text(&one["cause"]), text(&one["command"]))).collect())
+    (code, findings.iter().map(|one| (text(&one["cause"]), text(&one["command"]))).collect())
+}
+
+/// The findings; none where the store is not made yet. What stands on stderr is for people.
+fn findings(folder: &Folder, subject: &[&str]) -> (Option<i32>, Vec<Value>) {
+    let output = folder.command(&[&["--json", "explain"], subject].concat()).output().expect("the binary must run");
+    let answer: Value = serde_json::from_slice(&output.stdout).expect("a document");
+    (output.status.code(), answer["findings"].as_array().cloned().unwrap_or_default())
 }
 
 fn causes(folder: &Folder, subject: &[&str]) -> (Option<i32>, Vec<String>) {
@@ -38,7 +45,7 @@ fn without_a_daemon_it_says_so_and_names_the_command() {
     on_both(|folder| {
         folder.script("note", "true");
         create(folder);
-        expect(folder, &[], 0, &[]);
+        expect(folder, &[], 1, &["no_instance"]);
         folder.enqueue(&["note"]);
         let (code, findings) = explain(folder, &["queue", "default"]);
         assert_eq!((code, &findings[..]), (Some(1), &[("no_instance".to_owned(), "windlass run".to_owned())][..]));
@@ -49,7 +56,7 @@ fn without_a_daemon_it_says_so_and_names_the_command() {
         expect(folder, &["failed", "0123456789ab"], 2, &["gone"]);
         expect(folder, &["schedule", "note"], 2, &["gone"]);
         folder.enqueue(&["note", "--in", "1h", "--args", "[1]"]);
-        expect(folder, &["job", "--task", "note", "--args", "[1]"], 1, &["no_leader", "delayed_until"]);
+        expect(folder, &["job", "--task", "note", "--args", "[1]"], 1, &["no_instance", "no_leader", "delayed_until"]);
     });
 }
 
@@ -103,8 +110,8 @@ fn how_a_job_failed_and_waits_for_its_retry_or_a_lock_is_told() {
         eventually("the second waits", || causes(folder, &["job", "--task", "again"]).1 == ["retry_waiting"]);
         eventually("the third runs", || folder.path("begun").exists());
         folder.enqueue(&["alone"]);
-        eventually("its equal is put off", || causes(folder, &["job", "--task", "alone"]).1.len() == 3);
-        expect(folder, &["job", "--task", "alone"], 1, &["lock_held", "running", "delayed_until"]);
+        eventually("its equal is put off", || causes(folder, &["job", "--task", "alone"]).1.len() == 4);
+        expect(folder, &["job", "--task", "alone"], 1, &["lock_held", "running", "put_off", "delayed_until"]);
         expect(folder, &[], 0, &["failing"]);
         daemon.stop();
     });
@@ -155,4 +162,89 @@ fn a_task_that_is_skipped_where_it_should_run_is_not_unknown() {
     daemon.wait_log("[ worker ] started");
     eventually("it is told", || causes(&folder, &["task", "thumb"]) == (Some(1), vec!["task_skipped".to_owned()]));
     daemon.stop();
+}
+
+#[test]
+fn a_job_that_cannot_begin_is_explained_while_it_is_put_off() {
+    on_both(|folder| {
+        folder.script("gone", "true");
+        let text = fs::read_to_string(folder.path("tasks.d/gone.toml")).expect("it must be readable");
+        fs::write(folder.path("tasks.d/gone.toml"), text.replace("\"sh\", \"-c\"", "\"./tool\", \"-c\""))
+            .expect("the task must be written");
+        fs::write(folder.path("tasks.d/tool"), "#!/bin/sh\n").expect("the program must be written");
+        fs::set_permissions(folder.path("tasks.d/tool"), fs::Permissions::from_mode(0o755)).expect("it is ours");
+        let daemon = folder.daemon();
+        folder.enqueue(&["nobody", "--foreign", "--queue", "default"]);
+        let blocked = |subject: &[&str], cause: &str| {
+            let (code, causes) = causes(folder, subject);
+            code == Some(1) && causes.contains(&cause.to_owned())
+        };
+        let job = ["job", "--task", "nobody", "--queue", "default"];
+        eventually("it is put off", || blocked(&job, "unknown_task") && blocked(&job, "put_off"));
+        for subject in [&[][..], &["queue", "default"], &["task", "nobody"]] {
+            assert!(blocked(subject, "unknown_task"), "{subject:?}: {:?}", causes(folder, subject));
+        }
+        fs::remove_file(folder.path("tasks.d/tool")).expect("it is ours");
+        folder.enqueue(&["gone"]);
+        for subject in [&["task", "gone"][..], &["job", "--task", "gone"]] {
+            eventually("it is told", || blocked(subject, "program_missing"));
+        }
+        eventually("it is put off", || blocked(&[], "program_missing"));
+        daemon.stop();
+    });
+}
+
+#[test]
+fn what_put_a_job_off_is_counted() {
+    on_both(|folder| {
+        folder.script("later", "exit 75");
+        folder.worker("dies", "#!/bin/sh\necho '{\"jsonrpc\":\"2.0\",\"method\":\"ready\"}'; read job; kill -9 $$\n");
+        let daemon = folder.daemon();
+        folder.enqueue(&["later"]);
+        folder.enqueue(&["dies"]);
+        let told = |task: &str, cause: &str, fact: &str, least: u64| {
+            let found = findings(folder, &["job", "--task", task]).1;
+            found.iter().any(|one| one["cause"] == cause && one["evidence"][fact].as_u64() >= Some(least))
+        };
+        eventually("the handler said later", || told("later", "put_off", "later", 1));
+        eventually("it was cut off", || told("dies", "cut_off", "redelivered", 3));
+        let (code, said) = folder.windlass(&["delayed"]);
+        assert!(code == Some(0) && said.contains("said later once") && said.contains("cut off "), "{said}");
+        daemon.stop();
+    });
+}
+
+#[test]
+fn a_periodic_task_whose_file_is_gone_does_not_run_next() {
+    on_both(|folder| {
+        folder.script("nightly", "true");
+        folder.add_keys("nightly", "schedule = \"0 3 * * *\"");
+        folder.script("other", "true");
+        let daemon = folder.daemon();
+        eventually("it is planned", || causes(folder, &["schedule", "nightly"]).1 == ["delayed_until"]);
+        fs::remove_file(folder.path("tasks.d/nightly.toml")).expect("it is ours");
+        signal(daemon.parent(), Signal::HUP);
+        eventually("it is told", || causes(folder, &["schedule", "nightly"]).1 == ["undeclared"]);
+        let told = vec!["unknown_task".to_owned(), "undeclared".to_owned()];
+        assert_eq!(causes(folder, &[]), (Some(1), told), "its next job is delayed");
+        daemon.stop();
+    });
+}
+
+#[test]
+fn the_waiting_jobs_of_a_skipped_task_need_attention() {
+    on_both(|folder| {
+        folder.reconfigure("scheduler = true", "skip_broken_tasks = true\nscheduler = true");
+        fs::write(folder.path("tasks.d/thumb.toml"), "name = \"thumb\"\n[run]\nexec = 7\n")
+            .expect("it must be written");
+        let daemon = folder.daemon();
+        folder.enqueue(&["thumb", "--foreign", "--queue", "default"]);
+        for subject in [&[][..], &["queue", "default"], &["job", "--task", "thumb", "--queue", "default"]] {
+            eventually("it is told", || {
+                let (code, causes) = causes(folder, subject);
+                code == Some(1) && causes.contains(&"task_skipped".to_owned())
+            });
+        }
+        daemon.stop();
+    });
 }

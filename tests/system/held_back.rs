@@ -42,7 +42,7 @@ fn pause(folder: &Folder) {
     eventually("the store knows", || json_of(folder, &["workers"]).get("halted").is_some());
     for view in views {
         let (code, said) = folder.windlass(view);
-        let next = format!("is paused and claims nothing; to resume it: kill -CONT {} on ", daemon.proper());
+        let next = format!("is paused and claims nothing; to resume it: kill -CONT {} # on ", daemon.proper());
         assert!(code == Some(0) && said.contains(&next), "{view:?}: {said}");
         let halted = &json_of(folder, view)["halted"];
         assert_eq!((&halted[0]["state"], &halted[0]["pid"]), (&json!("paused"), &json!(daemon.proper())), "{view:?}");

@@ -6,9 +6,11 @@ use super::answer::Explanation;
 use super::cause::{Cause, Finding, for_so_long, jobs, some_names};
 use super::failed::LOOKED_AT;
 use super::fleet::Fleet;
+use super::here::Here;
 use super::pace;
 use super::queue::{self, halted, hindrances};
 use super::schedule::{no_leader, periodic_findings};
+use super::soon::Soon;
 use crate::admin::copy::aside;
 use crate::admin::delayed;
 use crate::admin::error::AdminError;
@@ -18,7 +20,6 @@ use crate::job::RunEnd;
 use crate::store::handle::Store;
 use crate::store::role::Admin;
 use crate::store::unreadable::CountUnreadable;
-use crate::task::definition::Registry;
 use crate::text::shell;
 
 /// What counts as lately.
@@ -41,7 +42,7 @@ const QUEUES: usize = 20;
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn attention(store: &Store<Admin>, registry: &Registry) -> Result<Explanation, AdminError> {
+pub async fn attention(store: &Store<Admin>, here: Here<'_>) -> Result<Explanation, AdminError> {
     let fleet = Fleet::read(store).await?;
     let mut findings: Vec<Finding> = fleet.instances.iter().filter_map(halted).collect();
     let next_due_s = delayed::timestamps(store, 1).await?.timestamps.first().map(|due| due.ms / 1000);
@@ -53,8 +54,14 @@ pub async fn attention(store: &Store<Admin>, registry: &Registry) -> Result<Expl
         let text = format!("delayed jobs are late: the first was due {} ago", for_so_long(late_ms));
         findings.push(Finding::blocks(Cause::PromotionLate, text).command("windlass leader"));
     }
-    findings.extend(queues(store, registry, &fleet).await?);
-    findings.extend(periodic_findings(store, registry, &fleet, None).await?);
+    let of_queues = queues(store, here, &fleet).await?;
+    // An idle store that nobody looks after is silent, and so is a daemon that does not come up.
+    let nobody = fleet.instances.is_empty() && fleet.foreign.is_empty();
+    if nobody && of_queues.iter().all(|one| one.cause != Cause::NoInstance) {
+        findings.push(queue::no_instance());
+    }
+    findings.extend(of_queues);
+    findings.extend(periodic_findings(store, here, &fleet, None).await?);
     findings.extend(failures(store, &fleet).await?);
     findings.extend(rates(store, &fleet).await?);
     findings.extend(versions(&fleet));
@@ -62,7 +69,7 @@ pub async fn attention(store: &Store<Admin>, registry: &Registry) -> Result<Expl
         findings.push(Finding::tells(Cause::SetAside, aside.text).command(aside.finish).fact("undo", aside.undo));
     }
     for one in store.run(CountUnreadable::default()).await? {
-        findings.push(Finding::tells(Cause::Unreadable, one.text));
+        findings.push(Finding::tells(Cause::Unreadable, one.text).command("windlass details"));
     }
     if fleet.cut {
         let text = "there are more workers or queues than were looked at: what is said of the others is not known";
@@ -75,7 +82,7 @@ pub async fn attention(store: &Store<Admin>, registry: &Registry) -> Result<Expl
 }
 
 /// What keeps queues from being worked on. Being busy is no fault.
-async fn queues(store: &Store<Admin>, registry: &Registry, fleet: &Fleet) -> Result<Vec<Finding>, AdminError> {
+async fn queues(store: &Store<Admin>, here: Here<'_>, fleet: &Fleet) -> Result<Vec<Finding>, AdminError> {
     let (mut findings, mut slow) = (Vec::new(), Vec::new());
     let mut of_all: BTreeMap<&str, (Vec<&str>, Finding)> = BTreeMap::new();
     for (name, length) in &fleet.queues {
@@ -111,7 +118,11 @@ async fn queues(store: &Store<Admin>, registry: &Registry, fleet: &Fleet) -> Res
     }));
     findings.extend(slowest(slow));
     for (name, _) in fleet.queues.iter().take(HEADS) {
-        findings.extend(queue::head(store, registry, fleet, name).await?);
+        findings.extend(queue::head(store, here, fleet, name).await?);
+    }
+    for ((place, class), count) in Soon::read(store).await?.all() {
+        let told = queue::obstacles(here, fleet, place, class);
+        findings.extend(told.into_iter().map(|one| one.fact("queue", place.as_str()).fact("delayed", *count)));
     }
     Ok(findings)
 }

@@ -45,6 +45,10 @@ pub enum Cause {
     Unreadable,
     DifferentVersions,
     PartlyRead,
+    ProgramMissing,
+    CutOff,
+    PutOff,
+    Undeclared,
 }
 
 /// One cause.
@@ -63,6 +67,9 @@ pub struct Finding {
     /// What to type next.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
+    /// The host on which that is typed, if it matters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on: Option<String>,
     /// The facts behind it.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub evidence: Map<String, Value>,
@@ -76,7 +83,7 @@ impl Finding {
 
     /// Something that is worth knowing.
     pub(super) fn tells(cause: Cause, text: impl Into<String>) -> Self {
-        Self { cause, blocks: false, text: text.into(), since: None, command: None, evidence: Map::new() }
+        Self { cause, blocks: false, text: text.into(), since: None, command: None, on: None, evidence: Map::new() }
     }
 
     /// With what to type next.
@@ -87,6 +94,11 @@ impl Finding {
     /// With this command, if there is nothing better to type.
     pub(super) fn or_command(self, verb: &str, name: &str) -> Self {
         Self { command: self.command.or_else(|| Some(shell::command(verb, &[name]))), ..self }
+    }
+
+    /// With the host on which the command is typed.
+    pub(super) fn on(self, host: &str) -> Self {
+        Self { on: Some(host.to_owned()), ..self }
     }
 
     /// With since when.
@@ -171,7 +183,11 @@ mod tests {
             Cause::SetAside => Cause::Unreadable,
             Cause::Unreadable => Cause::DifferentVersions,
             Cause::DifferentVersions => Cause::PartlyRead,
-            Cause::PartlyRead => return None,
+            Cause::PartlyRead => Cause::ProgramMissing,
+            Cause::ProgramMissing => Cause::CutOff,
+            Cause::CutOff => Cause::PutOff,
+            Cause::PutOff => Cause::Undeclared,
+            Cause::Undeclared => return None,
         })
     }
 }

@@ -3,6 +3,7 @@
 use super::answer::Explanation;
 use super::cause::{Cause, Finding};
 use super::fleet::Fleet;
+use super::here::Here;
 use super::queue;
 use crate::admin::error::AdminError;
 use crate::admin::failed::{FailedView, SHOWN_ID};
@@ -11,17 +12,16 @@ use crate::job::QueueName;
 use crate::store::handle::Store;
 use crate::store::inspection::FailedCount;
 use crate::store::role::Admin;
-use crate::task::definition::Registry;
 use crate::text::shell;
 
 /// How many of the newest failures are looked at: what explains must answer soon, however long the list is.
 pub(super) const LOOKED_AT: u64 = 2000;
 
-/// Explains a failed job, by its position in the failed list, or by its id if it is among the newest.
+/// Explains a failed job, by its position in the failed list, or by its id or that of the job if it is among the newest.
 ///
 /// # Errors
-/// Fails for digits that begin several ids, and when the store cannot be reached.
-pub async fn failed(store: &Store<Admin>, registry: &Registry, address: &str) -> Result<Explanation, AdminError> {
+/// Fails if several are meant, and when the store cannot be reached.
+pub async fn failed(store: &Store<Admin>, here: Here<'_>, address: &str) -> Result<Explanation, AdminError> {
     let subject = format!("failed job {address}");
     let found = match failed_search::find_among_newest(store, address, LOOKED_AT).await {
         Ok(found) => found,
@@ -46,7 +46,8 @@ pub async fn failed(store: &Store<Admin>, registry: &Registry, address: &str) ->
     let fleet = Fleet::read(store).await?;
     if let (Some(class), Some(place)) = (&view.class, &view.queue) {
         let place = QueueName::as_stored(place);
-        findings.extend(queue::unknown(registry, &fleet, &place, class).map(|one| Finding { blocks: false, ..one }));
+        let obstacles = queue::obstacles(here, &fleet, &place, class);
+        findings.extend(obstacles.into_iter().map(|one| Finding { blocks: false, ..one }));
         let hindered = queue::judge(&fleet, &place, 0);
         findings.extend(hindered.into_iter().filter(|one| one.blocks).map(|one| Finding {
             blocks: false,

@@ -2,12 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::cause::Finding;
 use crate::admin::error::AdminError;
 use crate::admin::overview::{LeaderView, leader};
 use crate::admin::queue_wait::{QueueWait, Waits};
-use crate::admin::remedy::signal;
 use crate::config::element::queues::QueuePatterns;
-use crate::job::{QueueName, WorkerName, date};
+use crate::job::{QueueName, TaskName, WorkerName, date};
 use crate::store::handle::Store;
 use crate::store::inspection::{Paused, Queues, ReadPaused};
 use crate::store::instance::{Halt, InstanceRecord, Instances};
@@ -81,9 +81,10 @@ impl InstanceFacts {
         self.record.halt == Some(Halt::Paused)
     }
 
-    /// How a person reaches its process.
-    pub(super) fn signal(&self, name: &str) -> String {
-        signal(name, self.record.host.pid, &self.record.host.hostname)
+    /// With the signal to its process that mends it.
+    pub(super) fn signalled(&self, finding: Finding, name: &str) -> Finding {
+        let command = format!("kill -{name} {}", self.record.host.pid);
+        finding.command(command).on(&self.record.host.hostname)
     }
 }
 
@@ -170,6 +171,18 @@ impl Fleet {
     /// Does somebody move due jobs to their queues?
     pub(super) fn promotes(&self) -> bool {
         self.leader.leader.is_some() || self.leader.resque_scheduler.is_some()
+    }
+
+    /// Does an instance declare this periodic task? A worker of another program may do so unseen.
+    pub(super) fn declares(&self, task: &TaskName) -> bool {
+        !self.foreign.is_empty() || self.instances.iter().any(|one| one.record.declares(task))
+    }
+
+    /// May an instance have loaded this task?
+    pub(super) fn loads(&self, task: &str) -> bool {
+        let has =
+            |one: &InstanceFacts| one.record.tasks.as_ref().is_none_or(|tasks| tasks.iter().any(|name| name == task));
+        self.instances.iter().any(has)
     }
 
     /// Does an instance that works on this queue have this task? `None` if one of them does not tell which it has.

@@ -5,26 +5,29 @@ use bytes::Bytes;
 use super::answer::Explanation;
 use super::cause::{Cause, Finding, for_so_long};
 use super::fleet::{Fleet, RunFacts};
+use super::here::Here;
 use super::schedule::no_leader;
 use super::{failed, queue};
 use crate::admin::error::AdminError;
 use crate::admin::failed::FailedView;
 use crate::client::moment::Moment;
 use crate::client::request::ResolvedJob;
-use crate::job::{FailureView, RetryKeys};
+use crate::job::{FailureView, Identity, RetryKeys};
 use crate::plugin::chain::Chain;
-use crate::store::delayed::{ReadAttempts, ScheduledAt};
+use crate::store::delayed::{DelayedIdentities, DelayedJob, ReadAttempts, ScheduledAt};
 use crate::store::handle::Store;
 use crate::store::inspection::{FailedRecords, FindQueue, Queued};
 use crate::store::role::Admin;
+use crate::store::wishes::{ReadWishes, canceller};
 use crate::store::workers::LockValues;
-use crate::task::definition::Registry;
 use crate::text::shell;
 
 /// How many failures and queued jobs are read together: each may have any length.
 const PAGE: i64 = 64;
 /// How many jobs of a queue are looked at, from its head.
 const QUEUED: i64 = 20_000;
+/// At how many of its times it is asked who the job is.
+const TIMES: usize = 20;
 /// How much later than its time a delayed job may be before that is told.
 const LATE_MS: i64 = 5000;
 
@@ -65,16 +68,19 @@ impl JobSubject<'_> {
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn job(
-    store: &Store<Admin>,
-    registry: &Registry,
-    subject: JobSubject<'_>,
-) -> Result<Explanation, AdminError> {
+pub async fn job(store: &Store<Admin>, here: Here<'_>, subject: JobSubject<'_>) -> Result<Explanation, AdminError> {
     let fleet = Fleet::read(store).await?;
-    let mut findings: Vec<Finding> =
-        fleet.runs.iter().filter(|run| subject.is_run(run)).map(|run| running(&fleet, registry, run)).collect();
+    let mut findings = Vec::new();
+    for run in fleet.runs.iter().filter(|run| subject.is_run(run)) {
+        let wishes = match fleet.owner(run) {
+            Some(owner) => store.run(ReadWishes { instance: owner.record.id.clone() }).await?,
+            None => Vec::new(),
+        };
+        let asked = run.record.claim.as_ref().and_then(|claim| canceller(&wishes, claim));
+        findings.push(running(&fleet, here, run, asked));
+    }
     if let JobSubject::Job(job) = &subject {
-        findings.extend(waiting(store, registry, &fleet, job).await?);
+        findings.extend(waiting(store, here, &fleet, job).await?);
     }
     if findings.is_empty() {
         // What waits again has failed before, and that is over.
@@ -100,7 +106,8 @@ pub async fn job(
     Ok(Explanation::of(subject.name(), findings))
 }
 
-fn running(fleet: &Fleet, registry: &Registry, run: &RunFacts) -> Finding {
+/// A run, and who has asked it to end.
+fn running(fleet: &Fleet, here: Here<'_>, run: &RunFacts, asked: Option<&str>) -> Finding {
     let worker = run.worker.name();
     if let Some(owner) = fleet.owner(run)
         && let Some(silent_ms) = owner.silent_ms
@@ -114,18 +121,23 @@ fn running(fleet: &Fleet, registry: &Registry, run: &RunFacts) -> Finding {
     }
     let for_ms = run.since_ms.map(|since_ms| fleet.now_ms.saturating_sub(since_ms));
     let so_long = for_ms.map(|ms| format!(", for {}", for_so_long(ms))).unwrap_or_default();
-    let timeout = run.class.as_deref().and_then(|class| registry.get(class)).and_then(|task| task.timeout);
+    let timeout = run.class.as_deref().and_then(|class| here.registry.get(class)).and_then(|task| task.timeout);
     let left = timeout.zip(for_ms).map(|(timeout, for_ms)| {
         let left_ms = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX).saturating_sub(for_ms);
         format!("; its timeout ends it in {}", for_so_long(left_ms))
     });
-    let finding = Finding::tells(Cause::Running, format!("it runs on {worker}{so_long}{}", left.unwrap_or_default()));
+    let asked_by = asked.map(|by| format!("; {by} has asked it to end, and it has not ended so far"));
+    let text = format!("it runs on {worker}{so_long}{}{}", left.unwrap_or_default(), asked_by.unwrap_or_default());
+    let finding = Finding::tells(Cause::Running, text);
     let finding = finding.since_ms(run.since_ms).fact("worker", worker);
     match &run.record.identity {
-        Some(identity) => finding
-            .command(shell::command("jobs cancel", &[&identity.id]))
-            .fact("id", &*identity.id)
-            .fact("attempt", identity.attempt),
+        Some(identity) => {
+            let finding = match asked {
+                Some(_) => finding.command("windlass jobs list"),
+                None => finding.command(shell::command("jobs cancel", &[&identity.id])),
+            };
+            finding.fact("id", &*identity.id).fact("attempt", identity.attempt).fact("cancelled_by", asked)
+        }
         None => finding,
     }
 }
@@ -133,7 +145,7 @@ fn running(fleet: &Fleet, registry: &Registry, run: &RunFacts) -> Finding {
 /// What a job waits for: its turn, its time, a lock.
 async fn waiting(
     store: &Store<Admin>,
-    registry: &Registry,
+    here: Here<'_>,
     fleet: &Fleet,
     job: &ResolvedJob,
 ) -> Result<Vec<Finding>, AdminError> {
@@ -145,7 +157,7 @@ async fn waiting(
         let length = store.run(FindQueue { queue: job.queue.clone() }).await?.map_or(0, |queue| queue.length);
         let about_it = queue::judge(fleet, &job.queue, length);
         findings.extend(about_it.into_iter().filter(|one| !matches!(one.cause, Cause::Behind | Cause::Empty)));
-        findings.extend(queue::unknown(registry, fleet, &job.queue, job.task.as_str()));
+        findings.extend(queue::obstacles(here, fleet, &job.queue, job.task.as_str()));
     }
     let seconds = store.run(ScheduledAt { payload: job.payload.clone() }).await?;
     let attempts = match seconds.first() {
@@ -156,6 +168,7 @@ async fn waiting(
         None => None,
     };
     let is_delayed = !seconds.is_empty();
+    findings.extend(put_off(store, job, &seconds).await?);
     for second in seconds {
         let due_ms = second.saturating_mul(1000);
         let at = Moment::of_second(second).rfc3339();
@@ -172,6 +185,11 @@ async fn waiting(
             None => Finding::tells(Cause::DelayedUntil, format!("it is delayed until {at}")),
         });
     }
+    // On its queue it was told above.
+    if is_delayed && !matches!(place, Place::At(_)) {
+        findings.extend(queue::obstacles(here, fleet, &job.queue, job.task.as_str()));
+        findings.extend(queue::hindrances(fleet, &job.queue));
+    }
     if is_delayed && !fleet.promotes() {
         findings.push(no_leader("nobody moves delayed jobs to their queues"));
     }
@@ -182,9 +200,45 @@ async fn waiting(
         );
     }
     if !findings.is_empty() {
-        findings.extend(locks(store, registry, job).await?);
+        findings.extend(locks(store, here, job).await?);
     }
     Ok(findings)
+}
+
+/// How often a delayed job was put off, and by whom.
+async fn put_off(store: &Store<Admin>, job: &ResolvedJob, seconds: &[i64]) -> Result<Vec<Finding>, AdminError> {
+    let at = |second: &i64| DelayedJob { second: *second, queue: job.queue.clone(), payload: job.payload.clone() };
+    let jobs: Vec<_> = seconds.iter().take(TIMES).map(at).collect();
+    if jobs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut findings = Vec::new();
+    for identity in store.run(DelayedIdentities { jobs }).await?.into_iter().flatten() {
+        let Identity { id, redelivered, later, .. } = &identity;
+        if *redelivered > 0 {
+            let text = format!("it was cut off {}: its process or its daemon died during its run", times(*redelivered));
+            findings.push(
+                Finding::tells(Cause::CutOff, text)
+                    .command(shell::command("tasks runs", &[job.task.as_str()]))
+                    .fact("redelivered", *redelivered)
+                    .fact("id", &**id),
+            );
+        }
+        if *later > 0 {
+            let text = format!("its handler postponed it {}", times(*later));
+            findings.push(Finding::tells(Cause::PutOff, text).fact("later", *later).fact("id", &**id));
+        }
+        if identity.is_first_run() {
+            let text = "it was claimed and put off before it began";
+            findings.push(Finding::tells(Cause::PutOff, text).fact("id", &**id));
+        }
+    }
+    Ok(findings)
+}
+
+/// How often.
+fn times(count: u32) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
 }
 
 /// Where a job stands in its queue.
@@ -213,8 +267,8 @@ async fn place(store: &Store<Admin>, job: &ResolvedJob) -> Result<Place, AdminEr
 }
 
 /// A JobLock that the job will meet.
-async fn locks(store: &Store<Admin>, registry: &Registry, job: &ResolvedJob) -> Result<Option<Finding>, AdminError> {
-    let chain = registry.get(job.task.as_str()).map(|task| Chain::of(task));
+async fn locks(store: &Store<Admin>, here: Here<'_>, job: &ResolvedJob) -> Result<Option<Finding>, AdminError> {
+    let chain = here.registry.get(job.task.as_str()).map(|task| Chain::of(task));
     let Some((key, _)) = chain.and_then(|chain| chain.job_lock(&job.queue, &job.args)) else { return Ok(None) };
     let value = store.run(LockValues { keys: vec![key.clone()] }).await?.into_iter().next().flatten();
     Ok(value.map(|value| {

@@ -5,6 +5,7 @@
 //!   fleet     reads once who is there, what is paused, who leads, what runs
 //!   queue     judges one queue by it, without I/O; the other subjects are led back to their queue
 //!   task, job, failed, schedule   what is asked for by name
+//!   soon      the delayed jobs that are due first: what cannot begin is put off, and stands there
 //!   attention what nobody asked for: everything that somebody should look at
 //! ```
 //!
@@ -15,16 +16,19 @@ mod attention;
 mod cause;
 mod failed;
 mod fleet;
+mod here;
 mod job;
 mod pace;
 mod queue;
 mod schedule;
+mod soon;
 mod task;
 
 pub use self::answer::{Explanation, State};
 pub use self::attention::attention;
 pub use self::cause::{Cause, Finding};
 pub use self::failed::failed;
+pub use self::here::Here;
 pub use self::job::{JobSubject, job};
 pub use self::queue::queue;
 pub use self::schedule::schedule;

@@ -1,11 +1,13 @@
 //! Why the jobs of a queue are not claimed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::answer::Explanation;
 use super::cause::{Cause, Finding, for_so_long, jobs, some_names};
 use super::fleet::{Fleet, InstanceFacts};
+use super::here::Here;
 use super::pace;
+use super::soon::Soon;
 use crate::admin::error::AdminError;
 use crate::admin::queues;
 use crate::client::request::nearest;
@@ -13,14 +15,13 @@ use crate::job::{PayloadView, QueueName};
 use crate::store::handle::Store;
 use crate::store::inspection::Queued;
 use crate::store::role::Admin;
-use crate::task::definition::Registry;
 use crate::text::shell;
 
 /// Explains a queue.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn queue(store: &Store<Admin>, registry: &Registry, name: &str) -> Result<Explanation, AdminError> {
+pub async fn queue(store: &Store<Admin>, here: Here<'_>, name: &str) -> Result<Explanation, AdminError> {
     let subject = format!("queue {name}");
     let known = match queues::find(store, name).await {
         Ok(known) => known,
@@ -35,25 +36,56 @@ pub async fn queue(store: &Store<Admin>, registry: &Registry, name: &str) -> Res
     let queue = QueueName::as_stored(name);
     let mut findings = judge(&fleet, &queue, known.length);
     if known.length > 0 {
-        findings.extend(head(store, registry, &fleet, &queue).await?);
+        findings.extend(head(store, here, &fleet, &queue).await?);
     }
+    for ((_, class), count) in Soon::read(store).await?.on(&queue) {
+        findings.extend(obstacles(here, &fleet, &queue, class).into_iter().map(|one| one.fact("delayed", *count)));
+    }
+    let mut seen = HashSet::new();
+    findings.retain(|one| seen.insert(one.text.clone()));
     Ok(Explanation::of(subject, findings))
 }
 
 /// What is to be told of the job that comes next: nobody who works on the queue may have its class.
 pub(super) async fn head(
     store: &Store<Admin>,
-    registry: &Registry,
+    here: Here<'_>,
     fleet: &Fleet,
     queue: &QueueName,
-) -> Result<Option<Finding>, AdminError> {
+) -> Result<Vec<Finding>, AdminError> {
+    let class = head_class(store, queue).await?;
+    Ok(class.map_or_else(Vec::new, |class| obstacles(here, fleet, queue, &class)))
+}
+
+/// The class of the job that comes next.
+pub(super) async fn head_class(store: &Store<Admin>, queue: &QueueName) -> Result<Option<String>, AdminError> {
     let next = store.run(Queued { queue: queue.clone(), start: 0, stop: 0 }).await?;
-    let class = next.first().and_then(|job| PayloadView::parse(job).ok()).map(|view| view.class.into_owned());
-    Ok(class.and_then(|class| unknown(registry, fleet, queue, &class)))
+    Ok(next.first().and_then(|job| PayloadView::parse(job).ok()).map(|view| view.class.into_owned()))
+}
+
+/// What keeps the jobs of a class from beginning, wherever they stand: such jobs are put off again and again, so that they
+/// mostly stand among the delayed ones.
+pub(super) fn obstacles(here: Here<'_>, fleet: &Fleet, queue: &QueueName, class: &str) -> Vec<Finding> {
+    unknown(here, fleet, queue, class).into_iter().chain(missing(here, fleet, queue, class)).collect()
+}
+
+/// A program or folder of the task that is missing on this machine. It stands in the way only if the task runs here.
+fn missing(here: Here<'_>, fleet: &Fleet, queue: &QueueName, class: &str) -> Option<Finding> {
+    let (_, problem) = here.missing.iter().find(|(task, _)| task.as_str() == class)?;
+    let mut workers = fleet.instances.iter().filter(|one| one.works_on(queue)).peekable();
+    let nobody = workers.peek().is_none();
+    let finding = if nobody || workers.any(|one| one.record.host.hostname == here.host) {
+        let text = format!("no job of task {class} can begin at the moment: {problem}");
+        Finding::blocks(Cause::ProgramMissing, text)
+    } else {
+        let text = format!("on this machine no job of task {class} could begin, but others work on {queue}: {problem}");
+        Finding::tells(Cause::ProgramMissing, text)
+    };
+    Some(finding.command("windlass check").fact("task", class))
 }
 
 /// A class that nobody has who works on this queue.
-pub(super) fn unknown(registry: &Registry, fleet: &Fleet, queue: &QueueName, class: &str) -> Option<Finding> {
+pub(super) fn unknown(here: Here<'_>, fleet: &Fleet, queue: &QueueName, class: &str) -> Option<Finding> {
     if fleet.knows(class, queue) != Some(false) || !fleet.instances.iter().any(|one| one.works_on(queue)) {
         return None;
     }
@@ -64,21 +96,27 @@ pub(super) fn unknown(registry: &Registry, fleet: &Fleet, queue: &QueueName, cla
     let hint = nearest(class, loaded.map(String::as_str)).filter(|name| name != class);
     let hint = hint.map(|name| format!("; did you mean {name}?")).unwrap_or_default();
     let text = format!("no instance that works on queue {queue} has a task {class}{hint}");
-    let command = match (registry.get(class), fleet.instances.iter().find(|one| one.works_on(queue))) {
-        (Some(_), Some(one)) => format!("its file is here: {} reads the files again", one.signal("HUP")),
-        _ => shell::command("generate task", &[class]),
+    let reader = fleet.instances.iter().find(|one| one.works_on(queue)).filter(|_| here.registry.get(class).is_some());
+    let finding = match reader {
+        Some(one) => {
+            let text = format!("{text}; its file is here, and the signal HUP has it read");
+            one.signalled(Finding::blocks(Cause::UnknownTask, text), "HUP")
+        }
+        None => Finding::blocks(Cause::UnknownTask, text).command(shell::command("generate task", &[class])),
     };
-    Some(Finding::blocks(Cause::UnknownTask, text).command(command).fact("task", class))
+    Some(finding.fact("task", class))
 }
 
 /// An instance that skips a task, because its file has mistakes.
 pub(super) fn skipped(fleet: &Fleet, class: &str) -> Option<Finding> {
     let one = fleet.instances.iter().find(|one| one.record.skipped.iter().any(|name| name == class))?;
     let text = format!(
-        "task {class} is skipped by instance {}, because its file has mistakes; its jobs wait",
+        "task {class} is skipped by instance {}, because its file has mistakes; its jobs wait until it is corrected and \
+         read again",
         one.record.name
     );
-    Some(Finding::blocks(Cause::TaskSkipped, text).command(format!("windlass check; then {}", one.signal("HUP"))))
+    let command = format!("windlass check && kill -HUP {}", one.record.host.pid);
+    Some(Finding::blocks(Cause::TaskSkipped, text).command(command).on(&one.record.host.hostname))
 }
 
 /// Judges a queue that holds so many jobs.
@@ -149,13 +187,7 @@ fn nobody(fleet: &Fleet, queue: &QueueName) -> Vec<Finding> {
         return findings;
     }
     if fleet.instances.is_empty() && fleet.foreign.is_empty() {
-        findings.push(
-            Finding::blocks(
-                Cause::NoInstance,
-                "no instance is registered in this store, and no worker of another program",
-            )
-            .command("windlass run"),
-        );
+        findings.push(no_instance());
     } else if findings.is_empty() {
         let works = |one: &InstanceFacts| match one.processors {
             0 => format!("{} has no processors", one.record.name),
@@ -164,13 +196,22 @@ fn nobody(fleet: &Fleet, queue: &QueueName) -> Vec<Finding> {
         let others: Vec<String> =
             fleet.instances.iter().map(works).chain(fleet.foreign.iter().map(|one| one.name.clone())).collect();
         let text = format!("nobody works on queue {queue}: {}", some_names(others.iter().map(String::as_str)));
-        let command = fleet.instances.first().map_or_else(
-            || shell::command_for("run --queues", queue.as_str()),
-            |one| format!("add {:?} to queues in tasks.toml, then {}", queue.as_str(), one.signal("HUP")),
-        );
-        findings.push(Finding::blocks(Cause::NoProcessorForQueue, text).command(command));
+        findings.push(match fleet.instances.first() {
+            None => Finding::blocks(Cause::NoProcessorForQueue, text)
+                .command(shell::command_for("run --queues", queue.as_str())),
+            Some(one) => {
+                let text = format!("{text}; add {:?} to queues in the configuration, then send HUP", queue.as_str());
+                one.signalled(Finding::blocks(Cause::NoProcessorForQueue, text), "HUP")
+            }
+        });
     }
     findings
+}
+
+/// Nobody is there.
+pub(super) fn no_instance() -> Finding {
+    Finding::blocks(Cause::NoInstance, "no instance is registered in this store, and no worker of another program")
+        .command("windlass run")
 }
 
 /// Why an instance claims nothing.
@@ -179,20 +220,21 @@ pub(super) fn halted(one: &InstanceFacts) -> Option<Finding> {
     if let Some(silent_ms) = one.silent_ms {
         let text = format!(
             "instance {name} has not pinged for {}, longer than its lease: it is dead, hangs, or does not reach the store; \
-             others recover its jobs",
-            for_so_long(silent_ms)
+             others recover its jobs. The log of process {} tells more",
+            for_so_long(silent_ms),
+            one.record.host.pid
         );
-        let on = &one.record.host.hostname;
         return Some(
             Finding::blocks(Cause::InstanceSilent, text)
-                .command(format!("windlass health, on {on}, and the log of process {} there", one.record.host.pid))
+                .command("windlass health")
+                .on(&one.record.host.hostname)
                 .fact("instance", name.as_str()),
         );
     }
     let halt = one.record.halt?;
     let finding = Finding::blocks(Cause::Halted, format!("instance {name} is {} and claims nothing", halt.name()))
         .fact("instance", name.as_str());
-    Some(if one.is_paused() { finding.command(one.signal("CONT")) } else { finding })
+    Some(if one.is_paused() { one.signalled(finding, "CONT") } else { finding })
 }
 
 fn all_busy(fleet: &Fleet, queue: &QueueName, willing: &[&InstanceFacts], processors: usize) -> Finding {
@@ -345,9 +387,10 @@ mod tests {
 
     #[test]
     fn a_class_is_unknown_only_if_all_who_work_on_the_queue_say_so() {
-        let registry = Registry::default();
+        let registry = crate::task::definition::Registry::default();
+        let here = Here::of(&registry);
         let unknown = |fleet: &Fleet, class: &str| {
-            super::unknown(&registry, fleet, &QueueName::as_stored("mail"), class).map(|one| (one.cause, one.text))
+            super::unknown(here, fleet, &QueueName::as_stored("mail"), class).map(|one| (one.cause, one.text))
         };
         let known = fleet(vec![instance("a", "mail", 0)]);
         assert_eq!(unknown(&known, "resize"), None);

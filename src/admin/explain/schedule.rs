@@ -3,15 +3,15 @@
 use super::answer::Explanation;
 use super::cause::{Cause, Finding, for_so_long};
 use super::fleet::Fleet;
+use super::here::Here;
 use super::queue;
 use crate::admin::error::AdminError;
 use crate::admin::periodic::{self, PeriodicView};
 use crate::admin::schedules::{self, ScheduleView};
 use crate::client::request::nearest;
-use crate::job::QueueName;
+use crate::job::{QueueName, TaskName};
 use crate::store::handle::Store;
 use crate::store::role::Admin;
-use crate::task::definition::Registry;
 use crate::text::shell;
 
 /// How much later than its time a run may be before that is told.
@@ -24,15 +24,15 @@ const MOST_OTHERS: usize = 1000;
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn schedule(store: &Store<Admin>, registry: &Registry, name: &str) -> Result<Explanation, AdminError> {
+pub async fn schedule(store: &Store<Admin>, here: Here<'_>, name: &str) -> Result<Explanation, AdminError> {
     let subject = format!("schedule {name}");
     let fleet = Fleet::read(store).await?;
-    let findings = periodic_findings(store, registry, &fleet, Some(name)).await?;
+    let findings = periodic_findings(store, here, &fleet, Some(name)).await?;
     if !findings.is_empty() {
         return Ok(Explanation::of(subject, findings));
     }
-    let ids = registry.iter().flat_map(|task| &task.schedules).map(|schedule| schedule.id.as_str());
-    let names = registry.periodic().map(|task| task.name.as_str()).chain(ids);
+    let ids = here.registry.iter().flat_map(|task| &task.schedules).map(|schedule| schedule.id.as_str());
+    let names = here.registry.periodic().map(|task| task.name.as_str()).chain(ids);
     let hint = nearest(name, names).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
     let text = format!("there is no periodic task and no [[schedule]] {name}{hint}");
     Ok(Explanation::not_found(subject, Finding::tells(Cause::Gone, text).command("windlass periodic")))
@@ -41,19 +41,19 @@ pub async fn schedule(store: &Store<Admin>, registry: &Registry, name: &str) -> 
 /// How the periodic tasks and schedules stand: one of them, or what is wrong with any.
 pub(super) async fn periodic_findings(
     store: &Store<Admin>,
-    registry: &Registry,
+    here: Here<'_>,
     fleet: &Fleet,
     wanted: Option<&str>,
 ) -> Result<Vec<Finding>, AdminError> {
     let mut findings = Vec::new();
-    for view in periodic::states(store, registry, fleet.now_ms, MOST_OTHERS, wanted).await?.0 {
+    for view in periodic::states(store, here.registry, fleet.now_ms, MOST_OTHERS, wanted).await?.0 {
         findings.extend(of_task(fleet, &view));
         if wanted.is_some() && view.state == "due" {
             let place = QueueName::as_stored(&view.queue);
             findings.extend(queue::judge(fleet, &place, 1).into_iter().filter(|one| one.blocks));
         }
     }
-    findings.extend(schedules::states(store, registry, wanted).await?.iter().map(|view| of_schedule(fleet, view)));
+    findings.extend(schedules::states(store, here.registry, wanted).await?.iter().map(|view| of_schedule(fleet, view)));
     let scheduled = !findings.is_empty();
     if scheduled && fleet.leader.duties.is_none() {
         findings.push(no_leader("nobody enqueues what is due"));
@@ -66,8 +66,8 @@ pub(super) async fn periodic_findings(
 
 /// Nobody leads.
 pub(super) fn no_leader(what: &str) -> Finding {
-    Finding::blocks(Cause::NoLeader, format!("no scheduler leads: {what}"))
-        .command("windlass run (with scheduler = true)")
+    let text = format!("no scheduler leads: {what}. A daemon leads unless its configuration has scheduler = false");
+    Finding::blocks(Cause::NoLeader, text).command("windlass run")
 }
 
 fn of_task(fleet: &Fleet, view: &PeriodicView) -> Option<Finding> {
@@ -86,6 +86,7 @@ fn of_task(fleet: &Fleet, view: &PeriodicView) -> Option<Finding> {
             .command("windlass leader"),
         "running" => Finding::tells(Cause::Running, format!("periodic task {task} runs now"))
             .command(shell::command_for("jobs list --task", task)),
+        _ if !fleet.instances.is_empty() && !fleet.declares(&TaskName::as_stored(task)) => undeclared(fleet, view),
         _ if late_ms > LATE_MS => Finding::blocks(
             Cause::PromotionLate,
             format!("periodic task {task} was due {} ago and has not begun", for_so_long(late_ms)),
@@ -103,6 +104,23 @@ fn of_task(fleet: &Fleet, view: &PeriodicView) -> Option<Finding> {
     })
 }
 
+/// A periodic task with an entry in the store that no instance has loaded.
+fn undeclared(fleet: &Fleet, view: &PeriodicView) -> Finding {
+    let task = &view.task;
+    let text = format!("no instance has periodic task {task}, so that it does not run");
+    match fleet.instances.first().filter(|_| view.defined) {
+        Some(one) => {
+            let text = format!("{text}; its file is here, and the signal HUP has it read");
+            one.signalled(Finding::blocks(Cause::Undeclared, text), "HUP")
+        }
+        None => {
+            let text =
+                format!("{text}; if its file is gone for good, it is withdrawn after ten minutes, or at once by");
+            Finding::blocks(Cause::Undeclared, text).command(shell::command("periodic stop", &[task]))
+        }
+    }
+}
+
 fn of_schedule(fleet: &Fleet, view: &ScheduleView) -> Finding {
     let id = &view.id;
     let due_ms = view.due.as_ref().map(|due| due.ms);
@@ -112,6 +130,14 @@ fn of_schedule(fleet: &Fleet, view: &ScheduleView) -> Finding {
             .command(shell::command("periodic start", &[id])),
         "new" => Finding::blocks(Cause::NotSeeded, format!("no scheduler has seen schedule {id} so far"))
             .command("windlass leader"),
+        _ if !fleet.loads(&view.task) && !fleet.instances.is_empty() => {
+            let text = format!("no instance has task {} of schedule {id}, so that nothing is enqueued", view.task);
+            let finding = Finding::blocks(Cause::Undeclared, text);
+            match fleet.instances.first() {
+                Some(one) => one.signalled(finding, "HUP"),
+                None => finding,
+            }
+        }
         _ if late_ms > LATE_MS => {
             Finding::blocks(Cause::PromotionLate, format!("schedule {id} was due {} ago", for_so_long(late_ms)))
                 .since_ms(due_ms)

@@ -1,22 +1,29 @@
 //! How a task stands: who has it, what becomes of its jobs, what failed lately.
 
+use std::collections::BTreeSet;
+
 use super::answer::Explanation;
 use super::cause::{Cause, Finding, jobs, some_names};
 use super::failed::LOOKED_AT;
 use super::fleet::Fleet;
+use super::here::Here;
 use super::queue;
 use super::schedule::periodic_findings;
+use super::soon::Soon;
 use crate::admin::error::AdminError;
 use crate::admin::failed_search::{self, FailedFilter};
 use crate::admin::known;
+use crate::job::QueueName;
 use crate::store::handle::Store;
 use crate::store::inspection::FindQueue;
 use crate::store::role::Admin;
-use crate::task::definition::Registry;
 use crate::text::shell;
 
 /// What counts as lately.
 const LATELY_MS: i64 = 3600 * 1000;
+/// Of how many queues the next job is looked at, and of how many queues it is told that the task is unknown there.
+const HEADS: usize = 100;
+const PLACES: usize = 5;
 /// How many failures are counted at most.
 const COUNTED: usize = 100;
 
@@ -24,10 +31,10 @@ const COUNTED: usize = 100;
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn task(store: &Store<Admin>, registry: &Registry, name: &str) -> Result<Explanation, AdminError> {
+pub async fn task(store: &Store<Admin>, here: Here<'_>, name: &str) -> Result<Explanation, AdminError> {
     let subject = format!("task {name}");
     let fleet = Fleet::read(store).await?;
-    let defined = registry.get(name);
+    let defined = here.registry.get(name);
     let loaded: Vec<&str> = fleet
         .instances
         .iter()
@@ -36,8 +43,16 @@ pub async fn task(store: &Store<Admin>, registry: &Registry, name: &str) -> Resu
         .collect();
     let runs: Vec<_> = fleet.runs.iter().filter(|run| run.class.as_deref() == Some(name)).collect();
     let is_skipped = fleet.instances.iter().any(|one| one.record.skipped.iter().any(|task| task == name));
-    if defined.is_none() && loaded.is_empty() && runs.is_empty() && !is_skipped {
-        let error = known::not_found(registry, name);
+    // Where its jobs stand that wait: anybody may have enqueued some that nobody knows.
+    let mut waiting: BTreeSet<QueueName> = Soon::read(store).await?.places(name).cloned().collect();
+    for (queue, _) in fleet.queues.iter().take(HEADS) {
+        if queue::head_class(store, queue).await?.as_deref() == Some(name) {
+            waiting.insert(queue.clone());
+        }
+    }
+    let is_known = defined.is_some() || !loaded.is_empty() || !runs.is_empty() || is_skipped;
+    if !is_known && waiting.is_empty() {
+        let error = known::not_found(here.registry, name);
         let finding =
             Finding::tells(Cause::UnknownTask, format!("{error}, and no instance has loaded one of that name"));
         return Ok(Explanation::not_found(subject, finding.command("windlass tasks")));
@@ -46,9 +61,13 @@ pub async fn task(store: &Store<Admin>, registry: &Registry, name: &str) -> Resu
     // Where its jobs go, as far as that is known here.
     let place = defined.map(|task| task.queue.clone());
     let place = place.or_else(|| runs.first().and_then(|run| run.record.queue.clone()));
+    let place = place.or_else(|| waiting.first().cloned());
     match &place {
-        Some(place) => findings.extend(queue::unknown(registry, &fleet, place, name)),
+        Some(place) => findings.extend(queue::obstacles(here, &fleet, place, name)),
         None => findings.extend(queue::skipped(&fleet, name)),
+    }
+    for other in waiting.iter().filter(|other| Some(*other) != place.as_ref()).take(PLACES) {
+        findings.extend(queue::unknown(here, &fleet, other, name));
     }
     if !runs.is_empty() {
         let workers = some_names(runs.iter().map(|run| run.worker.name()));
@@ -68,7 +87,7 @@ pub async fn task(store: &Store<Admin>, registry: &Registry, name: &str) -> Resu
     }
     findings.extend(failing(store, &fleet, name).await?);
     if defined.is_some_and(|task| task.cadence.is_some() || !task.schedules.is_empty()) {
-        findings.extend(periodic_findings(store, registry, &fleet, Some(name)).await?);
+        findings.extend(periodic_findings(store, here, &fleet, Some(name)).await?);
     }
     Ok(Explanation::of(subject, findings))
 }

@@ -129,7 +129,7 @@ async fn resolve(context: &CommandContext, job: NamedJobArgs) -> Result<(Store<A
     let foreign = job.queue.is_some();
     let request = Request { args: input::arguments(context, &job.args)?, task: job.task, queue: job.queue, foreign };
     let job = context.resolve_as_written(&request, &tasks).map_err(|error| match error {
-        RequestError::UnknownTask { task, .. } => CliError::Admin(not_found(&tasks.registry, &task)),
+        RequestError::UnknownTask { task, .. } => CliError::no_task(not_found(&tasks.registry, &task)),
         other => CliError::Client(other.into()),
     })?;
     Ok((context.store().await?, job, tasks))
@@ -137,16 +137,25 @@ async fn resolve(context: &CommandContext, job: NamedJobArgs) -> Result<(Store<A
 
 /// Delayed jobs, and what failed of those that wait for another attempt.
 fn delayed_table(jobs: &[DelayedView]) -> TextTable {
-    let mut table = TextTable::new(&["at", "#ms", "queue", "class", "args", "#failed", "last error"]);
+    let mut table = TextTable::new(&["at", "#ms", "queue", "class", "args", "#failed", "last error", "put off"]);
     for due in jobs {
         let queue = due.job.queue.as_deref().unwrap_or("-");
         let failed = due.failed_attempts.map(|count| count.to_string()).unwrap_or_default();
         let error = due.last_error.as_deref().unwrap_or_default();
         let (ms, class, args) = (due.ms.to_string(), due.job.class_text(), due.job.args_text());
-        table.row([&due.at, &ms, queue, class, args, &failed, error]);
+        table.row([&due.at, &ms, queue, class, args, &failed, error, &put_off_text(due)]);
     }
     let some_failed = jobs.iter().any(|due| due.failed_attempts.is_some());
-    table.column_if("failed", some_failed).column_if("last error", some_failed)
+    let put_off = jobs.iter().any(|due| due.redelivered.is_some() || due.later.is_some());
+    table.column_if("failed", some_failed).column_if("last error", some_failed).column_if("put off", put_off)
+}
+
+/// How often a job was put off, and why.
+fn put_off_text(due: &DelayedView) -> String {
+    let times = |count: u32| if count == 1 { "once".to_owned() } else { format!("{count} times") };
+    let cut_off = due.redelivered.map(|count| format!("cut off {}", times(count)));
+    let later = due.later.map(|count| format!("said later {}", times(count)));
+    [cut_off, later].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn times_table(times: &[TimeView]) -> Text {

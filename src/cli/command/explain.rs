@@ -1,12 +1,13 @@
 //! `explain`: why something does not run, or, without a subject, what needs attention.
 
-use crate::admin::explain::{self, Explanation, Finding, JobSubject, State};
+use crate::admin::explain::{self, Explanation, Finding, Here, JobSubject, State};
 use crate::cli::args::ExplainVerb;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::input;
 use crate::cli::output::{Text, local_time};
 use crate::client::request::Request;
+use crate::text::shell;
 
 /// Explains.
 ///
@@ -16,24 +17,25 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<ExplainVerb>) -> 
     let store = context.store().await?;
     let tasks = context.tasks()?;
     context.warn_of_problems(&tasks);
-    let registry = tasks.registry;
+    let (registry, host) = (&tasks.registry, context.host());
+    let here = Here::of(registry).lacking(&tasks.missing, &host);
     let is_bare = verb.is_none();
     let explanation = match verb {
-        None => explain::attention(&store, &registry).await?,
-        Some(ExplainVerb::Queue { queue }) => explain::queue(&store, &registry, &queue).await?,
-        Some(ExplainVerb::Task { task }) => explain::task(&store, &registry, &task).await?,
-        Some(ExplainVerb::Failed { address }) => explain::failed(&store, &registry, &address).await?,
-        Some(ExplainVerb::Schedule { name }) => explain::schedule(&store, &registry, &name).await?,
-        Some(ExplainVerb::Job { id: Some(id), .. }) => explain::job(&store, &registry, JobSubject::Id(&id)).await?,
+        None => explain::attention(&store, here).await?,
+        Some(ExplainVerb::Queue { queue }) => explain::queue(&store, here, &queue).await?,
+        Some(ExplainVerb::Task { task }) => explain::task(&store, here, &task).await?,
+        Some(ExplainVerb::Failed { address }) => explain::failed(&store, here, &address).await?,
+        Some(ExplainVerb::Schedule { name }) => explain::schedule(&store, here, &name).await?,
+        Some(ExplainVerb::Job { id: Some(id), .. }) => explain::job(&store, here, JobSubject::Id(&id)).await?,
         Some(ExplainVerb::Job { id: None, task, queue, args }) => {
             // clap asks for one of the two.
             let task = task.unwrap_or_default();
             let request = Request { queue, ..Request::new(task).args(input::arguments(context, &args)?).foreign() };
-            let job = request.resolve_as_written(&registry).map_err(|error| CliError::Client(error.into()))?;
-            explain::job(&store, &registry, JobSubject::Job(&job)).await?
+            let job = request.resolve_as_written(registry).map_err(|error| CliError::Client(error.into()))?;
+            explain::job(&store, here, JobSubject::Job(&job)).await?
         }
     };
-    context.printer.print(&explanation, || text(&explanation, is_bare))?;
+    context.printer.print(&explanation, || text(&explanation, is_bare, &host))?;
     Ok(match explanation.state {
         State::Runs => Exit::Done,
         State::NotFound => Exit::NotFound,
@@ -41,7 +43,7 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<ExplainVerb>) -> 
     })
 }
 
-fn text(explanation: &Explanation, is_bare: bool) -> Text {
+fn text(explanation: &Explanation, is_bare: bool, host: &str) -> Text {
     if is_bare && explanation.findings.is_empty() {
         return Text::from("nothing needs attention");
     }
@@ -54,11 +56,13 @@ fn text(explanation: &Explanation, is_bare: bool) -> Text {
         };
         text.push(format!("{}: {state}", explanation.subject));
     }
-    for Finding { blocks, text: sentence, since, command, .. } in &explanation.findings {
+    for Finding { blocks, text: sentence, since, command, on, .. } in &explanation.findings {
         let since = since.as_deref().map(|since| format!(" (since {})", local_time(since))).unwrap_or_default();
         text.push(format!("{} {sentence}{since}", if *blocks { "!" } else { "-" }));
         if let Some(command) = command {
-            text.push(format!("    {command}"));
+            // As a comment, so that the line can be typed as it is.
+            let on = on.as_deref().filter(|on| *on != host).map(|on| format!(" # on {}", shell::word(on)));
+            text.push(format!("    {command}{}", on.unwrap_or_default()));
         }
     }
     text

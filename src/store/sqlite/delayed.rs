@@ -16,7 +16,7 @@ use super::value::{AnyValue, bytes, opt_text};
 use crate::job::queue_member::with_queue;
 use crate::job::{Identity, QueueName};
 use crate::store::arrow::Perform;
-use crate::store::delayed::{MoveDelayed, MoveTo, ScheduledAt};
+use crate::store::delayed::{DelayedIdentities, DelayedJob, MoveDelayed, MoveTo, ScheduledAt};
 use crate::store::error::StoreError;
 use crate::store::queueing::{Schedule, ScheduleBatch, Scheduled, When};
 use crate::store::scheduling::{DropEntry, Due, ReadDue, ReadTime, entry_of};
@@ -50,6 +50,12 @@ impl Perform<DropEntry> for SqliteStore {
 impl Perform<ScheduledAt> for SqliteStore {
     async fn perform(&self, arrow: ScheduledAt) -> Result<Vec<i64>, StoreError> {
         self.reader.call(move |step| seconds(step, &arrow.payload)).await
+    }
+}
+
+impl Perform<DelayedIdentities> for SqliteStore {
+    async fn perform(&self, arrow: DelayedIdentities) -> Result<Vec<Option<Identity>>, StoreError> {
+        self.reader.call(move |step| identities(step, &arrow)).await
     }
 }
 
@@ -130,6 +136,21 @@ pub(super) fn seconds(step: &Step<'_>, payload: &[u8]) -> Result<Vec<i64>, Store
     )?;
     let seconds = select.query_map(params![digest(payload), payload], |row| row.get(0))?;
     Ok(seconds.collect::<Result<_, _>>()?)
+}
+
+/// Who delayed jobs are that were put off.
+fn identities(step: &Step<'_>, arrow: &DelayedIdentities) -> Result<Vec<Option<Identity>>, StoreError> {
+    let mut select = step.sql(
+        "SELECT identity FROM delayed WHERE digest = ?1 AND second = ?2 AND payload = ?3 AND identity IS NOT NULL \
+         ORDER BY place LIMIT 1",
+    )?;
+    let mut identity = |job: &DelayedJob| -> Result<Option<Identity>, StoreError> {
+        let found = select
+            .query_row(params![digest(&job.payload), job.second, &job.payload[..]], |row| Ok(opt_text(row.get_ref(0)?)))
+            .optional()?;
+        Ok(found.flatten().as_deref().and_then(Identity::decode))
+    };
+    arrow.jobs.iter().map(&mut identity).collect()
 }
 
 /// The earliest second at which a job of these bytes is due.
