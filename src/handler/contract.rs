@@ -20,7 +20,7 @@ pub struct Invocation {
     pub task: Arc<TaskDefinition>,
     /// The queue the job came from.
     pub queue: QueueName,
-    /// The arguments as one JSON array, exactly as the producer wrote them.
+    /// The arguments as one JSON array, as the producer wrote them; inputs that it left out have their defaults.
     pub args: Bytes,
     /// For when the job was scheduled (RFC 3339): the occurrence of the `[[schedule]]` that enqueued it, or the due time of the
     /// present tick of a periodic task. `None` for other jobs.

@@ -22,6 +22,7 @@ use crate::plugin::hooks::Hooks;
 use crate::store::effect::Gate;
 use crate::store::queueing::Claim;
 use crate::supervise::scope::{contained, named};
+use crate::task::inputs;
 use crate::text::cut::cut;
 
 /// A claimed job after it was read.
@@ -145,7 +146,7 @@ pub(super) fn begin(core: &Core, slot: &Slot, job: &mut Job) -> Started {
     let invocation = Invocation {
         task: Arc::clone(task),
         queue: job.queue.clone(),
-        args: job.args.clone(),
+        args: inputs::fill(&task.inputs, &job.args).unwrap_or_else(|| job.args.clone()),
         scheduled_at: job.scheduled_at.clone(),
         identity: job.identity.clone(),
         claim: job.claim.clone(),

@@ -3,11 +3,14 @@
 //!
 //! Inputs are checked in the order of the file. An absent input gets its default, which becomes part of the job; the
 //! type is checked; a required input must not be absent, null or empty. Undeclared keys are kept. Nothing is checked
-//! when the job runs, so jobs of other programs are accepted as they are.
+//! when the job runs, so jobs of other programs are accepted as they are; their absent inputs get the defaults then, because
+//! the task is written for them. The bytes of the job stay.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use bytes::Bytes;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::job::Args;
@@ -45,7 +48,7 @@ pub struct InputSpec {
 #[non_exhaustive]
 pub enum InputError {
     /// A required input is missing.
-    #[error("{key} is a required input for task {task}")]
+    #[error("{key:?} is a required input for task {task}")]
     Required {
         /// The input.
         key: String,
@@ -53,7 +56,7 @@ pub enum InputError {
         task: String,
     },
     /// An input has another type.
-    #[error("{found} is not a valid value for {key} in task {task}, which takes {expected}")]
+    #[error("{found} is not a valid value for {key:?} in task {task}, which takes {expected}")]
     Invalid {
         /// What was given.
         found: &'static str,
@@ -115,6 +118,31 @@ pub fn apply(inputs: &[InputSpec], task: &str, args: &Args) -> Result<Args, Inpu
     filled.push('}');
     let rest: String = items.iter().skip(1).map(|item| format!(",{}", item.get())).collect();
     Args::from_json(&format!("[{filled}{rest}]")).map_err(|_| no_object())
+}
+
+/// The arguments of a job that runs, with the defaults of absent inputs; what its producer wrote stays as it is. `None` if
+/// none is to be added.
+#[must_use]
+pub(crate) fn fill(inputs: &[InputSpec], args: &[u8]) -> Option<Bytes> {
+    if inputs.iter().all(|input| input.default.is_none()) {
+        return None;
+    }
+    let items: Vec<&RawValue> = serde_json::from_slice(args).ok()?;
+    let text = match items.first().map(|item| item.get()) {
+        None | Some("null") => "{}",
+        Some(text) => text,
+    };
+    let given: HashMap<Cow<'_, str>, IgnoredAny> = serde_json::from_str(text).ok()?;
+    let mut filled = text.trim_end().strip_suffix('}')?.to_owned();
+    let (mut more, mut added) = (!given.is_empty(), false);
+    for InputSpec { name, default, .. } in inputs {
+        let Some(default) = default.as_ref().filter(|_| !given.contains_key(name.as_str())) else { continue };
+        let comma = if more { "," } else { "" };
+        filled.push_str(&format!("{comma}{}:{default}", quote(name)));
+        (more, added) = (true, true);
+    }
+    let rest: String = items.iter().skip(1).map(|item| format!(",{}", item.get())).collect();
+    added.then(|| Bytes::from(format!("[{filled}}}{rest}]")))
 }
 
 /// What this JSON value is.
@@ -194,15 +222,33 @@ mod tests {
     }
 
     #[test]
+    fn a_job_of_another_program_gets_the_defaults_when_it_runs() {
+        let filled =
+            |args: &str| fill(&declared(), args.as_bytes()).map(|args| String::from_utf8(args.into()).unwrap());
+        for (args, expected) in [
+            (r#"[{"to":"ann"}]"#, r#"[{"to":"ann","b":5,"a":{"x":[1,"}"]}}]"#),
+            (r#"[ { "to" : 1.0 } ,2.0]"#, r#"[{ "to" : 1.0 ,"b":5,"a":{"x":[1,"}"]}},2.0]"#),
+            ("[]", r#"[{"b":5,"a":{"x":[1,"}"]}}]"#),
+            (r#"[{ },1]"#, r#"[{ "b":5,"a":{"x":[1,"}"]}},1]"#),
+            (r#"[{"b":null}]"#, r#"[{"b":null,"a":{"x":[1,"}"]}}]"#),
+        ] {
+            assert_eq!(filled(args).as_deref(), Some(expected), "{args}");
+        }
+        for args in [r#"[{"a":1,"b":2}]"#, "[5]", "[[1]]", "no", r#"["{}"]"#] {
+            assert_eq!(filled(args), None, "{args}");
+        }
+    }
+
+    #[test]
     fn what_is_missing_or_wrong_is_refused_in_actionheros_words() {
         for (args, said) in [
-            ("{}", "to is a required input for task t"),
-            ("[]", "to is a required input for task t"),
-            ("null", "to is a required input for task t"),
-            (r#"{"to":""}"#, "to is a required input for task t"),
-            (r#"{"to":null}"#, "to is a required input for task t"),
-            (r#"{"to":5}"#, "a number is not a valid value for to in task t, which takes a string"),
-            (r#"{"to":"a","b":1.5}"#, "a number is not a valid value for b in task t, which takes an integer"),
+            ("{}", "\"to\" is a required input for task t"),
+            ("[]", "\"to\" is a required input for task t"),
+            ("null", "\"to\" is a required input for task t"),
+            (r#"{"to":""}"#, "\"to\" is a required input for task t"),
+            (r#"{"to":null}"#, "\"to\" is a required input for task t"),
+            (r#"{"to":5}"#, "a number is not a valid value for \"to\" in task t, which takes a string"),
+            (r#"{"to":"a","b":1.5}"#, "a number is not a valid value for \"b\" in task t, which takes an integer"),
             ("[5]", "task t takes its inputs as one object, such as {\"to\": ...}"),
         ] {
             assert_eq!(applied(args).unwrap_err(), said, "{args}");
@@ -228,6 +274,9 @@ mod tests {
         fn no_arguments_break_it(text in "[\\[\\]{}\",:a0-9null ]{0,30}") {
             if let Ok(args) = Args::from_json(&text) {
                 let _ = apply(&declared(), "t", &args);
+                if let Some(filled) = fill(&declared(), args.as_str().as_bytes()) {
+                    proptest::prop_assert!(serde_json::from_slice::<Vec<serde_json::Value>>(&filled).is_ok());
+                }
             }
         }
     }

@@ -192,10 +192,10 @@ fn g08_inputs_are_checked_and_filled_in_when_a_job_is_enqueued() {
     let mut peer = world.peer("{}");
     assert_eq!(peer.queue("queued", r#"["math",0,-1]"#)[0]["args"], serde_json::json!([{"a": 1, "q": [], "b": 5}]));
     for (args, said) in [
-        (&["enqueue", "reg"][..], "a is a required input for task reg"),
+        (&["enqueue", "reg"][..], "\"a\" is a required input for task reg"),
         (
             &["enqueue", "reg", "--args", r#"{"a":1,"b":"x"}"#, "--in", "1h"],
-            "a string is not a valid value for b in task reg, which takes an integer",
+            "a string is not a valid value for \"b\" in task reg, which takes an integer",
         ),
     ] {
         let refused = world.windlass(args);
