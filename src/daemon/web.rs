@@ -65,7 +65,7 @@ mod built {
     use super::*;
     use crate::config::http::{HttpConfig, LoopbackMode};
     use crate::event::Event;
-    use crate::http::{self, Bound, Changes, Content, Relisten, Server, Site, Stage, Standing};
+    use crate::http::{self, Changes, Content, Relisten, Server, Site, Sockets, Stage, Standing};
 
     /// How long requests may go on when all else has ended.
     const LAST_ANSWERS: Duration = Duration::from_secs(1);
@@ -74,7 +74,7 @@ mod built {
     pub(in crate::daemon) struct WebBound(Option<Prepared>);
 
     struct Prepared {
-        sockets: Vec<Bound>,
+        sockets: Sockets,
         content: watch::Receiver<Arc<Content>>,
         changes: Changes,
     }
@@ -83,7 +83,7 @@ mod built {
     pub(in crate::daemon) struct WebReload(Option<(watch::Sender<Arc<Content>>, Relisten)>);
 
     /// What a reload has bound, and has not yet handed over.
-    pub(in crate::daemon) struct Rebound(Vec<Bound>);
+    pub(in crate::daemon) struct Rebound(Sockets);
 
     /// What the server is told. Cheap to clone.
     #[derive(Clone, Default)]
@@ -153,7 +153,7 @@ mod built {
         /// If it cannot be had: the reload is refused.
         pub(in crate::daemon) fn prepare(&self, old: &Config, new: &Config) -> Result<Rebound, String> {
             let (Some(_), Some(old), Some(new)) = (&self.0, &old.http, &new.http) else {
-                return Ok(Rebound(Vec::new()));
+                return Ok(Rebound(Sockets::default()));
             };
             let added = new.listen.iter().filter(|address| !old.listen.contains(address));
             http::bind(added, &old.listen).map(Rebound).map_err(|error| format!("failed to {error}"))

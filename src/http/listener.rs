@@ -1,7 +1,8 @@
 //! Sockets that are listened on.
 //!
 //! They are bound before anything is served, by the thread that starts or reloads, so that an address that cannot be had
-//! refuses the start or the reload.
+//! refuses the start or the reload. One that another program has is no mistake: a new daemon starts beside the old one, which
+//! listens until its drain is over. The server waits for it.
 
 use std::fs;
 use std::io;
@@ -27,13 +28,43 @@ const MODE: u32 = 0o660;
 #[derive(Debug, thiserror::Error)]
 #[error("listen on {address} ([http] listen): {reason}")]
 pub struct BindError {
-    address: ListenAddress,
-    reason: String,
+    pub(super) address: ListenAddress,
+    reason: Reason,
+}
+
+/// What is wrong with an address.
+#[derive(Debug, thiserror::Error)]
+enum Reason {
+    /// Another program has it, perhaps only for a while.
+    #[error("{0}")]
+    Taken(String),
+    #[error("{0}")]
+    Other(String),
+}
+
+impl From<io::Error> for Reason {
+    fn from(error: io::Error) -> Self {
+        Self::Other(error.to_string())
+    }
+}
+
+impl BindError {
+    /// Does another program have the address?
+    pub(super) fn is_taken(&self) -> bool {
+        matches!(self.reason, Reason::Taken(_))
+    }
+}
+
+/// The sockets that could be had, and the addresses that other programs have.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    pub(super) bound: Vec<Bound>,
+    pub(super) taken: Vec<BindError>,
 }
 
 /// A socket that is bound, and accepts nothing yet. Dropping it closes it, and removes it from the file system.
 #[derive(Debug)]
-pub struct Bound {
+pub(super) struct Bound {
     /// As the configuration has it.
     pub(super) address: ListenAddress,
     pub(super) socket: Socket,
@@ -68,7 +99,7 @@ impl Drop for Place {
 impl Bound {
     /// Where it can be reached, for people.
     #[must_use]
-    pub fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         match &self.socket {
             // The system may have chosen the port.
             Socket::Tcp(listener) => match listener.local_addr() {
@@ -80,23 +111,27 @@ impl Bound {
     }
 }
 
-/// Binds all of these addresses; this process listens on those of `own` already.
+/// Binds all of these addresses but those that other programs have; this process listens on those of `own` already.
 ///
 /// # Errors
-/// The first that cannot be had.
+/// The first that cannot be had for another reason.
 pub fn bind<'a>(
     addresses: impl IntoIterator<Item = &'a ListenAddress>,
     own: &[ListenAddress],
-) -> Result<Vec<Bound>, BindError> {
-    let (mut own, mut bound) = (own.to_vec(), Vec::new());
+) -> Result<Sockets, BindError> {
+    let (mut own, mut sockets) = (own.to_vec(), Sockets::default());
     for address in addresses {
-        bound.push(bind_one(address, &own)?);
+        match bind_one(address, &own) {
+            Ok(bound) => sockets.bound.push(bound),
+            Err(error) if error.is_taken() => sockets.taken.push(error),
+            Err(error) => return Err(error),
+        }
         own.push(address.clone());
     }
-    Ok(bound)
+    Ok(sockets)
 }
 
-fn bind_one(address: &ListenAddress, own: &[ListenAddress]) -> Result<Bound, BindError> {
+pub(super) fn bind_one(address: &ListenAddress, own: &[ListenAddress]) -> Result<Bound, BindError> {
     let socket = match address {
         ListenAddress::Tcp(tcp) => tcp_socket(*tcp, own),
         ListenAddress::Unix(path) => unix_socket(path),
@@ -120,50 +155,54 @@ fn in_our_way(address: SocketAddr, own: &[ListenAddress]) -> Option<SocketAddr> 
     })
 }
 
-fn tcp_socket(address: SocketAddr, own: &[ListenAddress]) -> Result<Socket, String> {
+fn tcp_socket(address: SocketAddr, own: &[ListenAddress]) -> Result<Socket, Reason> {
     let listener = std::net::TcpListener::bind(address).map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => match in_our_way(address, own) {
-            Some(ours) => format!(
+            Some(ours) => Reason::Other(format!(
                 "this daemon itself listens on {ours}, and nobody can have both at once; keep one of them. A reload cannot go \
                  from the one to the other: restart the daemon, or choose another port"
-            ),
-            None => format!(
+            )),
+            None => Reason::Taken(format!(
                 "another program listens there; find it: ss -ltnp 'sport = :{}', or choose another port",
                 address.port()
-            ),
+            )),
         },
-        io::ErrorKind::AddrNotAvailable => "this machine has no such address; find those it has: ip address".to_owned(),
-        io::ErrorKind::PermissionDenied => format!(
+        io::ErrorKind::AddrNotAvailable => {
+            Reason::Other("this machine has no such address; find those it has: ip address".to_owned())
+        }
+        io::ErrorKind::PermissionDenied => Reason::Other(format!(
             "this user may not use port {}; choose one above 1023, or give the unit AmbientCapabilities=CAP_NET_BIND_SERVICE",
             address.port()
-        ),
-        _ => error.to_string(),
+        )),
+        _ => error.into(),
     })?;
-    listener.set_nonblocking(true).map_err(|error| error.to_string())?;
+    listener.set_nonblocking(true)?;
     Ok(Socket::Tcp(listener))
 }
 
 /// A socket of a dead daemon is replaced. Nobody can connect before the mode is right, because it is not listened on.
 ///
 /// Others must not be able to replace it: programs would speak to theirs, and its mode would be set for what they put there.
-fn unix_socket(path: &Path) -> Result<Socket, String> {
+fn unix_socket(path: &Path) -> Result<Socket, Reason> {
     let folder = path.parent().unwrap_or_else(|| Path::new("/"));
-    Owners::with([]).judge(&absolute(folder)).map_err(|error| not_private(&error))?;
+    Owners::with([]).judge(&absolute(folder)).map_err(|error| Reason::Other(not_private(&error)))?;
     make_room(path)?;
     let told = |error: Errno| match error {
-        Errno::ADDRINUSE => "another program has just put something there; try again".to_owned(),
-        Errno::NOENT => "its folder does not exist; make it, or give the unit RuntimeDirectory=".to_owned(),
-        Errno::ACCESS => "this user may not write to its folder".to_owned(),
-        other => other.to_string(),
+        Errno::ADDRINUSE => Reason::Taken("another program has just put something there; try again".to_owned()),
+        Errno::NOENT => {
+            Reason::Other("its folder does not exist; make it, or give the unit RuntimeDirectory=".to_owned())
+        }
+        Errno::ACCESS => Reason::Other("this user may not write to its folder".to_owned()),
+        other => io::Error::from(other).into(),
     };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let address = SocketAddrUnix::new(path).map_err(told)?;
     let socket: OwnedFd =
         rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(told)?;
     rustix::net::bind(&socket, &address).map_err(told)?;
-    let found = fs::symlink_metadata(path).map_err(|error| error.to_string())?;
+    let found = fs::symlink_metadata(path)?;
     let place = Place { path: path.to_owned(), device: found.dev(), inode: found.ino() };
-    fs::set_permissions(path, fs::Permissions::from_mode(MODE)).map_err(|error| error.to_string())?;
+    fs::set_permissions(path, fs::Permissions::from_mode(MODE))?;
     rustix::net::listen(&socket, BACKLOG).map_err(told)?;
     Ok(Socket::Unix(socket.into(), place))
 }
@@ -179,22 +218,26 @@ fn not_private(error: &Untrusted) -> String {
 }
 
 /// Removes the socket of a program that is gone. Anything else stays, and is told.
-fn make_room(path: &Path) -> Result<(), String> {
+fn make_room(path: &Path) -> Result<(), Reason> {
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error.to_string()),
+        Err(error) => return Err(error.into()),
     };
     if !found.file_type().is_socket() {
-        return Err("something that is no socket stands there; remove it, or choose another path".to_owned());
+        let why = "something that is no socket stands there; remove it, or choose another path";
+        return Err(Reason::Other(why.to_owned()));
     }
     match UnixStream::connect(path) {
-        Ok(_) => Err("another program listens there; stop it, or choose another path".to_owned()),
+        Ok(_) => Err(Reason::Taken("another program listens there; stop it, or choose another path".to_owned())),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path)
-            .map_err(|error| format!("the socket of a program that is gone cannot be removed: {error}")),
+            .map_err(|error| Reason::Other(format!("the socket of a program that is gone cannot be removed: {error}"))),
         // It was removed meanwhile.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(format!("a socket stands there, and whether anybody uses it cannot be found out: {error}")),
+        Err(error) => {
+            let why = format!("a socket stands there, and whether anybody uses it cannot be found out: {error}");
+            Err(Reason::Other(why))
+        }
     }
 }
 
@@ -202,8 +245,8 @@ fn make_room(path: &Path) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    fn unix(path: &Path) -> Result<Vec<Bound>, String> {
-        bind(&[ListenAddress::Unix(path.to_owned())], &[]).map_err(|error| error.to_string())
+    fn unix(path: &Path) -> Result<Bound, String> {
+        bind_one(&ListenAddress::Unix(path.to_owned()), &[]).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -214,7 +257,7 @@ mod tests {
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         let bound = unix(&path).unwrap();
         assert_eq!(fs::symlink_metadata(&path).unwrap().mode() & 0o777, MODE);
-        assert_eq!(bound[0].url(), format!("unix:{}", path.display()));
+        assert_eq!(bound.url(), format!("unix:{}", path.display()));
         let told = unix(&path).unwrap_err();
         assert!(
             told.ends_with("([http] listen): another program listens there; stop it, or choose another path"),
@@ -256,10 +299,12 @@ mod tests {
 
     #[test]
     fn an_address_that_cannot_be_had_is_told_with_what_to_do() {
-        let first = bind(&[ListenAddress::Tcp("127.0.0.1:0".parse().unwrap())], &[]).unwrap();
-        let Socket::Tcp(listener) = &first[0].socket else { unreachable!("it is TCP") };
+        let first = bind_one(&ListenAddress::Tcp("127.0.0.1:0".parse().unwrap()), &[]).unwrap();
+        let Socket::Tcp(listener) = &first.socket else { unreachable!("it is TCP") };
         let taken = listener.local_addr().unwrap();
-        let told = bind(&[ListenAddress::Tcp(taken)], &[]).unwrap_err().to_string();
+        let sockets = bind(&[ListenAddress::Tcp(taken)], &[]).unwrap();
+        assert!(sockets.bound.is_empty());
+        let told = sockets.taken[0].to_string();
         assert!(
             told.starts_with(&format!("listen on {taken} ([http] listen): another program listens there")),
             "{told}"
@@ -270,11 +315,11 @@ mod tests {
 
     #[test]
     fn an_address_that_is_in_the_way_of_another_one_of_ours_is_named() {
-        let first = bind(&[ListenAddress::Tcp("127.0.0.1:0".parse().unwrap())], &[]).unwrap();
-        let Socket::Tcp(listener) = &first[0].socket else { unreachable!("it is TCP") };
+        let first = bind_one(&ListenAddress::Tcp("127.0.0.1:0".parse().unwrap()), &[]).unwrap();
+        let Socket::Tcp(listener) = &first.socket else { unreachable!("it is TCP") };
         let ours = listener.local_addr().unwrap();
         let all = ListenAddress::Tcp(SocketAddr::from(([0, 0, 0, 0], ours.port())));
-        let told = |own: &[ListenAddress]| bind([&all], own).unwrap_err().to_string();
+        let told = |own: &[ListenAddress]| bind_one(&all, own).unwrap_err().to_string();
         assert!(told(&[ListenAddress::Tcp(ours)]).contains(&format!("this daemon itself listens on {ours}")));
         assert!(told(&[]).contains("another program listens there"));
         let elsewhere = ListenAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], ours.port().wrapping_sub(1).max(1))));
@@ -282,8 +327,8 @@ mod tests {
         drop(first);
         // Two of one list.
         let any = ListenAddress::Tcp("127.0.0.1:0".parse().unwrap());
-        let taken = bind([&any], &[]).unwrap();
-        let Socket::Tcp(listener) = &taken[0].socket else { unreachable!("it is TCP") };
+        let taken = bind_one(&any, &[]).unwrap();
+        let Socket::Tcp(listener) = &taken.socket else { unreachable!("it is TCP") };
         let taken = ListenAddress::Tcp(listener.local_addr().unwrap());
         assert!(
             bind([&taken], std::slice::from_ref(&taken))

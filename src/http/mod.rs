@@ -31,6 +31,6 @@ mod server;
 mod site;
 mod slots;
 
-pub use listener::{BindError, Bound, bind};
+pub use listener::{BindError, Sockets, bind};
 pub use server::{CONNECTIONS, Changes, Relisten, Server, changes};
 pub use site::{Content, Site, Stage, Standing};

@@ -12,7 +12,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::connection::{self, NO_SLOT};
-use super::listener::{Bound, Place, Socket};
+use super::listener::{BindError, Bound, Place, Socket, Sockets, bind_one};
 use super::peer::Peer;
 use super::router::router;
 use super::site::Site;
@@ -26,6 +26,8 @@ use crate::supervise::scope::{contained_future, named, own_thread, until_told};
 pub const CONNECTIONS: usize = 256;
 /// How long a listener rests after a failure, such as too many open files.
 const REST: Duration = Duration::from_millis(200);
+/// How often an address is tried that another program has.
+const RETRY: Duration = Duration::from_secs(1);
 /// How often it looks whether the connections have ended.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -46,7 +48,7 @@ pub struct Server {
 #[derive(Debug)]
 struct Change {
     listen: Vec<ListenAddress>,
-    new: Vec<Bound>,
+    new: Sockets,
 }
 
 /// Changes the addresses of a running server.
@@ -67,7 +69,7 @@ pub fn changes() -> (Relisten, Changes) {
 impl Relisten {
     /// Listens on `listen` from now on: what is new there was bound before, what is not there is closed. Open connections
     /// stay.
-    pub fn change(&self, listen: Vec<ListenAddress>, new: Vec<Bound>) {
+    pub fn change(&self, listen: Vec<ListenAddress>, new: Sockets) {
         // A server that has ended listens on nothing.
         let _ = self.0.send(Change { listen, new });
     }
@@ -78,7 +80,7 @@ impl Server {
     ///
     /// # Errors
     /// If the system gives no thread or takes no socket.
-    pub fn start(site: &Site, sockets: Vec<Bound>, Changes(changed): Changes) -> io::Result<Self> {
+    pub fn start(site: &Site, sockets: Sockets, Changes(changed): Changes) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (end, told) = watch::channel(None);
         let (running, ended) = oneshot::channel::<()>();
@@ -133,17 +135,59 @@ struct Served {
     bus: Bus,
     accept: Accept,
     listeners: Vec<(ListenAddress, AbortHandle)>,
+    /// Addresses that other programs have so far.
+    waited_for: Vec<ListenAddress>,
     tasks: JoinSet<()>,
     stop: watch::Sender<bool>,
 }
 
 impl Served {
-    fn new(site: &Site, sockets: Vec<Bound>) -> io::Result<Self> {
+    fn new(site: &Site, sockets: Sockets) -> io::Result<Self> {
         let (stop, stopped) = watch::channel(false);
         let accept = Accept { router: router(site), slots: Slots::new(CONNECTIONS), stopped, bus: site.bus.clone() };
-        let mut served = Self { bus: site.bus.clone(), accept, listeners: Vec::new(), tasks: JoinSet::new(), stop };
-        sockets.into_iter().try_for_each(|bound| served.listen(bound))?;
+        let mut served = Self {
+            bus: site.bus.clone(),
+            accept,
+            listeners: Vec::new(),
+            waited_for: Vec::new(),
+            tasks: JoinSet::new(),
+            stop,
+        };
+        sockets.bound.into_iter().try_for_each(|bound| served.listen(bound))?;
+        served.wait_for(sockets.taken);
         Ok(served)
+    }
+
+    /// Waits for addresses that other programs have: a new daemon starts beside the old one.
+    fn wait_for(&mut self, taken: Vec<BindError>) {
+        for error in taken {
+            let text = format!("http: failed to {error}; all else works, and it is tried again every second");
+            self.bus.emit(Event::Warning { text });
+            self.waited_for.push(error.address);
+        }
+    }
+
+    /// Listens on the addresses that have become free.
+    async fn retry(&mut self) {
+        for address in std::mem::take(&mut self.waited_for) {
+            let wanted = address.clone();
+            let own: Vec<ListenAddress> = self.listeners.iter().map(|(address, _)| address.clone()).collect();
+            // A look at a socket in the file system may wait for the program behind it.
+            let bound = tokio::task::spawn_blocking(move || bind_one(&wanted, &own)).await;
+            let failed = match bound {
+                Ok(Ok(bound)) => self.listen(bound).err().map(|error| error.to_string()),
+                Ok(Err(error)) if error.is_taken() => {
+                    self.waited_for.push(address);
+                    continue;
+                }
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(error) => Some(error.to_string()),
+            };
+            if let Some(error) = failed {
+                let text = format!("http: {address} has become free, and cannot be listened on: {error}");
+                self.bus.emit(Event::Warning { text });
+            }
+        }
     }
 
     fn listen(&mut self, bound: Bound) -> io::Result<()> {
@@ -171,7 +215,9 @@ impl Served {
             }
             stays
         });
-        for bound in new {
+        self.waited_for.retain(|address| listen.contains(address));
+        self.wait_for(new.taken);
+        for bound in new.bound {
             let address = bound.address.clone();
             if let Err(error) = self.listen(bound) {
                 self.bus.emit(Event::InternalError { error: format!("http: failed to listen on {address}: {error}") });
@@ -188,6 +234,7 @@ impl Served {
                     Err(_) => std::future::pending().await,
                 },
                 Some(change) = changes.recv() => self.change(change),
+                () = sleep(RETRY), if !self.waited_for.is_empty() => self.retry().await,
             }
         };
         self.tasks.shutdown().await;

@@ -12,10 +12,7 @@ use crate::world::{World, configure, listens};
 
 #[test]
 fn an_address_that_cannot_be_had_ends_the_start() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap();
     for (listen, told) in [
-        (address.to_string(), format!("failed to listen on {address} ([http] listen): another program listens there")),
         ("192.0.2.1:80".to_owned(), "this machine has no such address".to_owned()),
         ("unix:none/http.sock".to_owned(), "its folder does not exist".to_owned()),
         ("unix:tasks.toml".to_owned(), "something that is no socket stands there".to_owned()),
@@ -27,6 +24,22 @@ fn an_address_that_cannot_be_had_ends_the_start() {
         assert!(code == Some(1) && said.contains(&told), "{listen}: {code:?}: {said}");
         assert!(!said.contains("[ worker ] started"), "{said}");
     }
+}
+
+#[test]
+fn a_daemon_beside_another_works_and_listens_when_the_address_is_free() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let folder = Folder::new("sqlite:store.db", "");
+    configure(&folder, &format!("listen = \"{address}\""));
+    let daemon = folder.daemon();
+    daemon.wait_log(&format!("failed to listen on {address} ([http] listen): another program listens there"));
+    daemon.wait_log("[ worker ] started");
+    drop(taken);
+    daemon.wait_log(&format!("listening on http://{address}"));
+    assert_eq!(Place::Tcp(address).get("/health/ready").status, 200);
+    assert_eq!(daemon.log().matches("another program listens there").count(), 1, "it is told once");
+    daemon.stop();
 }
 
 #[test]
@@ -69,14 +82,13 @@ fn a_socket_in_the_file_system_is_for_its_group_and_replaces_that_of_a_dead_daem
     assert_eq!(place.get("/api/v1/tasks").status, 200);
     let other = listens(&first);
     eventually("it listens on both, and is ready", || other.get("/health/ready").status == 200);
-    // A second one beside it.
-    let (code, said) = folder.windlass(&["run"]);
-    assert!(code == Some(1) && said.contains("another program listens there"), "{code:?}: {said}");
+    // A second one beside it works, and listens when the first is gone.
+    let next = folder.daemon_with_log("next");
+    next.wait_log("another program listens there");
+    next.wait_log("[ worker ] started");
     signal(first.proper(), Signal::KILL);
     first.wait();
-    assert!(path.exists(), "a dead daemon leaves it");
-    let next = folder.daemon_with_log("next");
-    next.wait_log("[ worker ] started");
+    next.wait_log("listening on unix:");
     eventually("it is ready", || place.get("/health/ready").status == 200);
     next.stop();
     assert!(!path.exists(), "one that ends removes it");
