@@ -1,7 +1,7 @@
 //! Failed jobs: list, show and remove them.
 //!
-//! A failed job is addressed by its position, which changes when others are removed, or by an id, which does not. The
-//! id is a hash of the record's raw bytes in 16 hexadecimal digits; its first `MIN_ID_DIGITS` or more digits are enough.
+//! A failed job is addressed by its position, which changes when others are removed, by its failure's id, or by the id of the
+//! job, which logs and listings of runs show. The failure's id is a hash of the record's raw bytes in 16 hexadecimal digits; its first `MIN_ID_DIGITS` or more digits are enough.
 //! Records of equal bytes share an id and are interchangeable.
 
 use std::collections::HashMap;
@@ -201,10 +201,10 @@ pub async fn list(store: &Store<Admin>, start: i64, stop: i64) -> Result<FailedP
     Ok(FailedPage { count, failed, more: None })
 }
 
-/// Finds a failed job by its position (negative ones count from the end) or the first digits of its id.
+/// Finds a failed job by its position (negative ones count from the end), the first digits of its id, or the id of the job.
 ///
 /// # Errors
-/// Fails if there is none, or if the digits begin several ids.
+/// Fails if there is none, or if several are meant.
 pub async fn find(store: &Store<Admin>, address: &str) -> Result<FoundFailure, AdminError> {
     let found = find_each(store, &[address]).await?.pop();
     found.ok_or_else(|| AdminError::NotFailed(address.to_owned()))
@@ -213,16 +213,19 @@ pub async fn find(store: &Store<Admin>, address: &str) -> Result<FoundFailure, A
 /// The same for several, each once, in the order in which they are named. The list is gone through once for all ids.
 ///
 /// # Errors
-/// Fails if there is none for one of them, or if the digits of one begin several ids.
+/// Fails if there is none for one of them, or if one means several.
 pub async fn find_each<A: AsRef<str>>(store: &Store<Admin>, addresses: &[A]) -> Result<Vec<FoundFailure>, AdminError> {
     let parsed = addresses.iter().map(|address| Address::parse(address.as_ref())).collect::<Result<Vec<_>, _>>()?;
     let mut found: Vec<Option<FoundFailure>> = vec![None; parsed.len()];
     // By the digits that every address of an id has, the addresses that begin with them.
     let mut wanted: HashMap<&str, Vec<(usize, &str)>> = HashMap::new();
+    // By the id of a job, the addresses that name it.
+    let mut of_jobs: HashMap<&str, Vec<usize>> = HashMap::new();
     let mut length = None;
     for (index, address) in parsed.iter().enumerate() {
         match address {
             Address::Id(prefix) => wanted.entry(&prefix[..MIN_ID_DIGITS]).or_default().push((index, prefix)),
+            Address::Job(job) => of_jobs.entry(job).or_default().push(index),
             Address::Position(position) => {
                 if length.is_none() {
                     length = Some(i64::try_from(store.run(FailedCount).await?).unwrap_or(i64::MAX));
@@ -236,22 +239,28 @@ pub async fn find_each<A: AsRef<str>>(store: &Store<Admin>, addresses: &[A]) -> 
         }
     }
     let mut start = 0;
-    while !wanted.is_empty() {
+    while !(wanted.is_empty() && of_jobs.is_empty()) {
         let page = store.run(FailedRecords { start, stop: start + PAGE - 1 }).await?;
         for (position, record) in (start..).zip(&page) {
             let id = id(record);
-            for (index, prefix) in wanted.get(&id[..MIN_ID_DIGITS]).into_iter().flatten() {
-                if !id.starts_with(prefix) {
-                    continue;
-                }
-                match &found[*index] {
+            let by_id = wanted.get(&id[..MIN_ID_DIGITS]).into_iter().flatten();
+            let mut meant: Vec<usize> =
+                by_id.filter(|(_, prefix)| id.starts_with(prefix)).map(|(index, _)| *index).collect();
+            // Records are parsed only if somebody names a job.
+            if !of_jobs.is_empty()
+                && let Some(identity) = FailureView::parse(record).identity
+            {
+                meant.extend(of_jobs.get(&*identity.id).into_iter().flatten());
+            }
+            for index in meant {
+                match &found[index] {
                     // Equal records are interchangeable: the first one is meant.
                     Some(first) if first.record == *record => {}
                     Some(first) => {
                         let second = FoundFailure { position, id: id.clone(), record: record.clone() };
-                        return Err(ambiguous(prefix, first, &second));
+                        return Err(ambiguous(addresses[index].as_ref(), first, &second));
                     }
-                    None => found[*index] = Some(FoundFailure { position, id: id.clone(), record: record.clone() }),
+                    None => found[index] = Some(FoundFailure { position, id: id.clone(), record: record.clone() }),
                 }
             }
         }
@@ -298,21 +307,33 @@ pub async fn remove_all(store: &Store<Admin>) -> Result<u64, AdminError> {
 pub(super) enum Address {
     Position(i64),
     Id(String),
+    Job(String),
 }
 
 impl Address {
+    /// Is this record meant, if it is not named by its position?
+    pub(super) fn names(&self, one: &FoundFailure) -> bool {
+        match self {
+            Self::Position(_) => false,
+            Self::Id(prefix) => one.id.starts_with(prefix),
+            Self::Job(job) => FailureView::parse(&one.record).identity.is_some_and(|identity| *identity.id == **job),
+        }
+    }
+
     pub(super) fn parse(text: &str) -> Result<Self, AdminError> {
-        let text = text.trim().to_lowercase();
+        let (written, text) = (text.trim(), text.trim().to_lowercase());
         let is_id = (MIN_ID_DIGITS..=16).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         if is_id {
             return Ok(Self::Id(text));
         }
-        text.parse().map(Self::Position).map_err(|_| {
-            AdminError::BadAddress(format!(
-                "{text:?} names no failed job: expected a position, or at least {MIN_ID_DIGITS} digits of an id as \
-                 a listing shows it"
-            ))
-        })
+        match text.parse() {
+            Ok(position) => Ok(Self::Position(position)),
+            Err(_) if !written.is_empty() => Ok(Self::Job(written.to_owned())),
+            Err(_) => Err(AdminError::BadAddress(format!(
+                "{text:?} names no failed job: expected a position, at least {MIN_ID_DIGITS} digits of an id as a listing \
+                 shows it, or the id of a job"
+            ))),
+        }
     }
 }
 
@@ -335,15 +356,16 @@ mod tests {
     }
 
     #[test]
-    fn a_few_digits_are_a_position_and_many_an_id() {
+    fn a_few_digits_are_a_position_many_an_id_and_the_rest_names_a_job() {
         assert_eq!(Address::parse("0").unwrap(), Address::Position(0));
         assert_eq!(Address::parse("-1").unwrap(), Address::Position(-1));
         assert_eq!(Address::parse("1234567").unwrap(), Address::Position(1_234_567));
         assert_eq!(Address::parse("12345678").unwrap(), Address::Id("12345678".into()));
         assert_eq!(Address::parse("DEADBEEF00").unwrap(), Address::Id("deadbeef00".into()));
-        for bad in ["", "dead", "xyz", "deadbeefdeadbeef0", "1.5"] {
-            assert!(Address::parse(bad).is_err(), "{bad}");
+        for job in ["dead", "5c0b9a1e-0-17-3", "deadbeefdeadbeef0", "Host:7+1"] {
+            assert_eq!(Address::parse(job).unwrap(), Address::Job(job.into()));
         }
+        assert!(Address::parse(" ").is_err());
     }
 
     #[test]

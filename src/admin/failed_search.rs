@@ -132,7 +132,10 @@ pub(super) async fn find_among_newest(
     address: &str,
     most: u64,
 ) -> Result<FoundFailure, AdminError> {
-    let Address::Id(prefix) = Address::parse(address)? else { return failed::find(store, address).await };
+    let wanted = Address::parse(address)?;
+    if matches!(wanted, Address::Position(_)) {
+        return failed::find(store, address).await;
+    }
     let count = store.run(FailedCount).await?;
     let (mut found, mut looked_at): (Option<FoundFailure>, u64) = (None, 0);
     each_from_end(store, count, async |page| {
@@ -143,9 +146,9 @@ pub(super) async fn find_among_newest(
             }
             let one = FoundFailure { position, id: failed::id(&record), record };
             match &found {
-                _ if !one.id.starts_with(&prefix) => {}
+                _ if !wanted.names(&one) => {}
                 Some(other) if other.record == one.record => {}
-                Some(other) => return Err(failed::ambiguous(&prefix, &one, other)),
+                Some(other) => return Err(failed::ambiguous(address, &one, other)),
                 None => found = Some(one),
             }
         }

@@ -148,3 +148,24 @@ fn where_failures_cannot_be_recorded_good_jobs_go_on_and_nothing_is_lost() {
     assert_eq!(lines("bads"), 6, "each ran once: {}", folder.read("bads"));
     daemon.stop();
 }
+
+#[test]
+fn the_id_of_a_job_names_its_failure_and_several_are_retried_at_once() {
+    let folder = folder();
+    let (_, said) = folder.windlass(&["failed", "--json"]);
+    let page: Value = serde_json::from_str(&said).unwrap();
+    let jobs: Vec<&str> = (0..3).map(|at| page["failed"][at]["job_id"].as_str().unwrap()).collect();
+    assert!(folder.windlass(&["failed"]).1.contains(jobs[0]), "the list shows it");
+    let (_, shown) = folder.windlass(&["failed", "show", jobs[0], "--json"]);
+    assert_eq!(serde_json::from_str::<Value>(&shown).unwrap()["args"], json!([3]));
+    for (verb, name) in [("show", "zzzz"), ("retry", "99"), ("retry", "zzzz"), ("remove", "zzzz"), ("remove", "99")] {
+        let (code, said) = folder.windlass(&["failed", verb, name]);
+        assert!(code == Some(1) && said.contains("windlass failed"), "{verb} {name}: {code:?}: {said}");
+    }
+    let (code, said) = folder.windlass(&["failed", "retry", jobs[0], "0", "zzzz"]);
+    assert_eq!((code, args_of(&folder, &[]).len()), (Some(1), 3), "one of them is not there: {said}");
+    let (code, said) = folder.windlass(&["failed", "retry", jobs[0], "0"]);
+    assert_eq!((code, said.as_str()), (Some(0), "retried 2 jobs\n"));
+    assert_eq!(args_of(&folder, &[]), [json!(2)]);
+    assert_eq!(folder.windlass(&["failed", "remove", jobs[1]]).0, Some(0));
+}

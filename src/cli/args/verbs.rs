@@ -175,7 +175,7 @@ pub(crate) enum ExplainVerb {
     },
     /// Why a job failed, and whether a retry would run
     Failed {
-        /// Its id or position
+        /// Its id or position in the list, or the job's id
         #[arg(value_name = "ID", allow_negative_numbers = true)]
         address: String,
     },
@@ -294,13 +294,13 @@ pub(crate) enum FailedVerb {
     Count,
     /// Show a failed job with its backtrace
     Show {
-        /// Its id or position
+        /// Its id or position in the list, or the job's id
         #[arg(value_name = "ID", allow_negative_numbers = true)]
         address: String,
     },
     /// Remove failed jobs: some, all that match, or all
     Remove {
-        /// Their ids or positions
+        /// Their ids or positions in the list, or the ids of jobs
         #[arg(value_name = "ID", allow_negative_numbers = true, required_unless_present_any = ["all", "of_task", "of_queue", "error", "since"])]
         addresses: Vec<String>,
         /// Remove all failed jobs
@@ -314,19 +314,19 @@ pub(crate) enum FailedVerb {
     },
     /// Retry the jobs of workers that vanished or were removed
     RetryStuck,
-    /// Put a failed job back on its queue, or all, or all of a task
+    /// Put failed jobs back on their queues: some, all, or all of a task
     Retry {
-        /// Its id or position
+        /// Their ids or positions in the list, or the ids of jobs
         #[arg(value_name = "ID", allow_negative_numbers = true, required_unless_present_any = ["all", "task", "unknown"])]
-        address: Option<String>,
+        addresses: Vec<String>,
         /// Retry all failed jobs
-        #[arg(long, conflicts_with_all = ["address", "task"])]
+        #[arg(long, conflicts_with_all = ["addresses", "task"])]
         all: bool,
         /// Retry all failed jobs of this task
-        #[arg(long, value_name = "T", conflicts_with = "address")]
+        #[arg(long, value_name = "T", conflicts_with = "addresses")]
         task: Option<String>,
         /// Retry all that failed because no task had their name
-        #[arg(long, conflicts_with_all = ["address", "all"])]
+        #[arg(long, conflicts_with_all = ["addresses", "all"])]
         unknown: bool,
         /// The queue for jobs whose record and payload name none
         #[arg(long, value_name = "Q")]

@@ -1,5 +1,7 @@
 //! `failed`: look at failed jobs, remove them, put them back on their queues.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::admin::AdminError;
@@ -19,8 +21,10 @@ use crate::cli::value::Since;
 use crate::clock::{Clock as _, SystemClock};
 use crate::job::QueueName;
 use crate::job::output_end::last_of_stderr;
+use crate::plugin::registry::Plugins;
 use crate::store::handle::Store;
 use crate::store::role::Admin;
+use crate::task::definition::Registry;
 
 #[derive(Debug, Serialize)]
 struct CountOutput {
@@ -115,16 +119,17 @@ pub(crate) async fn run(context: &CommandContext, verb: FailedVerb) -> Result<Ex
                 .report(&removed, || format!("removed {}", count_noun(removed.removed, "failed job", "failed jobs")))?;
         }
         FailedVerb::RetryStuck => return retry_many(context, &store, RetrySelection::Stuck).await,
-        FailedVerb::Retry { address, task, unknown, queue, .. } => {
+        FailedVerb::Retry { addresses, task, unknown, queue, .. } => {
             let name =
                 |name: &str| QueueName::new(name).map_err(|error| AdminError::Name { text: name.to_owned(), error });
             let queue = queue.as_deref().map(name).transpose()?;
-            return match address {
-                Some(address) => retry_one(context, &store, &address, queue.as_ref()).await,
-                None => {
+            return match &addresses[..] {
+                [address] => retry_one(context, &store, address, queue.as_ref()).await,
+                [] => {
                     let (task, queue) = (task.as_deref(), queue.as_ref());
                     retry_many(context, &store, RetrySelection::Some { task, unknown, queue }).await
                 }
+                several => retry_many(context, &store, RetrySelection::Named(several, queue.as_ref())).await,
             };
         }
     }
@@ -201,6 +206,8 @@ enum RetrySelection<'a> {
         /// The queue of jobs that name none.
         queue: Option<&'a QueueName>,
     },
+    /// Those that are named, and the queue of jobs that name none.
+    Named(&'a [String], Option<&'a QueueName>),
     /// Those whose workers vanished.
     Stuck,
 }
@@ -214,7 +221,7 @@ async fn retry_many(
     // A plugin of an invalid task would not be called.
     context.warn_of_problems(&known);
     let mut retries = RetryOutput::default();
-    let each = |outcome| match outcome {
+    let mut each = |outcome| match outcome {
         RetryOutcome::Retried { .. } => {
             complain_of_plugins(&outcome);
             retries.retried += 1;
@@ -227,6 +234,11 @@ async fn retry_many(
     let ended = match selection {
         RetrySelection::Some { task, unknown, queue } => {
             failed_retry::retry_all(store, &known.registry, &plugins, task, unknown, queue, each).await
+        }
+        RetrySelection::Named(addresses, queue) => {
+            // All are found before the first is retried, because positions move.
+            let found = failed::find_each(store, addresses).await?;
+            retry_each(store, &known.registry, &plugins, &found, queue, &mut each).await
         }
         RetrySelection::Stuck => failed_retry::retry_stuck(store, &known.registry, &plugins, each).await,
     };
@@ -250,6 +262,21 @@ async fn retry_many(
     })?;
     let all = retries.not_retriable.is_empty() && retries.refused.is_empty();
     Ok(if all { Exit::Done } else { Exit::Failure })
+}
+
+/// Retries these one by one, because plugins may refuse each.
+async fn retry_each(
+    store: &Store<Admin>,
+    registry: &Registry,
+    plugins: &Arc<Plugins>,
+    found: &[FoundFailure],
+    queue: Option<&QueueName>,
+    mut each: impl FnMut(RetryOutcome),
+) -> Result<(), AdminError> {
+    for one in found {
+        each(failed_retry::retry(store, registry, plugins, one, queue).await?);
+    }
+    Ok(())
 }
 
 /// Warns of plugins that failed after the job was enqueued.
@@ -298,7 +325,8 @@ fn list_text(page: &FailedPage, is_filtered: bool) -> Text {
         return Text::from(format!("none of {all} match"));
     }
     let output = "last line of stderr";
-    let mut table = TextTable::new(&["#pos", "id", "failed at", "queue", "class", "args", "error", output]);
+    let headings = ["#pos", "id", "failed at", "queue", "class", "args", "job", "error", output];
+    let mut table = TextTable::new(&headings);
     for view in &page.failed {
         let at = view.failed_at.as_deref().map(local_time).unwrap_or_default();
         let class = view.class.as_deref().unwrap_or("(no job)");
@@ -306,9 +334,10 @@ fn list_text(page: &FailedPage, is_filtered: bool) -> Text {
         let queue = view.queue.as_deref().unwrap_or("-");
         let args = view.args.as_ref().map(|args| args.get()).or(view.args_left_out.as_deref()).unwrap_or("-");
         let (position, error) = (view.position.to_string(), error_text(view));
-        let said = last_output(view).unwrap_or_default();
-        table.row([&position, short(&view.id), &at, queue, &class, args, &error, said]);
+        let (said, job) = (last_output(view).unwrap_or_default(), view.job_id.as_deref().unwrap_or_default());
+        table.row([&position, short(&view.id), &at, queue, &class, args, job, &error, said]);
     }
+    let table = table.column_if("job", page.failed.iter().any(|view| view.job_id.is_some()));
     let table = table.column_if(output, page.failed.iter().any(|view| last_output(view).is_some()));
     let told = match page.more {
         Some(true) => format!("{all} in all; there are more of these: use --limit N"),
