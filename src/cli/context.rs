@@ -170,11 +170,7 @@ impl CommandContext {
     /// # Errors
     /// See [`RequestError`].
     pub(super) fn resolve(&self, request: &Request, tasks: &Tasks) -> Result<ResolvedJob, RequestError> {
-        request.resolve(&tasks.registry).inspect_err(|error| {
-            if matches!(error, RequestError::UnknownTask { .. } | RequestError::QueueMissing { .. }) {
-                self.warn_of_problems(tasks);
-            }
-        })
+        request.resolve(&tasks.registry).map_err(|error| self.with_reason(error, tasks))
     }
 
     /// The same for an existing job, without the check of inputs, so that every job can be found.
@@ -182,11 +178,30 @@ impl CommandContext {
     /// # Errors
     /// See [`RequestError`].
     pub(super) fn resolve_as_written(&self, request: &Request, tasks: &Tasks) -> Result<ResolvedJob, RequestError> {
-        request.resolve_as_written(&tasks.registry).inspect_err(|error| {
-            if matches!(error, RequestError::UnknownTask { .. } | RequestError::QueueMissing { .. }) {
-                self.warn_of_problems(tasks);
-            }
-        })
+        request.resolve_as_written(&tasks.registry).map_err(|error| self.with_reason(error, tasks))
+    }
+
+    /// Says why a task may be unknown: its file has mistakes, or no configuration was found.
+    fn with_reason(&self, error: RequestError, tasks: &Tasks) -> RequestError {
+        let (RequestError::UnknownTask { task, .. } | RequestError::QueueMissing { task }) = &error else {
+            return error;
+        };
+        self.warn_of_problems(tasks);
+        self.warn_if_unconfigured();
+        let is_broken = tasks.broken.names.iter().any(|name| name.as_str() == task);
+        if is_broken { RequestError::Broken { task: task.clone() } } else { error }
+    }
+
+    /// Says that no configuration was found, which explains that a task is unknown.
+    pub(super) fn warn_if_unconfigured(&self) {
+        if let Ok(loaded) = self.config()
+            && loaded.config.source.is_none()
+        {
+            let places = origin::no_configuration(&self.sources.working_dir);
+            warn(&format!(
+                "{places}; name one: --config FILE or WINDLASS_CONFIG, or make one here: windlass generate config"
+            ));
+        }
     }
 
     /// The store, for this role. It is never created: a look into a new file would say that all is well.

@@ -70,6 +70,14 @@ pub(super) enum CliError {
         /// What to do.
         hint: &'static str,
     },
+    /// A task that does not exist, in a command that can do without one.
+    #[error("{error}")]
+    NoTask {
+        /// The error.
+        error: AdminError,
+        /// What to do.
+        hint: &'static str,
+    },
     /// This command runs in a job, and its daemon does not lead it to the store.
     #[error("this command runs in a job, and the daemon of the job {0}")]
     Undirected(String),
@@ -98,6 +106,13 @@ pub(super) enum CliError {
 }
 
 impl CliError {
+    /// A task that does not exist here, in a command that takes the queue of a task that others know.
+    #[must_use]
+    pub(super) fn no_task(error: AdminError) -> Self {
+        let hint = "list the tasks: windlass tasks; for a task that other workers know, name its queue: --queue Q";
+        Self::NoTask { error, hint }
+    }
+
     /// The same error of a command that changes things: people want to know whether it did. `certain`: the store undoes a
     /// step that failed.
     #[must_use]
@@ -126,6 +141,8 @@ impl CliError {
     /// The command to type next, if one helps.
     pub(crate) fn hint(&self) -> Option<&'static str> {
         Some(match self {
+            Self::NoTask { hint, .. } => hint,
+            Self::Client(ClientError::Request(RequestError::Broken { .. })) => "see its mistakes: windlass check",
             Self::Admin(AdminError::NotFailed(_)) => "list the failed jobs: windlass failed",
             Self::Admin(AdminError::Ambiguous { .. }) => "name one of them in full",
             Self::Admin(AdminError::NotFound { what, .. }) => match *what {
@@ -133,13 +150,16 @@ impl CliError {
                 "worker" => "list the workers: windlass workers",
                 "lock" => "list the locks: windlass locks",
                 "periodic task" => "list the periodic tasks: windlass periodic",
-                _ => "list the tasks: windlass tasks; for a task that other workers know, name its queue: --queue Q",
+                _ => "list the tasks: windlass tasks",
             },
             Self::Client(ClientError::Request(RequestError::UnknownTask { .. })) => "list the tasks: windlass tasks",
             Self::Client(ClientError::Request(RequestError::QueueMissing { .. })) => "name the queue: --queue Q",
             Self::Client(ClientError::Duplicate { .. }) => "to count that as done: --suppress-duplicate",
             Self::NoDatabase { hint, .. } => hint,
             Self::Undirected(_) => "name the store: --store URL, or WINDLASS_STORE_URL before the command",
+            Self::Store { error, .. } if is_crowded(error) => {
+                "close connections of other programs, or raise the server's maxclients: redis-cli CONFIG SET maxclients N"
+            }
             Self::Store { error, .. } if error.is_transient() => {
                 "start the store, or correct its address: [store] url, WINDLASS_STORE_URL or --store"
             }
@@ -156,7 +176,8 @@ impl CliError {
                 ClientError::Request(request) => match request {
                     // As of every other name that does not exist.
                     RequestError::UnknownTask { .. } => Exit::Failure,
-                    RequestError::QueueMissing { .. }
+                    RequestError::Broken { .. }
+                    | RequestError::QueueMissing { .. }
                     | RequestError::PeriodicArguments { .. }
                     | RequestError::Name { .. }
                     | RequestError::Input(_)
@@ -167,7 +188,7 @@ impl CliError {
                 ClientError::Duplicate { .. } | ClientError::Plugin(_) => Exit::Failure,
                 ClientError::Store(error) | ClientError::Unknown(error) => store(error),
             },
-            Self::Admin(error) => match error {
+            Self::Admin(error) | Self::NoTask { error, .. } => match error {
                 AdminError::NotFound { .. }
                 | AdminError::NotFailed(_)
                 | AdminError::Ambiguous { .. }
@@ -183,6 +204,11 @@ impl CliError {
             Self::Unreported { .. } => Exit::Unreported,
         }
     }
+}
+
+/// Does the server take no more connections?
+fn is_crowded(error: &StoreError) -> bool {
+    error.to_string().contains("max number of clients reached")
 }
 
 fn store(error: &StoreError) -> Exit {

@@ -51,6 +51,12 @@ pub enum RequestError {
         /// The nearest name that exists.
         suggestion: Option<String>,
     },
+    /// The file of the task has mistakes.
+    #[error("task {task:?} cannot be used, because its file has mistakes")]
+    Broken {
+        /// The requested task.
+        task: String,
+    },
     /// A foreign task has no queue of its own.
     #[error("task {task:?} is not defined here, so its queue must be named")]
     QueueMissing {

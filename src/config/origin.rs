@@ -35,17 +35,17 @@ impl Config {
             (StoreOrigin::Environment, _) => format!("there is no database {path} (WINDLASS_STORE_URL)"),
             (StoreOrigin::File, Some(source)) => format!("there is no database {path} ([store] url in {source})"),
             (_, Some(source)) => format!("there is no database {path} (the default of {source}, which names no store)"),
-            (_, None) => {
-                let [here, installed @ ..] = PLACES;
-                let here = working_dir.join(here);
-                format!(
-                    "no configuration was found: there is neither {} nor {}; and there is no database {path}",
-                    here.display(),
-                    installed.join(" nor ")
-                )
-            }
+            (_, None) => format!("{}; and there is no database {path}", no_configuration(working_dir)),
         }
     }
+}
+
+/// That no configuration was found, and where it was looked for.
+#[must_use]
+pub(crate) fn no_configuration(working_dir: &Path) -> String {
+    let [here, installed @ ..] = PLACES;
+    let here = working_dir.join(here);
+    format!("no configuration was found: there is neither {} nor {}", here.display(), installed.join(" nor "))
 }
 
 /// What to do if nobody said where the jobs are.

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::config::element::queues::QueuePatterns;
 use crate::config::error::{MOST_TOLD, Problem, Problems};
 use crate::config::load::{Loaded, load};
-use crate::config::origin::NAME_ONE;
+use crate::config::origin::{NAME_ONE, no_configuration};
 use crate::event::{Bus, Listener};
 use crate::handler::dispatch::Dispatch;
 use crate::handler::kept_output::KeptOutputs;
@@ -139,6 +139,9 @@ impl Read {
     fn files(options: &RunOptions) -> Result<Self, Problems> {
         let Loaded { mut config, mut notes, warnings, passed_over } = load(&options.sources)?;
         notes.extend(warnings.into_iter().chain(passed_over));
+        if config.source.is_none() {
+            notes.push(format!("{}; the defaults hold", no_configuration(&options.sources.working_dir)));
+        }
         let mut problems = options.extensions.check(&config.overrides);
         problems.extend(notify::check(&config));
         problems.extend(web::check(&config));

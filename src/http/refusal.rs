@@ -69,6 +69,7 @@ impl From<RequestError> for Problem {
             RequestError::UnknownTask { suggestion, .. } => {
                 Self::new(Kind::UnknownTask, said).did_you_mean(suggestion).command("windlass tasks")
             }
+            RequestError::Broken { .. } => Self::new(Kind::UnknownTask, said).command("windlass check"),
             RequestError::Input(error) => {
                 let problem = Self::new(Kind::InvalidInputs, said);
                 match error {

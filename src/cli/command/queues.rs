@@ -140,7 +140,7 @@ pub(crate) async fn delete_jobs(context: &CommandContext, args: JobsDeleteArgs) 
     let request = Request { queue, ..Request::new(task).args(input::arguments(context, &args)?).foreign() };
     let job = request.resolve_as_written(&tasks.registry).map_err(|error| match error {
         // Without a queue the task must be one of ours.
-        RequestError::QueueMissing { task } => CliError::Admin(not_found(&tasks.registry, &task)),
+        RequestError::QueueMissing { task } => CliError::no_task(not_found(&tasks.registry, &task)),
         other => CliError::Client(other.into()),
     })?;
     let store = context.store().await?;
