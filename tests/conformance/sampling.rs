@@ -348,7 +348,7 @@ async fn a_queue_that_is_worked_off_too_slowly_is_told(f: &Fixture) {
     let registry = Registry::default();
     let store = f.store.narrow();
     let told = async || {
-        let answer = explain::attention(&store, &registry).await.expect("attention");
+        let answer = explain::attention(&store, explain::Here::of(&registry)).await.expect("attention");
         let slow = |one: &Finding| matches!(one.cause, Cause::WaitsLong | Cause::FallsBehind);
         answer.findings.into_iter().filter(slow).map(|one| (one.cause, one.blocks)).collect::<Vec<_>>()
     };

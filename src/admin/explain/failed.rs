@@ -126,7 +126,7 @@ mod tests {
             assert!(read() <= bound);
         }
         let address = id(&record(0));
-        let told = failed(&store, &Registry::default(), &address).await.unwrap();
+        let told = failed(&store, Here::of(&crate::task::Registry::default()), &address).await.unwrap();
         assert_eq!(told.state, State::NotFound);
         let [finding] = &told.findings[..] else { panic!("{told:?}") };
         assert_eq!(finding.cause, Cause::PartlyRead);
