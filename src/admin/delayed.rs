@@ -223,7 +223,7 @@ pub(super) async fn add_attempts(
 }
 
 /// Adds how often the jobs that are shown were put off.
-async fn add_identities(
+pub(super) async fn add_identities(
     store: &Store<Admin>,
     jobs: &mut [DelayedView],
     places: Vec<Option<DelayedJob>>,

@@ -7,12 +7,12 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use serde::{Deserialize, Serialize};
 
-use super::delayed::{DelayedView, TimeView, add_attempts};
+use super::delayed::{DelayedView, TimeView, add_attempts, add_identities};
 use super::error::AdminError;
 use super::job_view::JobView;
 use super::listing::each_record;
-use crate::job::RetryKeys;
-use crate::store::delayed::{DelayedAt, DelayedCursor, DelayedSecond, DelayedSeconds};
+use crate::job::{QueueName, RetryKeys};
+use crate::store::delayed::{DelayedAt, DelayedCursor, DelayedJob, DelayedSecond, DelayedSeconds};
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
 use crate::store::role::Admin;
@@ -64,14 +64,16 @@ pub async fn page(
     let (parts, next) = parts(store, from, i64::try_from(limit).unwrap_or(i64::MAX)).await?;
     let read = parts.into_iter().map(|part| jobs(store, part));
     let read: Vec<_> = stream::iter(read).buffered(TOGETHER).collect().await;
-    let (mut jobs, mut keys) = (Vec::new(), Vec::new());
+    let (mut jobs, mut keys, mut places) = (Vec::new(), Vec::new(), Vec::new());
     for of_second in read {
-        for (job, of_job) in of_second? {
-            jobs.push(job);
-            keys.push(of_job);
+        for Listed { view, retry, place } in of_second? {
+            jobs.push(view);
+            keys.push(retry);
+            places.push(place);
         }
     }
     add_attempts(store, &mut jobs, keys).await?;
+    add_identities(store, &mut jobs, places).await?;
     Ok(DelayedJobsPage { jobs, next })
 }
 
@@ -120,15 +122,25 @@ async fn parts(
     Ok((parts, last))
 }
 
-async fn jobs(store: &Store<Admin>, part: Part) -> Result<Vec<(DelayedView, Option<RetryKeys>)>, StoreError> {
+/// A job of a page, and what more is read of it.
+struct Listed {
+    view: DelayedView,
+    retry: Option<RetryKeys>,
+    place: Option<DelayedJob>,
+}
+
+async fn jobs(store: &Store<Admin>, part: Part) -> Result<Vec<Listed>, StoreError> {
     let Part { second, start, count } = part;
     let TimeView { at, ms } = TimeView::of(second);
     let mut jobs = Vec::new();
     let read = |start, stop| store.run(DelayedAt { second, start, stop });
     each_record(start, start.saturating_add(count - 1), read, |_, payload: &Bytes| {
         let job = JobView::listed(payload);
-        let view = DelayedView { at: at.clone(), ms, job, failed_attempts: None, last_error: None };
-        jobs.push((view, RetryKeys::of_job(payload)));
+        let queue = job.queue.as_deref().map(QueueName::as_stored);
+        let place = queue.map(|queue| DelayedJob { second, queue, payload: payload.clone() });
+        let (failed_attempts, last_error, redelivered, later) = (None, None, None, None);
+        let view = DelayedView { at: at.clone(), ms, job, failed_attempts, last_error, redelivered, later };
+        jobs.push(Listed { view, retry: RetryKeys::of_job(payload), place });
     })
     .await?;
     Ok(jobs)

@@ -356,7 +356,7 @@ mod tests {
         let socket = std::net::TcpListener::from(std::os::fd::OwnedFd::from(file));
         socket.set_nonblocking(true).unwrap();
         let bound = Bound { address: listen, socket: Socket::Tcp(socket) };
-        let error = Server::start(&site, vec![bound], changes().1).unwrap_err();
+        let error = Server::start(&site, Sockets { bound: vec![bound], taken: Vec::new() }, changes().1).unwrap_err();
         assert_eq!(
             error.kind(),
             io::ErrorKind::PermissionDenied,
