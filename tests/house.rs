@@ -100,9 +100,10 @@ fn long_files_give_a_reason() {
     assert!(wrong.is_empty(), "longer than {LONGEST} lines without a `{REASON}...`:\n{wrong}");
 }
 
-/// The files of the SQLite engine that run statements themselves: the first says who checks their effect, the second begins,
-/// ends and undoes transactions.
-const RUN_STATEMENTS: [&str; 2] = ["src/store/sqlite/effect.rs", "src/store/sqlite/commit.rs"];
+/// The files of the SQLite engine that run statements themselves: the first says who checks their effect, the others begin,
+/// end and undo transactions and parts of them.
+const RUN_STATEMENTS: [&str; 3] =
+    ["src/store/sqlite/effect.rs", "src/store/sqlite/commit.rs", "src/store/sqlite/step.rs"];
 
 /// A statement without its effect, whom nobody asks for it, loses or doubles a job (`src/store/sqlite/effect.rs`).
 #[test]
