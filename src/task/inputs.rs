@@ -123,6 +123,7 @@ pub fn apply(inputs: &[InputSpec], task: &str, args: &Args) -> Result<Args, Inpu
 /// The arguments of a job that runs, with the defaults of absent inputs; what its producer wrote stays as it is. `None` if
 /// none is to be added.
 #[must_use]
+#[cfg_attr(not(feature = "daemon"), expect(dead_code, reason = "only a daemon runs jobs"))]
 pub(crate) fn fill(inputs: &[InputSpec], args: &[u8]) -> Option<Bytes> {
     if inputs.iter().all(|input| input.default.is_none()) {
         return None;
