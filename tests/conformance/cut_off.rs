@@ -152,3 +152,22 @@ async fn replies_that_are_cut_off_become_shorter_until_they_pass() {
     assert_eq!(counters(&f.store).await, (10, 0));
     assert_eq!(queued(&f.store, "q").await, [""; 0]);
 }
+
+#[tokio::test]
+async fn a_path_that_loses_long_calls_now_and_then_ends_no_job_for_its_length() {
+    let (_server, proxy, f) = behind().await;
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    fill(&f.store, "q", &jobs(0..1)).await;
+    let claim = instance.claim_one("q").await;
+    let record = Bytes::from([&claim.failure()[..], "y".repeat(4000).as_bytes()].concat());
+    // The whole twice, and the part that it is as often; a call as long as that passes.
+    let lost: Vec<_> = (0..4).map(|_| proxy.cut_at(Cut::BeforeRequest, &["yyyyyyyy"])).collect();
+    let settlements = vec![claim.ends(Verdict::Failed { record: record.clone() })];
+    let exchange = Exchange { settlements, ..instance.next() };
+    let reply = send(&mut instance, &exchange).await;
+    for lost in lost {
+        soon("the call is lost", lost).await.expect("the proxy must tell");
+    }
+    assert_eq!((reply.undone.len(), reply.refused.len(), reply.lost.len()), (0, 0, 0));
+    assert_eq!(failed(&f.store).await, [record]);
+}

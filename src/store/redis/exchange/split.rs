@@ -19,6 +19,7 @@ use crate::store::error::StoreError;
 use crate::store::queueing::{Entered, Exchange, Exchanged, Extra, Part, RefusedPart, Repeated, Settlement, TickDue};
 use crate::store::redis::refusal::Fault;
 use crate::store::redis::refused_keys::naming;
+use crate::store::redis::script::Call;
 use crate::store::redis::{apart, lending, reply};
 
 /// After how many cuts in a row an exchange is sent in parts.
@@ -141,12 +142,15 @@ impl RedisLane {
                 Ok(None) if stretch.cuts + 1 < CUTS => {
                     split.stretches.push(Stretch::new(stretch.items, stretch.cuts + 1))
                 }
-                Ok(None) if self.bytes(&asked) >= SHORT => self.leave_out(split, exchange, &asked, stretch.items.start),
-                Ok(None) => {
-                    // That was not for its length.
-                    split.stretches.push(Stretch::new(stretch.items, 0));
-                    return Err(StoreError::Unavailable("the connection is closed again and again".to_owned()));
-                }
+                Ok(None) => match self.is_too_long(&asked).await {
+                    Ok(true) => self.leave_out(split, exchange, &asked, stretch.items.start),
+                    other => {
+                        // It was not cut off for its length, or that cannot be found out now.
+                        split.stretches.push(Stretch::new(stretch.items, 0));
+                        let again = || StoreError::Unavailable("the connection is closed again and again".to_owned());
+                        return Err(other.err().unwrap_or_else(again));
+                    }
+                },
                 Err(error) => {
                     split.stretches.push(Stretch { sequence: Some(sequence), ..stretch });
                     return Err(error);
@@ -197,12 +201,41 @@ impl RedisLane {
         }
     }
 
-    /// Takes the number of an exchange that was cut off. If it was applied, returns its reply; else it never will be.
-    async fn fence(&mut self, lane: &Bytes, exchange: &Exchange) -> Result<Option<Exchanged>, StoreError> {
+    /// Is this cut off for its length? A call that is as long and does nothing is cut off as well, and a short one is answered.
+    /// Without this a path that loses answers now and then would end jobs that are well.
+    async fn is_too_long(&mut self, asked: &Exchange) -> Result<bool, StoreError> {
+        let bytes = self.bytes(asked);
+        if bytes < SHORT {
+            return Ok(false);
+        }
+        if asked.settlements.iter().any(|settlement| self.cuts.known.contains(&settlement.claim)) {
+            return Ok(true);
+        }
+        let lane = self.lane_of_parts();
+        let mut call = self.fencing(&lane, asked);
+        call.arg(Bytes::from(vec![b'x'; bytes]));
+        match self.connection.run(&FENCE, call).await {
+            Ok(_) => Ok(false),
+            Err(StoreError::Unavailable(_)) => {
+                let call = self.fencing(&lane, asked);
+                self.connection.run(&FENCE, call).await.map(|_| true)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The call that takes the number of an exchange, and changes nothing if it was taken.
+    fn fencing(&self, lane: &Bytes, exchange: &Exchange) -> Call {
         let undone: Vec<String> = (0..exchange.settlements.len()).map(|index| format!("!{index}")).collect();
         let mut call = self.connection.call();
         call.key(self.key.clone()).arg(lane.clone()).number(exchange.sequence);
         call.text(&undone.join(",")).text(&vec!["U"; exchange.enters.len()].join(","));
+        call
+    }
+
+    /// Takes the number of an exchange that was cut off. If it was applied, returns its reply; else it never will be.
+    async fn fence(&mut self, lane: &Bytes, exchange: &Exchange) -> Result<Option<Exchanged>, StoreError> {
+        let call = self.fencing(lane, exchange);
         match &*reply::bytes(self.connection.run(&FENCE, call).await?)?.unwrap_or_default() {
             b"A" => return Ok(None),
             b"R" => {}
@@ -237,10 +270,14 @@ impl RedisLane {
         }
     }
 
-    /// What of a settlement needs long keys.
+    /// What of a settlement needs long keys, or is itself long.
     fn long_extras(&self, settlement: &Settlement) -> Vec<Extra> {
+        let is_long_run = settlement.run.as_ref().is_some_and(|keep| keep.run.rest().len() >= SHORT);
         let all = apart::extras(self.connection.keys(), settlement).into_iter();
-        let mut extras: Vec<Extra> = all.filter(|(_, key)| key.len() >= SHORT).filter_map(|(extra, _)| extra).collect();
+        let is_long =
+            |extra: &Option<Extra>, key: &Bytes| key.len() >= SHORT || *extra == Some(Extra::Run) && is_long_run;
+        let mut extras: Vec<Extra> =
+            all.filter(|(extra, key)| is_long(extra, key)).filter_map(|(extra, _)| extra).collect();
         extras.dedup();
         extras
     }
