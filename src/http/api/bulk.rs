@@ -162,8 +162,10 @@ impl Bulk {
                 let detail = "a request holds at most 64 MiB; send the rest in another one";
                 break Some(Problem::new(Kind::TooLarge, detail));
             }
+            // Only what is new is looked through: a line may come byte by byte.
+            let end = part.iter().rposition(|byte| *byte == b'\n').map(|at| held.len() + at);
             held.extend_from_slice(&part);
-            let Some(end) = held.iter().rposition(|byte| *byte == b'\n') else {
+            let Some(end) = end else {
                 if held.len() > LONGEST_LINE {
                     break Some(Problem::new(Kind::TooLarge, format!("line {} is longer than 1 MiB", self.line + 1)));
                 }

@@ -122,9 +122,11 @@ pub(in crate::http) async fn jobs(
     let length = i64::try_from(shown.length).unwrap_or(i64::MAX);
     let first = if from_tail { length.saturating_add(start).max(0) } else { start };
     let content = site.content();
-    let mut items: Vec<WaitingJob> = (first..)
-        .zip(shown.jobs)
-        .map(|(position, mut job)| {
+    let mut items: Vec<WaitingJob> = shown
+        .jobs
+        .into_iter()
+        .zip(first..)
+        .map(|(mut job, position)| {
             hide_job(&content.redactor, &mut job);
             WaitingJob { position, job }
         })
