@@ -22,7 +22,8 @@ use crate::store::StoreError;
 use crate::store::outage::Asker;
 use crate::store::queueing::QueueNames;
 use crate::store::sampling::{
-    CURVES, Counters, ForgetQueues, Publish, QueueState, ReadCurves, SAMPLED, Sample, Sampled, SampledQueue, Totals,
+    CURVES, Counters, ForgetQueues, Publish, QueueState, ReadCurves, SAMPLED, SNAPSHOT_MS, Sample, Sampled,
+    SampledQueue, Totals,
 };
 use crate::supervise::pulse::LONGEST;
 
@@ -40,8 +41,6 @@ const SELDOM: Duration = Duration::from_secs(10);
 const EMPTY: Duration = Duration::from_secs(50);
 /// How many queues are sampled. Those behind them in the order of their names are not.
 const MOST: usize = 10_000;
-/// For how long a snapshot stands.
-const LASTS_MS: u64 = 90_000;
 
 /// Samples until `stop` is true. `leads` tells whether this instance leads the duties.
 pub async fn run(context: SchedulerContext, leads: watch::Receiver<bool>, mut stop: watch::Receiver<bool>) {
@@ -316,7 +315,7 @@ impl<'a> Sampler<'a> {
             let curves = parts.next().unwrap_or_default().to_vec();
             let is_last = parts.len() == 0;
             let snapshot = snapshot.clone();
-            self.context.store.run(Publish { snapshot, lasts_ms: LASTS_MS, curves: curves.clone() }).await?;
+            self.context.store.run(Publish { snapshot, lasts_ms: SNAPSHOT_MS, curves: curves.clone() }).await?;
             for (queue, curve) in curves {
                 if curve.is_some() {
                     self.kept.insert(queue);

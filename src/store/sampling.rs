@@ -11,6 +11,8 @@ pub const SAMPLED: usize = 500;
 pub const CURVES: usize = 200;
 /// For how long the leader samples often after somebody looked.
 pub const WATCHED_MS: u64 = 15_000;
+/// For how long a snapshot stands at most.
+pub const SNAPSHOT_MS: u64 = 90_000;
 
 /// Reads at one moment what queues hold, and what left them so far. Nothing that stands there in place of a queue or a
 /// count is an error.

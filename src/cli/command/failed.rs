@@ -253,14 +253,20 @@ async fn retry_many(
     {
         expect_known(&known.registry, task)?;
     }
+    // Of those that were named each is meant.
+    let missing = if matches!(selection, RetrySelection::Named(..)) { retries.gone } else { 0 };
     context.printer.report(&retries, || {
         let mut text = Text::from(format!("retried {}", count_noun(retries.retried, "job", "jobs")));
         for outcome in retries.refused.iter().chain(&retries.not_retriable) {
             text.push(retry_text(outcome));
         }
+        if missing > 0 {
+            let jobs = count_noun(missing, "job was", "jobs were");
+            text.push(format!("{jobs} not on the list any more: retried or removed meanwhile, or named twice"));
+        }
         text
     })?;
-    let all = retries.not_retriable.is_empty() && retries.refused.is_empty();
+    let all = retries.not_retriable.is_empty() && retries.refused.is_empty() && missing == 0;
     Ok(if all { Exit::Done } else { Exit::Failure })
 }
 

@@ -111,7 +111,8 @@ impl LaneTask {
             self.core.findings.tell(finding);
         }
         if reply.undone.is_empty() {
-            if self.undone.settlements.is_empty() {
+            // The other lane may still have some. One that had none has nothing to tell.
+            if self.undone.settlements.is_empty() && self.undone.attempt > 0 {
                 self.undone.attempt = 0;
                 self.core.findings.accepted(RECORDING);
             }

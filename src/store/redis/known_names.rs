@@ -47,6 +47,8 @@ struct Kept {
     told: u64,
     read: Instant,
     took: Duration,
+    /// Were names missed since?
+    is_expired: bool,
 }
 
 impl Kept {
@@ -74,10 +76,14 @@ impl KnownNames {
 
     /// What the patterns stand for, if that need not be read now. `is_told`: the server tells of changes.
     pub(super) fn kept(&self, patterns: &Arc<QueuePatterns>, is_told: bool, told: u64) -> Option<Arc<ResolvedQueues>> {
-        if self.expired.swap(false, Ordering::SeqCst) {
-            return None;
+        let mut kept = lock(&self.kept);
+        // It stands until all names are read, because a look may fail or be given up.
+        if self.expired.swap(false, Ordering::SeqCst)
+            && let Some(kept) = kept.as_mut()
+        {
+            kept.is_expired = true;
         }
-        let kept = lock(&self.kept).clone().filter(|kept| kept.patterns == *patterns)?;
+        let kept = kept.clone().filter(|kept| !kept.is_expired && kept.patterns == *patterns)?;
         let ends = kept.ends(is_told, told);
         *lock(&self.due) = (kept.told != told).then_some(ends);
         (Instant::now() < ends).then_some(kept.resolved)
@@ -127,7 +133,8 @@ impl KnownNames {
         connection.passed_over(&passed, &key);
         let resolved = Arc::new(resolving.done());
         let (read, took) = (Instant::now(), begun.elapsed());
-        let kept = Kept { patterns: Arc::clone(patterns), resolved: Arc::clone(&resolved), told, read, took };
+        let (patterns, is_expired) = (Arc::clone(patterns), false);
+        let kept = Kept { patterns, resolved: Arc::clone(&resolved), told, read, took, is_expired };
         *lock(&self.kept) = (!is_one_page).then_some(kept);
         *lock(&self.due) = None;
         Ok(resolved)

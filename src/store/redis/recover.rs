@@ -177,8 +177,10 @@ fn outcome(
             }
             _ => {
                 let subject = format!("the end of the job of worker {}: {finding}", worker.id());
-                let text =
-                    format!("the job of worker {} is recovered, but not all of it: failed to {finding}", worker.id());
+                let text = format!(
+                    "not all of the end of the job of worker {} was recorded: failed to {finding}",
+                    worker.id()
+                );
                 connection.origin.findings.tell(&subject, text);
             }
         }

@@ -20,7 +20,7 @@ use crate::store::error::StoreError;
 use crate::store::inspection::Paused;
 use crate::store::sampling::{
     AskForSamples, Counters, ForgetQueues, Forgotten, Memory, OldestJobs, Publish, PublishedSnapshot, QueueState,
-    ReadCurves, ReadSnapshot, Sample, Sampled, Totals, WATCHED_MS,
+    ReadCurves, ReadSnapshot, SNAPSHOT_MS, Sample, Sampled, Totals, WATCHED_MS,
 };
 use crate::store::scheduling::Leadership;
 
@@ -57,7 +57,7 @@ impl Perform<ForgetQueues> for SqliteStore {
 impl Perform<ReadSnapshot> for SqliteStore {
     async fn perform(&self, _: ReadSnapshot) -> Result<PublishedSnapshot, StoreError> {
         let read = |step: &Step<'_>| {
-            Ok(PublishedSnapshot { now_ms: step.now_ms, bytes: notice(step, SNAPSHOT)?.map(Bytes::from) })
+            Ok(PublishedSnapshot { now_ms: step.now_ms, bytes: notice(step, SNAPSHOT, SNAPSHOT_MS)?.map(Bytes::from) })
         };
         self.reader.call(read).await
     }
@@ -82,7 +82,7 @@ fn sample(step: &Step<'_>, sample: &Sample) -> Result<Sampled, StoreError> {
         Ok(select.query_row([name], |row| Ok(number(row.get_ref(0)?))).optional()?.unwrap_or(0))
     };
     let counters = Counters { processed: stat("processed")?, failed: stat("failed")? };
-    let watched = notice(step, WATCHED)?.is_some();
+    let watched = notice(step, WATCHED, WATCHED_MS)?.is_some();
     let states = sample.queues.iter().map(|one| state(step, &one.queue)).collect::<Result<Vec<_>, _>>()?;
     let stirs = sample.totals || watched || states.iter().any(|state| state.length > 0);
     let totals = if sample.totals { Some(totals(step)?) } else { None };
@@ -132,9 +132,10 @@ fn totals(step: &Step<'_>) -> Result<Totals, StoreError> {
 }
 
 /// What stands under this name, if it is still to be believed: longer than it may stand it was written by another clock.
-fn notice(step: &Step<'_>, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-    let mut select = step.sql("SELECT value FROM notices WHERE name = ?1 AND expires_ms > ?2")?;
-    Ok(select.query_row(params![name, step.now_ms], |row| Ok(bytes(row.get_ref(0)?))).optional()?)
+fn notice(step: &Step<'_>, name: &str, most_ms: u64) -> Result<Option<Vec<u8>>, StoreError> {
+    let mut select = step.sql("SELECT value FROM notices WHERE name = ?1 AND expires_ms > ?2 AND expires_ms <= ?3")?;
+    let latest_ms = step.now_ms.saturating_add(stored(most_ms));
+    Ok(select.query_row(params![name, step.now_ms, latest_ms], |row| Ok(bytes(row.get_ref(0)?))).optional()?)
 }
 
 fn announce(step: &Step<'_>, name: &str, value: &[u8], lasts_ms: u64) -> Result<(), StoreError> {

@@ -33,17 +33,18 @@ local function retry(job)
     return refused
   end
   push_admitted(locks, 'RPUSH', job.list, job.raw)
-  if job.identity ~= '' then
-    remember(job.queue, job.raw, job.identity, seconds())
-  end
-  if job.counter then
-    try('DEL', job.counter, job.failure)
-  end
   if not take_off(at, job.record) then
     -- It is still on the list, and must not stand on its queue as well.
     try('LREM', job.list, -1, job.raw)
     give_back(locks)
     error(broken[#broken])
+  end
+  -- Only what is off the list has an identity to be found, and is tried anew.
+  if job.identity ~= '' then
+    remember(job.queue, job.raw, job.identity, seconds())
+  end
+  if job.counter then
+    try('DEL', job.counter, job.failure)
   end
   return 0
 end
