@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::answer::Explanation;
 use super::cause::{Cause, Finding, for_so_long, jobs, some_names};
+use super::class;
 use super::failed::LOOKED_AT;
 use super::fleet::Fleet;
 use super::here::Here;
@@ -121,7 +122,7 @@ async fn queues(store: &Store<Admin>, here: Here<'_>, fleet: &Fleet) -> Result<V
         findings.extend(queue::head(store, here, fleet, name).await?);
     }
     for ((place, class), count) in Soon::read(store).await?.all() {
-        let told = queue::obstacles(here, fleet, place, class);
+        let told = class::obstacles(here, fleet, place, class);
         findings.extend(told.into_iter().map(|one| one.fact("queue", place.as_str()).fact("delayed", *count)));
     }
     Ok(findings)

@@ -2,6 +2,7 @@
 
 use super::answer::Explanation;
 use super::cause::{Cause, Finding};
+use super::class;
 use super::fleet::Fleet;
 use super::here::Here;
 use super::queue;
@@ -46,7 +47,7 @@ pub async fn failed(store: &Store<Admin>, here: Here<'_>, address: &str) -> Resu
     let fleet = Fleet::read(store).await?;
     if let (Some(class), Some(place)) = (&view.class, &view.queue) {
         let place = QueueName::as_stored(place);
-        let obstacles = queue::obstacles(here, &fleet, &place, class);
+        let obstacles = class::obstacles(here, &fleet, &place, class);
         findings.extend(obstacles.into_iter().map(|one| Finding { blocks: false, ..one }));
         let hindered = queue::judge(&fleet, &place, 0);
         findings.extend(hindered.into_iter().filter(|one| one.blocks).map(|one| Finding {

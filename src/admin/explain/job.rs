@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::answer::Explanation;
 use super::cause::{Cause, Finding, for_so_long};
+use super::class;
 use super::fleet::{Fleet, RunFacts};
 use super::here::Here;
 use super::schedule::no_leader;
@@ -157,7 +158,7 @@ async fn waiting(
         let length = store.run(FindQueue { queue: job.queue.clone() }).await?.map_or(0, |queue| queue.length);
         let about_it = queue::judge(fleet, &job.queue, length);
         findings.extend(about_it.into_iter().filter(|one| !matches!(one.cause, Cause::Behind | Cause::Empty)));
-        findings.extend(queue::obstacles(here, fleet, &job.queue, job.task.as_str()));
+        findings.extend(class::obstacles(here, fleet, &job.queue, job.task.as_str()));
     }
     let seconds = store.run(ScheduledAt { payload: job.payload.clone() }).await?;
     let attempts = match seconds.first() {
@@ -187,7 +188,7 @@ async fn waiting(
     }
     // On its queue it was told above.
     if is_delayed && !matches!(place, Place::At(_)) {
-        findings.extend(queue::obstacles(here, fleet, &job.queue, job.task.as_str()));
+        findings.extend(class::obstacles(here, fleet, &job.queue, job.task.as_str()));
         findings.extend(queue::hindrances(fleet, &job.queue));
     }
     if is_delayed && !fleet.promotes() {

@@ -14,6 +14,7 @@
 mod answer;
 mod attention;
 mod cause;
+mod class;
 mod failed;
 mod fleet;
 mod here;

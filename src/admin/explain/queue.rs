@@ -4,13 +4,13 @@ use std::collections::{HashMap, HashSet};
 
 use super::answer::Explanation;
 use super::cause::{Cause, Finding, for_so_long, jobs, some_names};
+use super::class::obstacles;
 use super::fleet::{Fleet, InstanceFacts};
 use super::here::Here;
 use super::pace;
 use super::soon::Soon;
 use crate::admin::error::AdminError;
 use crate::admin::queues;
-use crate::client::request::nearest;
 use crate::job::{PayloadView, QueueName};
 use crate::store::handle::Store;
 use crate::store::inspection::Queued;
@@ -61,62 +61,6 @@ pub(super) async fn head(
 pub(super) async fn head_class(store: &Store<Admin>, queue: &QueueName) -> Result<Option<String>, AdminError> {
     let next = store.run(Queued { queue: queue.clone(), start: 0, stop: 0 }).await?;
     Ok(next.first().and_then(|job| PayloadView::parse(job).ok()).map(|view| view.class.into_owned()))
-}
-
-/// What keeps the jobs of a class from beginning, wherever they stand: such jobs are put off again and again, so that they
-/// mostly stand among the delayed ones.
-pub(super) fn obstacles(here: Here<'_>, fleet: &Fleet, queue: &QueueName, class: &str) -> Vec<Finding> {
-    unknown(here, fleet, queue, class).into_iter().chain(missing(here, fleet, queue, class)).collect()
-}
-
-/// A program or folder of the task that is missing on this machine. It stands in the way only if the task runs here.
-fn missing(here: Here<'_>, fleet: &Fleet, queue: &QueueName, class: &str) -> Option<Finding> {
-    let (_, problem) = here.missing.iter().find(|(task, _)| task.as_str() == class)?;
-    let mut workers = fleet.instances.iter().filter(|one| one.works_on(queue)).peekable();
-    let nobody = workers.peek().is_none();
-    let finding = if nobody || workers.any(|one| one.record.host.hostname == here.host) {
-        let text = format!("no job of task {class} can begin at the moment: {problem}");
-        Finding::blocks(Cause::ProgramMissing, text)
-    } else {
-        let text = format!("on this machine no job of task {class} could begin, but others work on {queue}: {problem}");
-        Finding::tells(Cause::ProgramMissing, text)
-    };
-    Some(finding.command("windlass check").fact("task", class))
-}
-
-/// A class that nobody has who works on this queue.
-pub(super) fn unknown(here: Here<'_>, fleet: &Fleet, queue: &QueueName, class: &str) -> Option<Finding> {
-    if fleet.knows(class, queue) != Some(false) || !fleet.instances.iter().any(|one| one.works_on(queue)) {
-        return None;
-    }
-    if let Some(skipped) = skipped(fleet, class) {
-        return Some(skipped);
-    }
-    let loaded = fleet.instances.iter().filter_map(|one| one.record.tasks.as_ref()).flatten();
-    let hint = nearest(class, loaded.map(String::as_str)).filter(|name| name != class);
-    let hint = hint.map(|name| format!("; did you mean {name}?")).unwrap_or_default();
-    let text = format!("no instance that works on queue {queue} has a task {class}{hint}");
-    let reader = fleet.instances.iter().find(|one| one.works_on(queue)).filter(|_| here.registry.get(class).is_some());
-    let finding = match reader {
-        Some(one) => {
-            let text = format!("{text}; its file is here, and the signal HUP has it read");
-            one.signalled(Finding::blocks(Cause::UnknownTask, text), "HUP")
-        }
-        None => Finding::blocks(Cause::UnknownTask, text).command(shell::command("generate task", &[class])),
-    };
-    Some(finding.fact("task", class))
-}
-
-/// An instance that skips a task, because its file has mistakes.
-pub(super) fn skipped(fleet: &Fleet, class: &str) -> Option<Finding> {
-    let one = fleet.instances.iter().find(|one| one.record.skipped.iter().any(|name| name == class))?;
-    let text = format!(
-        "task {class} is skipped by instance {}, because its file has mistakes; its jobs wait until it is corrected and \
-         read again",
-        one.record.name
-    );
-    let command = format!("windlass check && kill -HUP {}", one.record.host.pid);
-    Some(Finding::blocks(Cause::TaskSkipped, text).command(command).on(&one.record.host.hostname))
 }
 
 /// Judges a queue that holds so many jobs.
@@ -390,7 +334,8 @@ mod tests {
         let registry = crate::task::definition::Registry::default();
         let here = Here::of(&registry);
         let unknown = |fleet: &Fleet, class: &str| {
-            super::unknown(here, fleet, &QueueName::as_stored("mail"), class).map(|one| (one.cause, one.text))
+            crate::admin::explain::class::unknown(here, fleet, &QueueName::as_stored("mail"), class)
+                .map(|one| (one.cause, one.text))
         };
         let known = fleet(vec![instance("a", "mail", 0)]);
         assert_eq!(unknown(&known, "resize"), None);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::answer::Explanation;
 use super::cause::{Cause, Finding, jobs, some_names};
+use super::class;
 use super::failed::LOOKED_AT;
 use super::fleet::Fleet;
 use super::here::Here;
@@ -63,11 +64,11 @@ pub async fn task(store: &Store<Admin>, here: Here<'_>, name: &str) -> Result<Ex
     let place = place.or_else(|| runs.first().and_then(|run| run.record.queue.clone()));
     let place = place.or_else(|| waiting.first().cloned());
     match &place {
-        Some(place) => findings.extend(queue::obstacles(here, &fleet, place, name)),
-        None => findings.extend(queue::skipped(&fleet, name)),
+        Some(place) => findings.extend(class::obstacles(here, &fleet, place, name)),
+        None => findings.extend(class::skipped(&fleet, name)),
     }
     for other in waiting.iter().filter(|other| Some(*other) != place.as_ref()).take(PLACES) {
-        findings.extend(queue::unknown(here, &fleet, other, name));
+        findings.extend(class::unknown(here, &fleet, other, name));
     }
     if !runs.is_empty() {
         let workers = some_names(runs.iter().map(|run| run.worker.name()));
