@@ -12,18 +12,24 @@
 
 local room, held = tonumber(arg()), 0
 local values = {}
+-- Most often workers are idle, and there is nothing at all.
+local none = must('EXISTS', unpack(KEYS)) == 0
 for i = 1, #KEYS do
-  local left = room - held
-  local value = redis.pcall('GETRANGE', KEYS[i], 0, whole(left))
-  -- Nothing and a value without bytes look the same. An error: another type, or no right to read parts.
-  if value == '' or type(value) == 'table' then
-    value = must('MGET', KEYS[i])[1]
+  if none then
+    values[i] = false
+  else
+    local left = room - held
+    local value = redis.pcall('GETRANGE', KEYS[i], 0, whole(left))
+    -- Nothing and a value without bytes look the same. An error: another type, or no right to read parts.
+    if value == '' or type(value) == 'table' then
+      value = must('MGET', KEYS[i])[1]
+    end
+    if value and #value > left then
+      value = #value
+    elseif value then
+      held = held + #value
+    end
+    values[i] = value
   end
-  if value and #value > left then
-    value = #value
-  elseif value then
-    held = held + #value
-  end
-  values[i] = value
 end
 return values
