@@ -79,6 +79,7 @@ async fn run_forever(context: &SchedulerContext, mut leads: watch::Receiver<bool
                 _ = async { tokio::join!(stir.told(), tokio::time::sleep(wait.min(BUSY))) } => sampler.stirred(),
             }
         }
+        context.outage.asks_no_more(Asker::Sampler);
     }
     pulse.wait(std::future::pending()).await
 }

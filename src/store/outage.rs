@@ -127,6 +127,13 @@ impl Outage {
         bus.emit(Event::Notice { text: format!("the store {what} after {most} at most ({seen} at least)") });
     }
 
+    /// Who was refused asks no more, because another instance does that now. The others tell the end.
+    pub fn asks_no_more(&self, asker: Asker) {
+        if let Some(failing) = self.lock().failing.as_mut() {
+            failing.askers.remove(&asker);
+        }
+    }
+
     /// Does it last?
     #[must_use]
     pub fn is_on(&self) -> bool {
@@ -219,6 +226,15 @@ mod tests {
         for asker in [Asker::Promoter, Asker::Duties, Asker::Schedules, Asker::Pool] {
             outage.answered(&bus, asker);
         }
+        assert_eq!(told(), 1, "it has ended");
+        // The lead went to another instance meanwhile.
+        outage.failed(&bus, Asker::Sampler, "some step", &replica());
+        assert_eq!(told(), 1);
+        advance(CALM).await;
+        outage.answered(&bus, Asker::Pool);
+        assert_eq!(told(), 0, "who was refused may still be");
+        outage.asks_no_more(Asker::Sampler);
+        outage.answered(&bus, Asker::Pool);
         assert_eq!(told(), 1, "it has ended");
     }
 }

@@ -107,7 +107,7 @@ fn example_works(file: &str, depth: usize, exception: &str) {
     }
     eventually("three are done", || daemon.log().matches("job success").count() == 3);
     eventually("one has failed", || json(&folder, &["failed", "count"])["count"] == 1);
-    eventually("one is put off", || json(&folder, &["delayed"]).to_string().matches("later").count() == 1);
+    eventually("one is put off", || json(&folder, &["delayed"]).to_string().matches("\"later\"]").count() == 1);
     eventually("its words are told", || daemon.log().matches("performing ").count() == 5);
     let children: Vec<u32> = sweep::descendants(daemon.proper());
     assert_eq!(children.len(), 1, "one child has served them all");

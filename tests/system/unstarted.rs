@@ -172,7 +172,8 @@ fn a_task_whose_program_or_folder_is_missing_can_be_enqueued_and_is_a_problem_of
         assert!(code == Some(0) && said.contains("can begin at the moment") && said.contains("enqueued"), "{said}");
     }
     let (code, said) = folder.windlass(&["enqueue", "wrong"]);
-    assert!(code == Some(1) && said.contains("no task is called \"wrong\""), "{said}");
+    let mistakes = "task \"wrong\" cannot be used, because its file has mistakes";
+    assert!(code == Some(1) && said.contains(mistakes), "{said}");
     for verb in ["check", "run"] {
         let (code, said) = folder.windlass(&[verb]);
         assert!(code == Some(64), "{verb}: {said}");
