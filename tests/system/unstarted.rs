@@ -173,7 +173,7 @@ fn a_task_whose_program_or_folder_is_missing_can_be_enqueued_and_is_a_problem_of
     }
     let (code, said) = folder.windlass(&["enqueue", "wrong"]);
     let mistakes = "task \"wrong\" cannot be used, because its file has mistakes";
-    assert!(code == Some(1) && said.contains(mistakes), "{said}");
+    assert!(code == Some(64) && said.contains(mistakes), "{said}");
     for verb in ["check", "run"] {
         let (code, said) = folder.windlass(&[verb]);
         assert!(code == Some(64), "{verb}: {said}");
