@@ -136,7 +136,7 @@ pub struct WorkerPage {
 }
 
 /// How many workers are read together: each may work on a job of any length.
-pub(super) const READ: usize = 64;
+const READ: usize = 64;
 
 /// The registered workers in order of their ids, at most `limit`. What is long in their jobs is cut.
 ///
@@ -144,7 +144,16 @@ pub(super) const READ: usize = 64;
 /// Fails when the store cannot be reached.
 pub async fn list(store: &Store<Admin>, limit: usize) -> Result<WorkerPage, AdminError> {
     // One more than the limit shows whether there are more.
-    let mut names = store.run(WorkerNames { limit: limit.saturating_add(1) }).await?;
+    let names = store.run(WorkerNames { limit: limit.saturating_add(1) }).await?;
+    read(store, names, limit).await
+}
+
+/// The first `limit` of these workers.
+pub(super) async fn read(
+    store: &Store<Admin>,
+    mut names: Vec<WorkerName>,
+    limit: usize,
+) -> Result<WorkerPage, AdminError> {
     let more = names.len() > limit;
     names.truncate(limit);
     let held_back = HeldBack::read(store).await?;
