@@ -6,7 +6,7 @@ use super::dates::rfc3339;
 use super::error::AdminError;
 use super::held_back::{HaltedInstance, HeldBack};
 use super::job_view::JobView;
-use super::lua_locks;
+use super::{lua_locks, worker_page};
 use crate::client::moment::Moment;
 use crate::client::request::nearest;
 use crate::job::failure::FailedRun;
@@ -135,9 +135,6 @@ pub struct WorkerPage {
     pub held_back: HeldBack,
 }
 
-/// How many workers are read together: each may work on a job of any length.
-const READ: usize = 64;
-
 /// The registered workers in order of their ids, at most `limit`. What is long in their jobs is cut.
 ///
 /// # Errors
@@ -145,24 +142,7 @@ const READ: usize = 64;
 pub async fn list(store: &Store<Admin>, limit: usize) -> Result<WorkerPage, AdminError> {
     // One more than the limit shows whether there are more.
     let names = store.run(WorkerNames { limit: limit.saturating_add(1) }).await?;
-    read(store, names, limit).await
-}
-
-/// The first `limit` of these workers.
-pub(super) async fn read(
-    store: &Store<Admin>,
-    mut names: Vec<WorkerName>,
-    limit: usize,
-) -> Result<WorkerPage, AdminError> {
-    let more = names.len() > limit;
-    names.truncate(limit);
-    let held_back = HeldBack::read(store).await?;
-    let mut workers = Vec::with_capacity(names.len());
-    for some in names.chunks(READ) {
-        let read = store.run(ReadWorkers { workers: some.to_vec() }).await?;
-        workers.extend(read.iter().map(|worker| WorkerView::of(worker, &held_back.halted, JobView::listed)));
-    }
-    Ok(WorkerPage { workers, more, held_back })
+    worker_page::read(store, names, limit).await
 }
 
 /// One worker, by its name (two parts) or its id (three).
@@ -296,7 +276,7 @@ pub async fn older_than(store: &Store<Admin>, now_ms: i64, age_ms: i64) -> Resul
     let since = |registered: &Registered| date::parse(registered.working.as_ref()?.run_at.as_deref()?);
     let is_old = |registered: &Registered| since(registered).is_some_and(|since| now_ms.saturating_sub(since) > age_ms);
     let mut old = Vec::new();
-    for some in store.run(WorkerNames { limit: usize::MAX }).await?.chunks(READ) {
+    for some in store.run(WorkerNames { limit: usize::MAX }).await?.chunks(worker_page::READ) {
         old.extend(store.run(ReadWorkers { workers: some.to_vec() }).await?.into_iter().filter(is_old));
     }
     Ok(old)
