@@ -1,11 +1,18 @@
 //! fire: each occurrence of a schedule fires once, no matter which instance is fastest.
 
 use bytes::Bytes;
+use windlass::admin::schedules;
+use windlass::scheduler::cron;
+use windlass::scheduler::failures::Bulkheads;
+use windlass::store::Store;
 use windlass::store::queueing::{Enqueue, Enqueued};
+use windlass::store::role::Admin;
 use windlass::store::scheduling::{Fire, Fired};
 
+use crate::clocks::TASKS;
 use crate::fixture::{Fixture, NOW_S};
 use crate::look::{job, lock, push, queue, queued, take};
+use crate::scheduler::Scheduler;
 use crate::support::verbs::Verbs as _;
 
 behaviours! {
@@ -15,6 +22,7 @@ behaviours! {
     a_new_schedule_is_only_remembered,
     a_refused_job_is_not_enqueued_and_not_due_again,
     schedules_do_not_meet,
+    a_stopped_schedule_enqueues_nothing_until_it_is_started,
 }
 
 fn fire(seen_s: Option<i64>, last_s: i64, enqueue: Option<Enqueue>) -> Fire {
@@ -82,4 +90,34 @@ async fn schedules_do_not_meet(f: &Fixture) {
     assert_eq!(f.store.last_fired(&ids).await.expect("last_fired"), [Some(NOW_S + 5), None, Some(NOW_S)]);
     assert_eq!(f.store.last_fired(&[]).await.expect("last_fired"), []);
     assert_eq!(queued(&f.store, "q").await, Vec::<Bytes>::new());
+}
+
+async fn a_stopped_schedule_enqueues_nothing_until_it_is_started(f: &Fixture) {
+    let scheduler = Scheduler::of(f, "a", TASKS).await;
+    let admin: Store<Admin> = f.handle().await.narrow();
+    let registry = scheduler.context.registry();
+    let one = schedules::find(&registry, "report").expect("it has one").expect("it has one");
+    let mut bulkheads = Bulkheads::default();
+    let mut look = async || {
+        cron::run_once(&scheduler.context, &mut bulkheads, true).await.expect("look");
+        queued(&f.store, "q").await.len()
+    };
+    assert!(schedules::stop(&admin, one).await.expect("stop"), "also one that nobody has seen");
+    assert!(!schedules::stop(&admin, one).await.expect("stop"), "it is stopped");
+    assert_eq!(look().await, 0);
+    f.pass(600);
+    assert_eq!(look().await, 0);
+    assert!(schedules::start(&admin, one).await.expect("start"));
+    assert!(!schedules::start(&admin, one).await.expect("start"), "it goes on");
+    assert_eq!(look().await, 0, "nothing of the time in which it was stopped");
+    f.pass(60);
+    assert_eq!(look().await, 1);
+    assert!(schedules::stop(&admin, one).await.expect("stop"));
+    schedules::run(&admin, one).await.expect("run");
+    assert_eq!(look().await, 2, "it runs once, though it is stopped");
+    f.pass(600);
+    assert_eq!(look().await, 2);
+    let listed = schedules::list(&admin, &registry).await.expect("list").remove(0);
+    assert_eq!((listed.state, listed.due.is_none()), ("stopped", true));
+    assert_eq!(scheduler.told(), [""; 0]);
 }
