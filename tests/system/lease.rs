@@ -16,6 +16,30 @@ fn lines(folder: &Folder, name: &str) -> usize {
     fs::read_to_string(folder.path(name)).unwrap_or_default().lines().count()
 }
 
+/// Stops both processes of a daemon. One that is stopped in the middle of a commit holds the lock of a SQLite file, and
+/// nobody writes until it goes on; so it is stopped while the lock is held here.
+fn stop_between_steps(folder: &Folder, both: [u32; 2]) {
+    let file = folder.path("store.db");
+    let store = file.exists().then(|| rusqlite::Connection::open(file).expect("the store must open"));
+    if let Some(store) = &store {
+        store.busy_timeout(Duration::from_secs(20)).expect("a timeout must be settable");
+        store.execute_batch("BEGIN IMMEDIATE").expect("the write lock must be had");
+    }
+    both.into_iter().for_each(|pid| signal(pid, Signal::STOP));
+    for pid in both {
+        let stat = format!("/proc/{pid}/stat");
+        let stops = || fs::read_to_string(&stat).expect("it is there").rsplit(')').next().is_some_and(is_stopped);
+        eventually("it is stopped", stops);
+    }
+    if let Some(store) = &store {
+        store.execute_batch("ROLLBACK").expect("the write lock must be given back");
+    }
+}
+
+fn is_stopped(rest: &str) -> bool {
+    rest.trim_start().starts_with('T')
+}
+
 #[test]
 fn a_job_that_comes_with_a_slow_store_is_run_once() {
     let folder = Folder::new("sqlite:store.db", "");
@@ -192,7 +216,7 @@ fn a_run_that_a_neighbour_killed_is_told_as_lost_and_not_as_a_failure() {
         let sleeper = folder.daemon_with_log("sleeper");
         eventually("both run", || sleeper.log().matches("working job").count() == 2 && lines(&folder, "begun") == 1);
         let both = [sleeper.parent(), sleeper.proper()];
-        both.into_iter().for_each(|pid| signal(pid, Signal::STOP));
+        stop_between_steps(&folder, both);
         let other = folder.daemon_with_log("other");
         eventually("the other has taken both", || other.log().matches("working job").count() == 2);
         // If the sleeper extended its lease before it is buried, it would not be dead.
