@@ -14,6 +14,7 @@ use super::locks::{self, LockPage};
 use super::overview::{self, Details, LeaderView, StatsView};
 use super::periodic::{self, StartOutcome};
 use super::queues::{self, QueueDeleted, QueuePage};
+use super::worker_page;
 use super::workers::{self, CleanedWorker, WorkerView};
 use crate::client::delay::OnDuplicate;
 use crate::client::enqueue::{Client, ClientError, EnqueueOutcome};
@@ -168,7 +169,7 @@ impl TaskApi {
 
     /// `workers`, `allWorkingOn`: every worker and the job it runs.
     pub async fn workers(&self) -> ApiResult<Vec<WorkerView>> {
-        Ok(workers::list(&self.store, usize::MAX).await?.workers)
+        Ok(worker_page::list(&self.store, usize::MAX).await?.workers)
     }
 
     /// `workingOn`.

@@ -116,7 +116,7 @@ pub async fn details(store: &Store<Admin>) -> Result<Details, AdminError> {
     // Each on the heap: together they are large, and a thread of a server has a small stack.
     let (queues, workers, failed, stats, leader, unreadable) = tokio::join!(
         Box::pin(super::queues::list(store, LISTED)),
-        Box::pin(super::workers::list(store, LISTED)),
+        Box::pin(super::worker_page::list(store, LISTED)),
         Box::pin(store.run(FailedCount)),
         Box::pin(stats(store)),
         Box::pin(leader(store)),

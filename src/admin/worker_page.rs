@@ -1,9 +1,11 @@
 //! Workers in pages of bounded cost, in order of their ids.
 
+use serde::Serialize;
+
 use super::error::AdminError;
 use super::held_back::HeldBack;
 use super::job_view::JobView;
-use super::workers::{WorkerPage, WorkerView};
+use super::workers::{READ, WorkerView};
 use crate::job::WorkerName;
 use crate::store::handle::Store;
 use crate::store::role::Admin;
@@ -12,8 +14,28 @@ use crate::store::workers::{ReadWorkers, WorkerNames};
 /// How many workers are known at most; of more, those that the store names first.
 pub const KNOWN: usize = 20_000;
 
-/// How many workers are read together: each may work on a job of any length.
-pub(super) const READ: usize = 64;
+/// Some of the registered workers.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct WorkerPage {
+    /// The workers, in order of their ids.
+    pub workers: Vec<WorkerView>,
+    /// Are there more workers than the limit?
+    pub more: bool,
+    /// What holds jobs back. Left out of JSON if nothing does.
+    #[serde(flatten)]
+    pub held_back: HeldBack,
+}
+
+/// The registered workers in order of their ids, at most `limit`. What is long in their jobs is cut.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn list(store: &Store<Admin>, limit: usize) -> Result<WorkerPage, AdminError> {
+    // One more than the limit shows whether there are more.
+    let names = store.run(WorkerNames { limit: limit.saturating_add(1) }).await?;
+    read(store, names, limit).await
+}
 
 /// The next `limit` workers behind this id, or from the first on.
 ///
@@ -27,11 +49,7 @@ pub async fn page(store: &Store<Admin>, after: Option<&str>, limit: usize) -> Re
 }
 
 /// The first `limit` of these workers.
-pub(super) async fn read(
-    store: &Store<Admin>,
-    mut names: Vec<WorkerName>,
-    limit: usize,
-) -> Result<WorkerPage, AdminError> {
+async fn read(store: &Store<Admin>, mut names: Vec<WorkerName>, limit: usize) -> Result<WorkerPage, AdminError> {
     let more = names.len() > limit;
     names.truncate(limit);
     let held_back = HeldBack::read(store).await?;

@@ -6,7 +6,7 @@ use super::dates::rfc3339;
 use super::error::AdminError;
 use super::held_back::{HaltedInstance, HeldBack};
 use super::job_view::JobView;
-use super::{lua_locks, worker_page};
+use super::lua_locks;
 use crate::client::moment::Moment;
 use crate::client::request::nearest;
 use crate::job::failure::FailedRun;
@@ -122,28 +122,8 @@ impl WorkingView {
     }
 }
 
-/// Some of the registered workers.
-#[derive(Debug, Clone, Serialize)]
-#[non_exhaustive]
-pub struct WorkerPage {
-    /// The workers, in order of their ids.
-    pub workers: Vec<WorkerView>,
-    /// Are there more workers than the limit?
-    pub more: bool,
-    /// What holds jobs back. Left out of JSON if nothing does.
-    #[serde(flatten)]
-    pub held_back: HeldBack,
-}
-
-/// The registered workers in order of their ids, at most `limit`. What is long in their jobs is cut.
-///
-/// # Errors
-/// Fails when the store cannot be reached.
-pub async fn list(store: &Store<Admin>, limit: usize) -> Result<WorkerPage, AdminError> {
-    // One more than the limit shows whether there are more.
-    let names = store.run(WorkerNames { limit: limit.saturating_add(1) }).await?;
-    worker_page::read(store, names, limit).await
-}
+/// How many workers are read together: each may work on a job of any length.
+pub(super) const READ: usize = 64;
 
 /// One worker, by its name (two parts) or its id (three).
 ///
@@ -276,7 +256,7 @@ pub async fn older_than(store: &Store<Admin>, now_ms: i64, age_ms: i64) -> Resul
     let since = |registered: &Registered| date::parse(registered.working.as_ref()?.run_at.as_deref()?);
     let is_old = |registered: &Registered| since(registered).is_some_and(|since| now_ms.saturating_sub(since) > age_ms);
     let mut old = Vec::new();
-    for some in store.run(WorkerNames { limit: usize::MAX }).await?.chunks(worker_page::READ) {
+    for some in store.run(WorkerNames { limit: usize::MAX }).await?.chunks(READ) {
         old.extend(store.run(ReadWorkers { workers: some.to_vec() }).await?.into_iter().filter(is_old));
     }
     Ok(old)

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::admin::workers::{self, CleanedWorker, WorkerPage, WorkerView};
+use crate::admin::worker_page::{self, WorkerPage};
+use crate::admin::workers::{self, CleanedWorker, WorkerView};
 use crate::cli::args::{LISTED, WorkersVerb};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
@@ -24,7 +25,7 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<WorkersVerb>) -> 
     let store = context.store().await?;
     match verb.unwrap_or(WorkersVerb::List { limit: LISTED }) {
         WorkersVerb::List { limit } => {
-            let output = workers::list(&store, limit).await?;
+            let output = worker_page::list(&store, limit).await?;
             context.printer.print(&output, || list_text(&output))?;
         }
         WorkersVerb::Show { name } => {
