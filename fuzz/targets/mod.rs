@@ -14,6 +14,7 @@ pub mod dates;
 pub mod delayed;
 pub mod failed_bytes;
 pub mod failure;
+pub mod filter;
 pub mod globs;
 pub mod http_answer;
 pub mod identity;

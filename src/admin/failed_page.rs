@@ -72,7 +72,7 @@ pub async fn page(
     while let Some(records) = walk.next().await? {
         for (position, record) in records.into_iter().rev() {
             page.scanned += 1;
-            if filter.is_meant(&FailureView::parse(&record)) {
+            if filter.is_meant(&record, &FailureView::parse(&record)) {
                 page.failed.push(FailedView::listed_of(position, &record));
             }
             let is_full = page.failed.len() >= limit || page.scanned >= MOST;

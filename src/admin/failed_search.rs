@@ -7,7 +7,8 @@ use bytes::Bytes;
 
 use super::error::AdminError;
 use super::failed::{self, Address, FailedPage, FailedView, FoundFailure};
-use crate::job::{FailureView, PayloadView, date, output_end};
+use super::filter::{Filter, at_ms, error_tells};
+use crate::job::{FailureView, PayloadView};
 use crate::store::StoreError;
 use crate::store::handle::Store;
 use crate::store::inspection::{
@@ -31,33 +32,34 @@ pub struct FailedFilter {
     pub error: Option<String>,
     /// That failed at this time or later, in milliseconds since the Unix epoch. A record without a date does not match.
     pub since_ms: Option<i64>,
+    /// That match this as well.
+    pub also: Filter,
 }
 
 impl FailedFilter {
     /// Does it match every job?
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.task.is_none() && self.queue.is_none() && self.error.is_none() && self.since_ms.is_none()
+        let Self { task, queue, error, since_ms, also } = self;
+        task.is_none() && queue.is_none() && error.is_none() && since_ms.is_none() && also.is_empty()
     }
 
-    pub(super) fn is_meant(&self, view: &FailureView) -> bool {
-        let tells = |part: &str| {
-            let part = part.to_lowercase();
-            let said = view.error.iter().chain(&view.exception).map(String::as_str);
-            said.chain(output_end::written(&view.backtrace)).any(|line| line.to_lowercase().contains(&part))
-        };
+    /// Does it match this record? `view` is what the record says.
+    pub(super) fn is_meant(&self, record: &[u8], view: &FailureView) -> bool {
         self.queue.as_deref().is_none_or(|queue| view.queue.as_deref() == Some(queue))
-            && self.error.as_deref().is_none_or(tells)
+            && self.error.as_deref().is_none_or(|part| error_tells(view, &part.to_lowercase()))
             && self.since_ms.is_none_or(|since| at_ms(view).is_some_and(|at| at >= since))
             && self.task.as_deref().is_none_or(|task| {
                 let job = view.payload.as_ref().and_then(|payload| PayloadView::parse(payload).ok());
                 job.is_some_and(|job| job.class == task)
             })
+            && self.also.matches(record, view)
     }
-}
 
-fn at_ms(view: &FailureView) -> Option<i64> {
-    date::parse(view.failed_at.as_deref()?)
+    /// Since when jobs match at the earliest, if that is said.
+    fn earliest_ms(&self) -> Option<i64> {
+        self.since_ms.max(self.also.since_ms())
+    }
 }
 
 /// The newest `limit` jobs that match, the newest first. `progress` is told how many records were looked at.
@@ -94,9 +96,10 @@ async fn among(
     mut progress: impl FnMut(u64),
 ) -> Result<(FailedPage, bool), AdminError> {
     let count = store.run(FailedCount).await?;
+    let earliest_ms = filter.earliest_ms();
     let (mut failed, mut looked_at, mut more, mut cut) = (Vec::new(), 0, false, false);
     each_from_end(store, count, async |page| {
-        let mut is_older = filter.since_ms.is_some() && !page.is_empty();
+        let mut is_older = earliest_ms.is_some() && !page.is_empty();
         for (position, record) in page.into_iter().rev() {
             if looked_at >= most {
                 cut = true;
@@ -105,8 +108,8 @@ async fn among(
             let view = FailureView::parse(&record);
             let at = at_ms(&view);
             // Clocks of several machines differ: only a whole page of older records ends the walk.
-            is_older &= at.zip(filter.since_ms).is_some_and(|(at, since)| at < since);
-            if filter.is_meant(&view) {
+            is_older &= at.zip(earliest_ms).is_some_and(|(at, since)| at < since);
+            if filter.is_meant(&record, &view) {
                 if failed.len() >= limit {
                     more = true;
                     return Ok(false);
@@ -170,7 +173,7 @@ pub async fn count(
     let mut found = 0;
     let all = store.run(FailedCount).await?;
     each_from_end(store, all, async |page| {
-        found += page.iter().filter(|(_, record)| filter.is_meant(&FailureView::parse(record))).count() as u64;
+        found += page.iter().filter(|(_, record)| filter.is_meant(record, &FailureView::parse(record))).count() as u64;
         progress(found);
         Ok(true)
     })
@@ -191,7 +194,7 @@ pub async fn remove(
     let all = store.run(FailedCount).await?;
     // From the end: what is removed moves only records that were passed.
     each_from_end(store, all, async |page| {
-        let meant = page.into_iter().rev().filter(|(_, record)| filter.is_meant(&FailureView::parse(record)));
+        let meant = page.into_iter().rev().filter(|(_, record)| filter.is_meant(record, &FailureView::parse(record)));
         let meant: Vec<_> = meant.map(|(position, record)| FailedRecord { record, position: Some(position) }).collect();
         remove_batches(store, meant, |was_there| {
             removed += u64::from(was_there);

@@ -17,6 +17,7 @@ pub mod failed;
 pub mod failed_page;
 pub mod failed_retry;
 pub mod failed_search;
+pub mod filter;
 pub mod gauges;
 pub mod held_back;
 pub mod history;

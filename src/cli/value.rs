@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
+use crate::admin::filter::{Filter, FilterError};
 use crate::client::moment::{Moment, MomentError, parse_delay};
 use crate::client::wall_time::WallTime;
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::error::closest;
 use crate::job::Args;
 use crate::job::ecma::{self, EcmaError};
@@ -62,6 +64,11 @@ pub(super) fn since(text: &str) -> Result<Since, String> {
         return Ok(Since::Ago(ago));
     }
     time(text).map(Since::Time).map_err(|error| format!("{error}; or how long ago: 2h, 1day"))
+}
+
+/// `--filter FILTER`.
+pub(super) fn filter(text: &str) -> Result<Filter, FilterError> {
+    Filter::parse(text, SystemClock.now_ms())
 }
 
 /// `--zone ZONE`.

@@ -62,6 +62,7 @@ targets! {
     delayed 1/1 BOUND;
     failed_bytes 1/5 BOUND;
     failure 1/1 BOUND;
+    filter 1/2 BOUND;
     globs 1/100 PATTERNS;
     http_answer 1/1 BOUND;
     identity 1/1 BOUND;

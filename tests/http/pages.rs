@@ -80,6 +80,10 @@ fn failed_jobs_are_listed_filtered_and_found_by_id() {
         assert_eq!(args, (0..30).collect::<Vec<_>>());
         let some = world.all("/api/v1/failed?error=no%20%5B%222&task=fail", 2);
         assert_eq!(some.len(), 11, "2 and 20 to 29");
+        let same = world.all("/api/v1/failed?filter=task:fail%20error:%22no%20%5B%5C%222%22", 2);
+        assert_eq!(same, some, "the same in the filter language");
+        let wrong = world.place.get("/api/v1/failed?filter=queue:a%20tsk:fail").json();
+        assert!(wrong["detail"].as_str().unwrap().contains("character 9") && wrong["status"] == 400, "{wrong}");
         assert_eq!(world.all("/api/v1/failed?task=other", 50).len(), 0);
         assert_eq!(world.all("/api/v1/failed?since=1h", 50).len(), 30);
         assert_eq!(world.all("/api/v1/failed?since=2099-01-01T00:00:00Z", 50).len(), 0);

@@ -40,6 +40,10 @@ fn the_newest_come_first_and_filters_narrow_them_down() {
     assert_eq!(args_of(&folder, &["--task", "bad"]), [json!(3), json!(1)]);
     assert_eq!(args_of(&folder, &["--error", "NO SPACE"]), [json!(3), json!(1)]);
     assert_eq!(args_of(&folder, &["--error", "exited with 4", "--queue", "default", "--since", "1h"]), [json!(2)]);
+    assert_eq!(args_of(&folder, &["--filter", "task:bad -args.0:1 error:\"no space\" after:-1h"]), [json!(3)]);
+    assert_eq!(args_of(&folder, &["--filter", "-task:bad", "--since", "1h"]), [json!(2)]);
+    let (code, said) = folder.windlass(&["failed", "--filter", "task:bad eror:x"]);
+    assert!(code == Some(64) && said.contains("character 10 of the filter") && said.contains("did you mean error:?"), "{said}");
     assert!(args_of(&folder, &["--since", "2036-01-01T00:00:00Z"]).is_empty());
     let (_, said) = folder.windlass(&["failed", "--limit", "1"]);
     assert!(said.ends_with("3 failed jobs in all; there are more of these: use --limit N\n"), "{said}");
@@ -65,7 +69,7 @@ fn several_are_removed_by_their_ids_or_by_what_they_match() {
     let (code, said) = folder.windlass(&["failed", "remove", "0", "7"]);
     assert_eq!(code, Some(1), "{said}");
     assert_eq!(args_of(&folder, &[]), [json!(3)], "one of them is not there: nothing is removed");
-    let (code, said) = folder.windlass(&["failed", "remove", "--task", "bad", "--yes"]);
+    let (code, said) = folder.windlass(&["failed", "remove", "--filter", "task:bad", "--yes"]);
     assert_eq!((code, said.as_str()), (Some(0), "removed 1 failed job\n"));
 }
 

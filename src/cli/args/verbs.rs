@@ -6,6 +6,7 @@ use chrono_tz::Tz;
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
 use super::job::{JobArgs, NamedJobArgs};
+use crate::admin::filter::Filter;
 use crate::cli::value::{self, Since, TimeArg};
 
 /// How many entries a listing shows if nothing else is asked for.
@@ -261,16 +262,19 @@ pub(crate) struct FailedListArgs {
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub limit: usize,
     /// Oldest first, from this position; the oldest job is at 0, negative positions count from the end
-    #[arg(long, value_name = "N", allow_negative_numbers = true, conflicts_with_all = ["of_task", "of_queue", "error", "since", "limit"])]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, conflicts_with_all = ["filter", "of_task", "of_queue", "error", "since", "limit"])]
     pub start: Option<i64>,
     /// The last position
-    #[arg(long, value_name = "N", allow_negative_numbers = true, conflicts_with_all = ["of_task", "of_queue", "error", "since", "limit"])]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, conflicts_with_all = ["filter", "of_task", "of_queue", "error", "since", "limit"])]
     pub stop: Option<i64>,
 }
 
 /// Which failed jobs.
 #[derive(Debug, Default, ClapArgs)]
 pub(crate) struct FailedFilterArgs {
+    /// Only jobs that match: 'task:resize error:"no space" -queue:img* args.to.city:Berlin after:-2h'
+    #[arg(long, value_name = "FILTER", allow_hyphen_values = true, value_parser = value::filter)]
+    pub filter: Option<Filter>,
     /// Only jobs of this task
     #[arg(long = "task", id = "of_task", value_name = "T")]
     pub task: Option<String>,
@@ -301,10 +305,10 @@ pub(crate) enum FailedVerb {
     /// Remove failed jobs: some, all that match, or all
     Remove {
         /// Their ids or positions in the list, or the ids of jobs
-        #[arg(value_name = "ID", allow_negative_numbers = true, required_unless_present_any = ["all", "of_task", "of_queue", "error", "since"])]
+        #[arg(value_name = "ID", allow_negative_numbers = true, required_unless_present_any = ["all", "filter", "of_task", "of_queue", "error", "since"])]
         addresses: Vec<String>,
         /// Remove all failed jobs
-        #[arg(long, conflicts_with_all = ["addresses", "of_task", "of_queue", "error", "since"])]
+        #[arg(long, conflicts_with_all = ["addresses", "filter", "of_task", "of_queue", "error", "since"])]
         all: bool,
         #[command(flatten)]
         filter: FailedFilterArgs,

@@ -137,18 +137,18 @@ pub(crate) async fn run(context: &CommandContext, verb: FailedVerb) -> Result<Ex
 }
 
 fn filter_is_empty(filter: &FailedFilterArgs) -> bool {
-    let FailedFilterArgs { task, queue, error, since } = filter;
-    task.is_none() && queue.is_none() && error.is_none() && since.is_none()
+    let FailedFilterArgs { filter, task, queue, error, since } = filter;
+    filter.is_none() && task.is_none() && queue.is_none() && error.is_none() && since.is_none()
 }
 
 fn filter_of(filter: FailedFilterArgs) -> Result<FailedFilter, CliError> {
-    let FailedFilterArgs { task, queue, error, since } = filter;
+    let FailedFilterArgs { filter, task, queue, error, since } = filter;
     let since_ms = match since {
         Some(Since::Ago(ago)) => Some(SystemClock.now_ms().saturating_sub(ago)),
         Some(Since::Time(time)) => Some(time.said(None)?.moment.ms()),
         None => None,
     };
-    Ok(FailedFilter { task, queue, error, since_ms })
+    Ok(FailedFilter { task, queue, error, since_ms, also: filter.unwrap_or_default() })
 }
 
 /// A filter that matches nothing may name what does not exist.

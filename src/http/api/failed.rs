@@ -15,6 +15,7 @@ use crate::admin::failed::{self, FailedView, FoundFailure};
 use crate::admin::failed_page::{self, FailedPlace};
 use crate::admin::failed_retry::{self, RetryOutcome};
 use crate::admin::failed_search::FailedFilter;
+use crate::admin::filter::Filter;
 use crate::client::moment::{Moment, parse_delay};
 use crate::http::problem::{Kind, Problem};
 use crate::http::redact::{hide_failed, hide_line};
@@ -47,26 +48,34 @@ pub(in crate::http) struct FailedRemoved {
 
 /// `GET /failed`: the newest first.
 pub(in crate::http) async fn list(State(site): State<Site>, query: Query) -> Result<impl IntoResponse, Problem> {
-    const FILTERS: [&str; 4] = ["task", "queue", "error", "since"];
-    let query = query.only(&["task", "queue", "error", "since", "limit", "cursor"])?;
+    const FILTERS: [&str; 5] = ["task", "queue", "error", "since", "filter"];
+    let query = query.only(&["task", "queue", "error", "since", "filter", "limit", "cursor"])?;
     let (limit, owned) = (limit(&query)?, |name: &str| query.text(name).map(str::to_owned));
-    let filter = FailedFilter {
+    let meant = FailedFilter {
         task: owned("task"),
         queue: owned("queue"),
         error: owned("error"),
         since_ms: since(&query, site.clock.now_ms())?,
+        also: filter(&query, site.clock.now_ms())?,
     };
     // A cursor goes on with the filter that it began with. `since` moves with the clock if it is a duration.
     let filters = FILTERS.iter().filter_map(|name| Some([*name, query.text(name)?])).flatten();
     let list = List::of("failed", filters);
     let after: Option<FailedPlace> = list.cursor(&query)?;
-    let found = failed_page::page(&site.admin()?, &filter, after.as_ref(), limit).await?;
+    let found = failed_page::page(&site.admin()?, &meant, after.as_ref(), limit).await?;
     let next = found.next.as_ref().map(|place| list.next(place));
     let content = site.content();
     let mut items = found.failed;
     items.iter_mut().for_each(|view| hide_failed(&content.redactor, view));
     let page = Page::new(items, next, found.scanned, &*site.clock);
     Ok(Json(FailedJobsPage { page, count: found.count, moved: found.moved }))
+}
+
+/// What is asked for in the filter language.
+fn filter(query: &Query, now_ms: i64) -> Result<Filter, Problem> {
+    const EXPECTED: &str = "a filter such as task:resize error:\"no space\" -queue:img*";
+    let Some(text) = query.text("filter") else { return Ok(Filter::default()) };
+    Filter::parse(text, now_ms).map_err(|error| wrong("filter", EXPECTED, text).because(&error))
 }
 
 /// Since when: a time, or a duration before now.

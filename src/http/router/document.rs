@@ -211,6 +211,7 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Operation {
             .query("queue", "From this queue", text())
             .query("error", "Whose error holds this text", text())
             .query("since", "That failed then or later: a time, or a duration before now", text())
+            .query("filter", "That match this as well: task:resize error:\"no space\" -queue:img*", text())
             .paged()
             .gives::<FailedJobsPage>(schemas),
         "GET /api/v1/failed/{id}" => hinted(Operation::new("A failed job")).gives::<FailedView>(schemas),

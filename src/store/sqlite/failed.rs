@@ -1,12 +1,15 @@
-//! What leaves the failed list.
+//! What stands on the failed list, and what leaves it.
 
+use bytes::Bytes;
 use rusqlite::params;
 
 use super::commit::Handle;
 use super::digest::digest;
 use super::engine::SqliteStore;
+use super::number::count as counted;
 use super::step::Step;
-use super::{enqueue, retries, search};
+use super::value::bytes;
+use super::{enqueue, lengths, retries, search};
 use crate::job::Identity;
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
@@ -45,6 +48,38 @@ fn in_parts<T, R>(
         }
     }
     Ok(outcomes)
+}
+
+/// How many failed jobs there are.
+pub(super) fn count(step: &Step<'_>) -> Result<u64, StoreError> {
+    Ok(step.sql("SELECT CAST(total(jobs) AS INTEGER) FROM failed_blocks")?.query_row([], |row| Ok(counted(row.get(0)?)))?)
+}
+
+/// The records from position to position. A position is found by the blocks before it, so that only a part of one block is
+/// walked through.
+pub(super) fn records(step: &Step<'_>, start: i64, stop: i64) -> Result<Vec<Bytes>, StoreError> {
+    let length = i64::try_from(count(step)?).unwrap_or(i64::MAX);
+    let Some((position, limit)) = lengths::range(length, start, stop) else { return Ok(Vec::new()) };
+    let (first, offset) = place_of(step, position)?;
+    let mut select = step.sql("SELECT record FROM failed WHERE place >= ?1 ORDER BY place LIMIT ?2 OFFSET ?3")?;
+    let rows = select.query_map([first, limit, offset], |row| Ok(Bytes::from(bytes(row.get_ref(0)?))))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The first place of the block in which a position stands, and how many records stand in the block before it.
+fn place_of(step: &Step<'_>, position: i64) -> Result<(i64, i64), StoreError> {
+    let mut blocks = step.sql("SELECT block << 10, CAST(jobs AS INTEGER) FROM failed_blocks ORDER BY block")?;
+    let (mut rows, mut before) = (blocks.query([])?, position);
+    let mut first = i64::MIN;
+    while let Some(row) = rows.next()? {
+        let jobs: i64 = row.get(1)?;
+        first = row.get(0)?;
+        if before < jobs {
+            break;
+        }
+        before -= jobs;
+    }
+    Ok((first, before))
 }
 
 /// Where the first record of exactly these bytes stands.

@@ -11,7 +11,7 @@ use super::engine::SqliteStore;
 use super::number::{count, stored};
 use super::step::Step;
 use super::value::{AnyValue, bytes, number, opt_int, text};
-use super::{delayed, enqueue, lengths, locks, retries, search};
+use super::{delayed, enqueue, failed, lengths, locks, retries, search};
 use crate::job::{FirstQueues, QueueName, WorkerName};
 use crate::store::arrow::Perform;
 use crate::store::delayed::{
@@ -75,13 +75,13 @@ impl Perform<DeleteQueue> for SqliteStore {
 
 impl Perform<FailedCount> for SqliteStore {
     async fn perform(&self, _: FailedCount) -> Result<u64, StoreError> {
-        self.reader.call(failed_count).await
+        self.reader.call(failed::count).await
     }
 }
 
 impl Perform<FailedRecords> for SqliteStore {
     async fn perform(&self, arrow: FailedRecords) -> Result<Vec<Bytes>, StoreError> {
-        self.reader.call(move |step| failed(step, arrow.start, arrow.stop)).await
+        self.reader.call(move |step| failed::records(step, arrow.start, arrow.stop)).await
     }
 }
 
@@ -179,20 +179,6 @@ pub(super) async fn delete_queue(writer: &Handle, queue: &QueueName) -> Result<u
         Ok(some)
     };
     search::repeated(writer, delete).await
-}
-
-/// How many failed jobs there are.
-pub(super) fn failed_count(step: &Step<'_>) -> Result<u64, StoreError> {
-    Ok(step.sql("SELECT count(*) FROM failed")?.query_row([], |row| Ok(count(row.get(0)?)))?)
-}
-
-/// Failure records from position to position.
-pub(super) fn failed(step: &Step<'_>, start: i64, stop: i64) -> Result<Vec<Bytes>, StoreError> {
-    let length = stored(failed_count(step)?);
-    let Some((offset, limit)) = lengths::range(length, start, stop) else { return Ok(Vec::new()) };
-    let mut select = step.sql("SELECT record FROM failed ORDER BY place LIMIT ?1 OFFSET ?2")?;
-    let rows = select.query_map([limit, offset], |row| Ok(Bytes::from(bytes(row.get_ref(0)?))))?;
-    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Removes jobs of exactly these bytes from a queue, as `LREM` counts.

@@ -67,8 +67,7 @@ pub(super) fn queued(step: &Step<'_>, queue: &QueueName, start: i64, stop: i64) 
         let limit = if stop < 0 { i64::MAX } else { number(start, stop) };
         (limit > 0).then_some((start, limit))
     } else {
-        let mut whole = step.sql("SELECT count(*) FROM jobs WHERE queue = ?1")?;
-        range(whole.query_row([queue.as_str()], |row| row.get(0))?, start, stop)
+        range(stored(length(step, queue)?), start, stop)
     };
     let Some((offset, limit)) = known else { return Ok(Vec::new()) };
     let mut select = step.sql("SELECT payload FROM jobs WHERE queue = ?1 ORDER BY position LIMIT ?2 OFFSET ?3")?;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use rusqlite::{OptionalExtension, params};
 
 use super::engine::SqliteStore;
-use super::inspect::failed_count;
+use super::failed;
 use super::leader;
 use super::lengths;
 use super::number::{count, stored};
@@ -118,7 +118,7 @@ fn totals(step: &Step<'_>) -> Result<Totals, StoreError> {
         step.sql("SELECT min(second) FROM delayed")?.query_row([], |row| Ok(opt_int(row.get_ref(0)?)))?;
     let used = one("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")?;
     Ok(Totals {
-        failed: failed_count(step)?,
+        failed: failed::count(step)?,
         // Distinct seconds are not counted, because that would take a look at every delayed job.
         delayed_seconds: u64::from(next_delayed_s.is_some()),
         next_delayed_s,

@@ -234,6 +234,38 @@ async fn a_file_of_others_is_refused_and_left_alone() {
     refused(place.dir.path(), "directory");
 }
 
+/// Positions are found by blocks of places; whoever writes to the list, and wherever.
+#[tokio::test]
+async fn failed_jobs_are_found_by_their_positions_wherever_gaps_are() {
+    let place = Place::new();
+    let store = place.open();
+    let raw = Connection::open(place.file()).unwrap();
+    let insert = |place: i64| {
+        let sql = "INSERT INTO failed (place, digest, record) VALUES (?1, 0, CAST(?1 AS BLOB))";
+        raw.execute(sql, [place]).unwrap();
+    };
+    raw.execute_batch("BEGIN").unwrap();
+    (-1500..3000).step_by(3).for_each(&insert);
+    insert(i64::MAX / 2);
+    raw.execute("DELETE FROM failed WHERE place BETWEEN 100 AND 1300 OR place % 7 = 0", []).unwrap();
+    raw.execute_batch("COMMIT").unwrap();
+    let mut select = raw.prepare("SELECT place FROM failed ORDER BY place").unwrap();
+    let stands: Vec<Bytes> =
+        select.query_map([], |row| Ok(Bytes::from(row.get::<_, i64>(0)?.to_string()))).unwrap().map(Result::unwrap).collect();
+    let length = i64::try_from(stands.len()).unwrap();
+    assert_eq!(store.failed_count().await.unwrap(), stands.len() as u64);
+    for start in (0..length).step_by(97).chain([length - 1]) {
+        let at = usize::try_from(start).unwrap();
+        assert_eq!(store.failed(start, start + 40).await.unwrap(), stands[at..(at + 41).min(stands.len())], "{start}");
+    }
+    assert_eq!(store.failed(-3, -1).await.unwrap(), stands[stands.len() - 3..]);
+    assert_eq!(store.failed(length, length + 5).await.unwrap(), [""; 0]);
+    assert_eq!(store.clear_failed().await.unwrap(), stands.len() as u64);
+    assert_eq!((store.failed_count().await.unwrap(), store.failed(0, -1).await.unwrap().len()), (0, 0));
+    let blocks: i64 = raw.query_row("SELECT count(*) FROM failed_blocks", [], |row| row.get(0)).unwrap();
+    assert_eq!(blocks, 0, "no block stays behind");
+}
+
 #[tokio::test]
 async fn many_processes_may_create_the_file_at_once() {
     for _ in 0..10 {
