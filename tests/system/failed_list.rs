@@ -43,7 +43,10 @@ fn the_newest_come_first_and_filters_narrow_them_down() {
     assert_eq!(args_of(&folder, &["--filter", "task:bad -args.0:1 error:\"no space\" after:-1h"]), [json!(3)]);
     assert_eq!(args_of(&folder, &["--filter", "-task:bad", "--since", "1h"]), [json!(2)]);
     let (code, said) = folder.windlass(&["failed", "--filter", "task:bad eror:x"]);
-    assert!(code == Some(64) && said.contains("character 10 of the filter") && said.contains("did you mean error:?"), "{said}");
+    assert!(
+        code == Some(64) && said.contains("character 10 of the filter") && said.contains("did you mean error:?"),
+        "{said}"
+    );
     assert!(args_of(&folder, &["--since", "2036-01-01T00:00:00Z"]).is_empty());
     let (_, said) = folder.windlass(&["failed", "--limit", "1"]);
     assert!(said.ends_with("3 failed jobs in all; there are more of these: use --limit N\n"), "{said}");

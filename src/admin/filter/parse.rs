@@ -3,8 +3,8 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
-use super::pattern::Pattern;
 use super::path::DEEPEST;
+use super::pattern::Pattern;
 use super::{Condition, Filter, Quality, Term};
 use crate::client::moment::{Moment, parse_delay};
 use crate::config::error::closest;
@@ -14,9 +14,8 @@ const LONGEST: usize = 4096;
 const MOST: usize = 32;
 
 /// The keys, as people are told of them.
-const KEYS: [&str; 13] = [
-    "task", "queue", "error", "exception", "args", "worker", "after", "before", "is", "group", "id", "job", "text",
-];
+const KEYS: [&str; 13] =
+    ["task", "queue", "error", "exception", "args", "worker", "after", "before", "is", "group", "id", "job", "text"];
 
 /// Other names of keys.
 const OTHER_NAMES: [(&str, &str); 4] = [("class", "task"), ("since", "after"), ("until", "before"), ("arg", "args")];

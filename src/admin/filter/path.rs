@@ -53,7 +53,8 @@ mod tests {
 
     #[test]
     fn an_argument_is_found_by_its_path_and_compared_as_it_is_written() {
-        let args = r#"[{"to":{"city":"Ber\"lin","zip":12345678901234567890123},"tags":["a","b"],"0":7},"x",[true,null]]"#;
+        let args =
+            r#"[{"to":{"city":"Ber\"lin","zip":12345678901234567890123},"tags":["a","b"],"0":7},"x",[true,null]]"#;
         let at = |path: &str, value: &str| {
             let path: Vec<String> = path.split('.').map(str::to_owned).collect();
             any_at(args, &path, &|found| found == value)
@@ -72,7 +73,9 @@ mod tests {
         ] {
             assert!(at(path, value), "{path}:{value}");
         }
-        for (path, value) in [("to", "Ber"), ("city", "Ber\"lin"), ("9", "x"), ("1.x", "x"), ("tags.2", "b"), ("tags.x", "b")] {
+        for (path, value) in
+            [("to", "Ber"), ("city", "Ber\"lin"), ("9", "x"), ("1.x", "x"), ("tags.2", "b"), ("tags.x", "b")]
+        {
             assert!(!at(path, value), "{path}:{value}");
         }
         assert!(!any_at("no JSON", &["a".to_owned()], &|_| true));

@@ -63,7 +63,8 @@ fn each_key_asks_for_its_part() {
         "task:resize nowhere",
         "id:0",
     ] {
-        let filter = if filter == "id:0" && super::super::failed::id(&record).starts_with('0') { "id:1" } else { filter };
+        let filter =
+            if filter == "id:0" && super::super::failed::id(&record).starts_with('0') { "id:1" } else { filter };
         assert!(!matches(filter, &record), "{filter}");
     }
 }
@@ -77,7 +78,13 @@ fn a_job_is_found_by_its_ids() {
     let payload = view.payload.clone().unwrap();
     let group = Group::of(&view, PayloadView::parse(&payload).ok().as_ref());
     let id = super::super::failed::id(&record);
-    for filter in ["job:a-1-2", "is:cancelled", &format!("id:{}", &id[..9]), &format!("id:{}", id.to_uppercase()), &format!("group:{}", group.id)] {
+    for filter in [
+        "job:a-1-2",
+        "is:cancelled",
+        &format!("id:{}", &id[..9]),
+        &format!("id:{}", id.to_uppercase()),
+        &format!("group:{}", group.id),
+    ] {
         assert!(matches(filter, &record), "{filter}");
     }
     assert!(!matches("job:a-1", &record));

@@ -52,7 +52,9 @@ fn in_parts<T, R>(
 
 /// How many failed jobs there are.
 pub(super) fn count(step: &Step<'_>) -> Result<u64, StoreError> {
-    Ok(step.sql("SELECT CAST(total(jobs) AS INTEGER) FROM failed_blocks")?.query_row([], |row| Ok(counted(row.get(0)?)))?)
+    Ok(step
+        .sql("SELECT CAST(total(jobs) AS INTEGER) FROM failed_blocks")?
+        .query_row([], |row| Ok(counted(row.get(0)?)))?)
 }
 
 /// The records from position to position. A position is found by the blocks before it, so that only a part of one block is

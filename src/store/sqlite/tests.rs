@@ -250,8 +250,11 @@ async fn failed_jobs_are_found_by_their_positions_wherever_gaps_are() {
     raw.execute("DELETE FROM failed WHERE place BETWEEN 100 AND 1300 OR place % 7 = 0", []).unwrap();
     raw.execute_batch("COMMIT").unwrap();
     let mut select = raw.prepare("SELECT place FROM failed ORDER BY place").unwrap();
-    let stands: Vec<Bytes> =
-        select.query_map([], |row| Ok(Bytes::from(row.get::<_, i64>(0)?.to_string()))).unwrap().map(Result::unwrap).collect();
+    let stands: Vec<Bytes> = select
+        .query_map([], |row| Ok(Bytes::from(row.get::<_, i64>(0)?.to_string())))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
     let length = i64::try_from(stands.len()).unwrap();
     assert_eq!(store.failed_count().await.unwrap(), stands.len() as u64);
     for start in (0..length).step_by(97).chain([length - 1]) {
