@@ -40,6 +40,7 @@ pub mod runs;
 pub mod schedules;
 pub mod tasks;
 mod waiting_locks;
+pub mod watching;
 pub mod worker_page;
 pub mod workers;
 

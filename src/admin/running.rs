@@ -12,7 +12,7 @@ use super::dates::rfc3339;
 use super::error::AdminError;
 use super::failed;
 use super::job_view::JobView;
-use crate::job::{FailureView, WorkerName};
+use crate::job::{ClaimToken, FailureView, WorkerName};
 use crate::store::handle::Store;
 use crate::store::inspection::FailedRecords;
 use crate::store::role::Admin;
@@ -91,6 +91,16 @@ impl Run {
     #[must_use]
     pub fn view(&self) -> RunningView {
         RunningView::of(self)
+    }
+
+    pub(super) fn worker(&self) -> &WorkerName {
+        &self.0.worker
+    }
+
+    /// Its claim; nothing if another program runs it.
+    #[must_use]
+    pub fn claim(&self) -> Option<&ClaimToken> {
+        self.0.claim.as_ref()
     }
 }
 

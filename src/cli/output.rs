@@ -38,6 +38,23 @@ impl Printer {
         self.write(&if self.json { json_line(document)? } else { text().into().0 })
     }
 
+    /// Prints a part of what goes on. False if nobody reads any more.
+    ///
+    /// # Errors
+    /// Fails if stdout cannot be written.
+    pub(super) fn stream<T: Serialize, P: Into<Text>>(
+        self,
+        document: &T,
+        text: impl FnOnce() -> P,
+    ) -> io::Result<bool> {
+        let output = if self.json { json_line(document)? } else { text().into().0 };
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(output.as_bytes()).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            written => written.map(|()| true),
+        }
+    }
+
     /// Prints what a command has changed. If that fails, the error tells it, because it cannot be asked for again.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::figures::Figures;
 use super::kind::{Event, EventKind, RANKS};
+use super::live::LiveRuns;
 use crate::clock::{Clock, SystemClock};
 
 /// The sending end. Cheap to clone.
@@ -27,6 +28,7 @@ struct BusState {
     subscriptions: Vec<Subscription>,
     clock: Arc<dyn Clock>,
     figures: Figures,
+    live: LiveRuns,
 }
 
 #[derive(Debug)]
@@ -107,8 +109,9 @@ impl Bus {
             subscriptions.push(Subscription { interest: AtomicU32::new(interest), queue: Arc::clone(&queue) });
             listeners.push(Listener { queue });
         }
+        let (figures, live) = (Figures::default(), LiveRuns::default());
         let interest = AtomicU32::new(interests.iter().fold(0, |all, one| all | one));
-        (Self { shared: Arc::new(BusState { interest, subscriptions, clock, figures: Figures::default() }) }, listeners)
+        (Self { shared: Arc::new(BusState { interest, subscriptions, clock, figures, live }) }, listeners)
     }
 
     /// A bus without listeners.
@@ -157,6 +160,12 @@ impl Bus {
     #[must_use]
     pub fn figures(&self) -> &Figures {
         &self.shared.figures
+    }
+
+    /// What the runs of this process print, and how far they are.
+    #[must_use]
+    pub fn live(&self) -> &LiveRuns {
+        &self.shared.live
     }
 
     /// The time by which events are dated, in milliseconds since the Unix epoch.

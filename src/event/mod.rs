@@ -4,6 +4,7 @@ pub mod bus;
 pub mod children;
 pub mod figures;
 pub mod kind;
+pub mod live;
 pub mod output;
 pub mod question;
 pub mod tally;

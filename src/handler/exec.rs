@@ -28,6 +28,7 @@ use super::kept_output::{KeptOutputs, RunOutput};
 use super::render::{self, ArgvError, Values};
 use super::{job_line, process_settings};
 use crate::config::element::size;
+use crate::event::live::Speaker;
 use crate::event::{Bus, OutputStream, OutputTeller};
 use crate::job::output_end::STDOUT_FOLLOWS;
 use crate::job::{Failure, Outcome, run_variables};
@@ -93,7 +94,9 @@ async fn run(Exec { spec, bus, kept }: Exec, job: Invocation, mut stop: watch::R
         }
         Err(error) => return unstarted(error),
     };
-    let mut captured = CapturedOutput::new(&spec, bus, kept.as_ref(), &job);
+    let speaker = bus.live().speaker(&job.claim);
+    speaker.run().has_group(running.child.pid().as_raw_pid().unsigned_abs());
+    let mut captured = CapturedOutput::new(&spec, bus, kept.as_ref(), &job, speaker);
     let asked = follow(&mut running, &mut captured, &mut stop).await;
     let is_over = match asked {
         Stop::No => true,
@@ -232,17 +235,20 @@ struct CapturedOutput {
     last: Option<String>,
     result: ResultMode,
     log: OutputTeller,
+    /// For those who watch the run.
+    speaker: Speaker,
 }
 
 impl CapturedOutput {
-    fn new(spec: &ExecSpec, bus: Bus, kept: Option<&KeptOutputs>, job: &Invocation) -> Self {
+    fn new(spec: &ExecSpec, bus: Bus, kept: Option<&KeptOutputs>, job: &Invocation, speaker: Speaker) -> Self {
         let (id, task) = (&job.identity.id, &job.task.name);
         let log = OutputTeller::of_job(bus, Arc::clone(id), task.clone()).slowing();
         let kept = kept.filter(|_| spec.output == OutputMode::File);
         let log = if spec.output == OutputMode::Discard || kept.is_some() { log.quiet() } else { log };
         let file = kept.map(|kept| kept.of_run(&job.identity, &job.claim));
         let (tail, stdout) = (Tail::default(), Tail::default());
-        Self { tail, stdout, is_kept: file.is_some(), file, place: None, last: None, result: spec.result, log }
+        let is_kept = file.is_some();
+        Self { tail, stdout, is_kept, file, place: None, last: None, result: spec.result, log, speaker }
     }
 
     fn take(&mut self, line: OutputLine<'_>) {
@@ -258,6 +264,7 @@ impl CapturedOutput {
             // Only the beginning of a line that is too long is kept. Blank lines are no result.
             self.last = Some(line.text.to_owned());
         }
+        self.speaker.run().print(line.text);
         let stream = if line.source == Source::Stderr { OutputStream::Stderr } else { OutputStream::Stdout };
         self.log.tell(stream, line.text, line.continued);
     }

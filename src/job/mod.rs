@@ -17,6 +17,7 @@ pub mod queue_member;
 pub mod retry_keys;
 pub mod run_counts;
 pub mod run_variables;
+pub mod shown_run;
 
 pub use failure::{Failure, FailureView};
 pub use finished_run::{FinishedRun, RunOutcome};
@@ -28,3 +29,4 @@ pub use outcome::Outcome;
 pub use payload::{Args, BadPayload, PayloadView};
 pub use retry_keys::RetryKeys;
 pub use run_counts::{RunCounts, RunEnd};
+pub use shown_run::{Progress, ShownRun};

@@ -16,8 +16,16 @@ use crate::store::wishes::{Want, Wish};
 
 /// Heeds the wishes that stand. Those about runs that wait at their gates are heeded when they stand next time.
 pub(super) fn heed(core: &Rc<Core>, wishes: &[Wish]) {
-    for Wish { claim, want: Want::Cancel { by } } in wishes {
+    for Wish { claim, want } in wishes {
         core.wishes.add(claim);
+        let by = match want {
+            Want::Cancel { by } => by,
+            Want::Watch { turn } if core.slots.holds(claim) => {
+                core.watches.heed(claim, *turn, core.bus.live());
+                continue;
+            }
+            Want::Watch { .. } => continue,
+        };
         let Some(number) = core.slots.cancel(claim, by) else { continue };
         let grace = core.settings.kill_grace();
         core.bus.emit(Event::Notice { text: format!("the run with claim {claim} is asked to end: cancelled by {by}") });

@@ -25,8 +25,10 @@ use super::queues::Queues;
 use super::seen_wishes::SeenWishes;
 use super::settings::Settings;
 use super::shortage::Shortage;
+use super::showing::Watches;
 use super::slots::{LANES, Slots};
 use super::timeouts::Timeouts;
+use super::told_progress::ToldProgress;
 use crate::clock::Clock;
 use crate::event::tally::Counter;
 use crate::event::{Bus, Event};
@@ -80,6 +82,8 @@ pub(super) struct Core {
     pub(super) shortage: Shortage,
     pub(super) timeouts: Timeouts,
     pub(super) wishes: SeenWishes,
+    pub(super) watches: Watches,
+    pub(super) progress: ToldProgress,
     pub(super) holdups: Holdups,
     pub(super) elsewhere: Elsewhere,
     pub(super) findings: Findings,

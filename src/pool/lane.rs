@@ -321,6 +321,8 @@ impl LaneTask {
     }
 
     fn run_ended(&mut self, finished: Finished) {
+        // All that it says was said.
+        self.core.bus.live().end(&finished.claim);
         // A report of an earlier run must not end the run that the slot has now.
         if !self.core.slots.runs(finished.number, &finished.claim) {
             return;

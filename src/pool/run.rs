@@ -36,9 +36,11 @@ use super::queues::Queues;
 use super::seen_wishes::SeenWishes;
 use super::settings::Settings;
 use super::shortage::Shortage;
+use super::showing::{self, Watches};
 use super::slots::{LANES, Slots};
 use super::tasks::Tasks;
 use super::timeouts::Timeouts;
+use super::told_progress::ToldProgress;
 use super::{figures, heartbeat, lease_guard, orphan, overdue, waking};
 use crate::backoff;
 use crate::clock::{Clock, SystemClock};
@@ -236,6 +238,8 @@ async fn live(
         shortage: Shortage::default(),
         timeouts: Timeouts::default(),
         wishes: SeenWishes::default(),
+        watches: Watches::default(),
+        progress: ToldProgress::default(),
         holdups: Holdups::default(),
         elsewhere: Elsewhere::default(),
     });
@@ -250,6 +254,7 @@ async fn live(
     tasks.start("pool orphan watch", |core, pulse| orphan::watch(core, lease * 2, pulse));
     tasks.start("pool timeouts", overdue::enforce);
     tasks.start("pool elsewhere", asking::ask);
+    tasks.start("pool showing", showing::show);
     figures::start(&mut tasks, &core);
     // The lease is extended meanwhile: opening takes many round trips.
     let opened = tokio::select! {

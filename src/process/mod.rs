@@ -24,6 +24,7 @@ pub(crate) mod splitter;
 mod strays;
 pub mod sweep;
 pub mod terminate;
+pub mod usage;
 
 pub use child::{Child, Input, Running};
 pub use command::{Command, SpawnError, is_shortage};

@@ -6,7 +6,7 @@ pub use super::registration::{Halt, HostIdentity, InstanceRecord, Stuck};
 use super::role::{Admin, Mover, Pool, Scheduler, arrow};
 use super::wishes::Wish;
 use super::working::WorkingRecord;
-use crate::job::{ClaimToken, LockKey, WorkerName};
+use crate::job::{ClaimToken, LockKey, Progress, WorkerName};
 
 /// The outcome of joining.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +79,8 @@ pub struct Extend {
     pub locks: Vec<LockRenewal>,
     /// Claims whose runs have ended, so that wishes about them are removed.
     pub done: Vec<ClaimToken>,
+    /// How far runs are, if that has changed; nothing for one that has ended.
+    pub progress: Vec<(ClaimToken, Option<Progress>)>,
     /// What ran since the last extension that took it; mostly one batch or none.
     pub ran: Vec<Ran>,
 }
@@ -90,7 +92,7 @@ impl Extend {
     #[must_use]
     pub fn only_pings(&self) -> bool {
         let looks = self.publish || self.census || !self.workers.is_empty() || !self.locks.is_empty();
-        !looks && self.done.is_empty() && self.ran.is_empty()
+        !looks && self.done.is_empty() && self.progress.is_empty() && self.ran.is_empty()
     }
 }
 

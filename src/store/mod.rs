@@ -52,6 +52,7 @@ pub mod runs;
 pub mod sampling;
 pub mod scheduling;
 pub mod server_state;
+pub mod showing;
 pub mod snapshot;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A wish names a claim, so that no later run of the job is meant. It lapses after [`KEPT`], because an instance whose
-//! registration was lost removes nothing.
+//! registration was lost removes nothing. Of each kind one stands for a claim: who watches takes no cancel away.
 
 use std::time::Duration;
 
@@ -40,9 +40,37 @@ pub enum Want {
         /// Who wishes it, for people to read.
         by: String,
     },
+    /// The instance is to show what the run prints and how far it is ([`ShowRuns`](super::showing::ShowRuns)), for as long as the
+    /// wish is renewed.
+    Watch {
+        /// Another one with each renewal.
+        turn: u64,
+    },
+}
+
+/// What follows the claim in the name of a wish to watch.
+const WATCH: &str = "/watch";
+
+/// The names of the wishes that may stand for a run.
+pub(crate) fn names(claim: &ClaimToken) -> [String; 2] {
+    [claim.to_string(), watch_name(claim)]
+}
+
+/// The name of the wish to watch a run.
+pub(crate) fn watch_name(claim: &ClaimToken) -> String {
+    format!("{claim}{WATCH}")
 }
 
 impl Wish {
+    /// The name under which it is stored.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self.want {
+            Want::Cancel { .. } => self.claim.to_string(),
+            Want::Watch { .. } => watch_name(&self.claim),
+        }
+    }
+
     /// How what is wished is stored.
     #[must_use]
     pub fn encode(&self) -> String {
@@ -52,17 +80,20 @@ impl Wish {
 
     /// A wish as it was stored. `None` if these are no wishes that this version knows.
     #[must_use]
-    pub fn decode(claim: &[u8], want: &[u8]) -> Option<Self> {
-        let claim = ClaimToken::as_stored(std::str::from_utf8(claim).ok()?);
-        Some(Self { claim, want: serde_json::from_slice(want).ok()? })
+    pub fn decode(name: &[u8], want: &[u8]) -> Option<Self> {
+        let name = std::str::from_utf8(name).ok()?;
+        let claim = ClaimToken::as_stored(name.strip_suffix(WATCH).unwrap_or(name));
+        let wish = Self { claim, want: serde_json::from_slice(want).ok()? };
+        (wish.name() == name).then_some(wish)
     }
 }
 
 /// Who cancelled the run of this claim, if somebody did.
 #[must_use]
 pub fn canceller<'a>(wishes: &'a [Wish], claim: &ClaimToken) -> Option<&'a str> {
-    wishes.iter().find(|wish| wish.claim == *claim).map(|wish| match &wish.want {
-        Want::Cancel { by } => by.as_str(),
+    wishes.iter().filter(|wish| wish.claim == *claim).find_map(|wish| match &wish.want {
+        Want::Cancel { by } => Some(by.as_str()),
+        Want::Watch { .. } => None,
     })
 }
 
@@ -100,7 +131,10 @@ mod tests {
     fn a_wish_is_read_as_it_was_stored() {
         let want = Want::Cancel { by: "ada \"x\" on host".to_owned() };
         let wish = Wish { claim: ClaimToken::new("00ff", 1, 2, 3), want };
-        assert_eq!(Wish::decode(b"00ff-1-2-3", wish.encode().as_bytes()), Some(wish));
+        assert_eq!(Wish::decode(b"00ff-1-2-3", wish.encode().as_bytes()), Some(wish.clone()));
+        let watch = Wish { want: Want::Watch { turn: u64::MAX }, ..wish };
+        assert_eq!(Wish::decode(b"00ff-1-2-3/watch", watch.encode().as_bytes()), Some(watch.clone()));
+        assert_eq!(names(&watch.claim), ["00ff-1-2-3".to_owned(), watch.name()]);
     }
 
     #[test]
@@ -111,6 +145,8 @@ mod tests {
             (b"00ff-1-2-3", b"{\"want\":\"cancel\"}"),
             (b"00ff-1-2-3", b"[1]"),
             (b"\xff", b"{\"want\":\"cancel\",\"by\":\"x\"}"),
+            (b"00ff-1-2-3/watch", b"{\"want\":\"cancel\",\"by\":\"x\"}"),
+            (b"00ff-1-2-3", b"{\"want\":\"watch\",\"turn\":1}"),
         ] {
             assert_eq!(Wish::decode(claim, want), None);
         }

@@ -218,6 +218,7 @@ async fn a_leader_key_that_outlives_every_lease_is_void_on_redis() {
         pinged: Vec::new(),
         locks: Vec::new(),
         done: Vec::new(),
+        progress: Vec::new(),
     };
     f.store.extend(&extend).await.expect("extend");
     plant("59000");
@@ -294,7 +295,8 @@ async fn renew(f: &Fixture, instance: &Instance, claim: &Claimed, key: LockKey) 
     let locks = vec![LockRenewal { key, claim: claim.claim.token.clone(), ttl_s: 60 }];
     let (record, workers) = (instance.record.clone(), instance.record.workers());
     let (pinged, done, ran) = (Vec::new(), Vec::new(), Vec::new());
-    let extend = Extend { pinged, record, publish: true, census: false, workers, locks, done, ran };
+    let progress = Vec::new();
+    let extend = Extend { pinged, record, publish: true, census: false, workers, locks, done, progress, ran };
     f.store.extend(&extend).await.expect("extend")
 }
 

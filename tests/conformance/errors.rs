@@ -19,6 +19,7 @@ use windlass::store::moving::{Batch, BatchId, Decline, Identify, Waiting};
 use windlass::store::periodic::{Purpose, Reconcile};
 use windlass::store::queueing::{Enqueue, Exchange, Schedule, When};
 use windlass::store::scheduling::{Fire, Leadership, Promote, PromoteTo, Promotion};
+use windlass::store::showing::ShowRuns;
 use windlass::store::wishes::{AskRun, Want, Wish};
 use windlass::store::workers::{Recovery, WorkerLock};
 use windlass::store::working::WorkingRecord;
@@ -252,6 +253,7 @@ arrows! {
             pinged: Vec::new(),
             locks,
             done: vec![s.claims[1].claim.token.clone()],
+            progress: vec![(s.claims[0].claim.token.clone(), Some(windlass::job::Progress::new(Some(4.0), "x")))],
             ran: Vec::new(),
         };
         s.f.store.run(extend)
@@ -260,6 +262,11 @@ arrows! {
         let want = Want::Cancel { by: "ada".to_owned() };
         let wish = Wish { claim: s.claims[0].claim.token.clone(), want };
         s.f.store.run(AskRun { worker: s.claims[0].worker.clone(), wish })
+    };
+    show_runs: One |s| {
+        let claim = s.claims[0].claim.token.clone();
+        let shown = vec![(claim.clone(), crate::showing::record(0, &["x"]))];
+        s.f.store.run(ShowRuns { instance: "a".to_owned(), shown, over: vec![claim] })
     };
     leave: One |s| s.f.store.leave(&s.instance.record);
     lead: One |s| s.f.store.lead(Leadership::Duties, "two", 60_000);

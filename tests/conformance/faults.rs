@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::time::Duration;
-use windlass::job::{ClaimToken, Identity, LockKey, RunOutcome};
+use windlass::job::{ClaimToken, Identity, LockKey, Progress, RunOutcome};
 use windlass::store::arrow::{Arrow, Kind, Perform};
 use windlass::store::delayed::{DeleteDelayed, MoveDelayed, MoveTo};
 use windlass::store::effect::Verdict;
@@ -34,6 +34,7 @@ use windlass::store::queueing::{EnqueueBatch, Exchange, Schedule, ScheduleBatch,
 use windlass::store::rejoin::{HeldJob, Rejoin};
 use windlass::store::role::Whole;
 use windlass::store::sampling::{AskForSamples, ForgetQueues, Publish, ReadSnapshot, Sample, SampledQueue};
+use windlass::store::showing::{LookAtRuns, ShowRuns};
 use windlass::store::scheduling::{DropEntry, Fire, Lead, Leadership, Promotion, Resign};
 use windlass::store::wishes::{AskRun, ReadWishes, Want, Wish};
 use windlass::store::workers::{ForceClean, Recovery, SweepIdentities};
@@ -310,6 +311,15 @@ fn jobs_rows() -> Vec<Row> {
                 AskRun { worker: claimed.worker, wish: Wish { claim: claimed.claim.token, want } }
             })
         }),
+        row::<ShowRuns>(Same, |f| {
+            Box::pin(async move {
+                let mut instance = Instance::join(&f.store, "a", 1).await;
+                fill(&f.store, "q", &jobs(0..1)).await;
+                let claim = instance.claim_one("q").await.claim.token;
+                let (shown, over) = (vec![(claim.clone(), crate::showing::record(0, &["x"]))], vec![claim]);
+                ShowRuns { instance: "a".to_owned(), shown, over }
+            })
+        }),
         row::<Extend>(Same, |f| {
             Box::pin(async move {
                 let mut instance = Instance::join(&f.store, "a", 1).await;
@@ -319,9 +329,11 @@ fn jobs_rows() -> Vec<Row> {
                 let mut record = instance.record.clone();
                 record.periodic.push("clean".to_owned());
                 let (workers, done) = (record.workers(), vec![claimed.claim.token.clone()]);
-                let locks = vec![LockRenewal { key: job_lock(1), claim: claimed.claim.token, ttl_s: 90 }];
+                let locks = vec![LockRenewal { key: job_lock(1), claim: claimed.claim.token.clone(), ttl_s: 90 }];
                 let ran = vec![ran(1, &[("add", 2), ("sub", 1)])];
-                Extend { pinged: Vec::new(), workers, record, publish: true, census: true, locks, done, ran }
+                let pinged = Vec::new();
+                let progress = vec![(claimed.claim.token.clone(), Some(Progress::new(Some(4.0), "copying")))];
+                Extend { pinged, workers, record, publish: true, census: true, locks, done, progress, ran }
             })
         }),
     ]
@@ -656,6 +668,8 @@ pub(crate) async fn everything(store: &Store<Whole>) -> String {
         let wishes = store.run(ReadWishes { instance: state.record.id.clone() }).await.expect("wishes");
         lines.push(format!("wishes: {wishes:?}"));
     }
+    let claims = (1..3).flat_map(|sequence| (0..3).map(move |index| ClaimToken::new("a", 0, sequence, index))).collect();
+    lines.push(format!("shown: {:?}", store.run(LookAtRuns { claims }).await.expect("look_at_runs")));
     lines.push(format!("runs: {:?}", store.read_runs(&[list("clean")], 9).await.expect("read_runs")));
     for which in [Leadership::Scheduler, Leadership::Duties] {
         lines.push(format!("{which:?}: {:?}", store.leader(which).await.expect("leader")));

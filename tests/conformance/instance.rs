@@ -158,6 +158,7 @@ impl Instance {
     /// An extension of its lease for all its workers, with no locks.
     pub(crate) fn extension(&self) -> Extend {
         Extend {
+            progress: Vec::new(),
             ran: Vec::new(),
             record: self.record.clone(),
             publish: false,

@@ -121,6 +121,7 @@ async fn a_worker_that_is_only_pinged_is_looked_after_later(f: &Fixture) {
         workers: Vec::new(),
         locks: Vec::new(),
         done: Vec::new(),
+        progress: Vec::new(),
     };
     for round in 1..3 {
         f.pass(5);
@@ -189,6 +190,7 @@ async fn extending_renews_the_record(f: &Fixture) {
         pinged: Vec::new(),
         locks: Vec::new(),
         done: Vec::new(),
+        progress: Vec::new(),
     };
     let counted = Extended { birth: Some("a".to_owned()), instances: Some(1), ..Extended::default() };
     assert_eq!(f.store.extend(&extend).await.expect("extend"), counted);
@@ -270,6 +272,7 @@ async fn locks_are_renewed_for_their_owner_alone(f: &Fixture) {
             renewal(mine, job_lock(4), 60),
         ],
         done: Vec::new(),
+        progress: Vec::new(),
     };
     let extended = f.store.extend(&extend).await.expect("extend");
     // SQLite cannot tell a lock that never was from one that was deleted.
@@ -306,6 +309,7 @@ async fn a_renewed_lock_outlives_its_first_term(f: &Fixture) {
             pinged: Vec::new(),
             locks,
             done: Vec::new(),
+            progress: Vec::new(),
         };
         assert_eq!(f.store.extend(&extend).await.expect("extend"), nothing_found());
     }
@@ -374,6 +378,7 @@ async fn workers_of_former_queues_are_of_the_instance_too(f: &Fixture) {
         pinged: Vec::new(),
         locks: Vec::new(),
         done: Vec::new(),
+        progress: Vec::new(),
     };
     assert_eq!(f.store.extend(&extend).await.expect("extend"), nothing_found());
     f.store.register("a", &[instance.worker(2)]).await.expect("register");

@@ -85,6 +85,7 @@ mod schedules;
 mod sequence;
 mod set_back;
 mod settle;
+mod showing;
 mod tick;
 mod transfer;
 mod triggers;

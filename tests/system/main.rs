@@ -58,3 +58,4 @@ mod times;
 mod trust;
 mod unstarted;
 mod waits;
+mod watching;

@@ -351,7 +351,13 @@ pub(crate) enum JobsVerb {
     Cancel(JobsCancelArgs),
     /// Delete jobs from a queue, by their arguments or all of a task
     Delete(JobsDeleteArgs),
-    /// Print what a job wrote, if its task keeps that on this machine (output = "file"); without ID list what is kept
+    /// Print what a job writes, on whichever machine it runs, or what is left of it; without ID list what this machine keeps
+    #[command(
+        after_help = "What a job has written is on this machine if its task has output = \"file\"; what a running job writes is \
+                            shown by its instance; of failed jobs, and of runs that their task keeps (keep_runs), the last lines are \
+                            left.\n\nWith --follow the exit code is 0 if the job is done, 1 if it failed.\n\nExamples:\n  windlass jobs list\n  \
+                            windlass jobs output 5c0b9a1e-0-17-3 --follow"
+    )]
     Output(JobsOutputArgs),
 }
 
@@ -400,6 +406,9 @@ pub(crate) struct JobsOutputArgs {
     /// Of which run; otherwise of the last
     #[arg(long, value_name = "CLAIM", requires = "id")]
     pub claim: Option<String>,
+    /// Go on until the run has ended
+    #[arg(long, short, requires = "id")]
+    pub follow: bool,
     /// How many runs are listed at most
     #[arg(long, value_name = "N", default_value_t = LISTED)]
     pub limit: usize,

@@ -20,4 +20,5 @@ pub(super) mod running;
 pub(super) mod store;
 pub(super) mod tasks;
 mod unloaded;
+mod watching;
 pub(super) mod workers;

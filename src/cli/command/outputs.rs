@@ -1,10 +1,12 @@
-//! `jobs output`: lists and prints the outputs that `output = "file"` keeps on this machine.
+//! `jobs output`: lists and prints the outputs that `output = "file"` keeps on this machine; what is not here is asked of the
+//! instance that has the run ([`watching`](super::watching)).
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 
 use serde::Serialize;
 
+use super::watching;
 use crate::cli::args::JobsOutputArgs;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
@@ -57,11 +59,11 @@ impl KeptOutputView {
     }
 }
 
-/// Lists what is kept, or prints what a job wrote.
+/// Lists what is kept, or prints what a job wrote or writes.
 ///
 /// # Errors
 /// Jobs of which nothing is kept, files that cannot be read.
-pub(crate) fn run(context: &CommandContext, args: &JobsOutputArgs) -> Result<Exit, CliError> {
+pub(crate) async fn run(context: &CommandContext, args: &JobsOutputArgs) -> Result<Exit, CliError> {
     let OutputConfig { folder: path, .. } = &context.config()?.config.output;
     let failed = |error: std::io::Error| CliError::Failed(format!("{} cannot be read: {error}", path.display()));
     let folder = OutputFolder::open(path).map_err(failed)?;
@@ -76,10 +78,18 @@ pub(crate) fn run(context: &CommandContext, args: &JobsOutputArgs) -> Result<Exi
         Some(claim) => found.into_iter().filter(|run| run.claim == safe(claim)).collect(),
         None => found,
     };
+    let mut said = None;
+    if args.follow || wanted.is_empty() {
+        said = watching::run(context, args, id, !wanted.is_empty()).await?;
+    }
+    if let Some(exit) = said {
+        return Ok(exit);
+    }
     let (Some(folder), Some(newest)) = (&folder, wanted.first()) else {
         return Err(CliError::Failed(format!(
-            "no output of {id} is kept in {}: its task has no output = \"file\", it ran on another machine, it wrote \
-             nothing, or what it wrote was too old or too much ([output])",
+            "no output of {id} is kept in {}, it does not run, and nothing of it is on the failed list or among runs that are \
+             kept: its task has no output = \"file\", it ran on another machine, it wrote nothing, or what it wrote was too old \
+             or too much ([output])",
             path.display()
         )));
     };

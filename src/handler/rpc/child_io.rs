@@ -5,6 +5,7 @@ use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::time::{Instant, sleep_until};
 
 use super::pending::Pending;
+use crate::event::live::LiveRuns;
 use crate::event::{Bus, OutputStream, OutputTeller};
 use crate::job::TaskName;
 use crate::process::splitter::LineSplitter;
@@ -14,6 +15,8 @@ use crate::process::{OutputLine, Source, Tail};
 pub(super) struct ChildStderr {
     pub(super) tail: Tail,
     pub(super) log: OutputTeller,
+    /// For those who watch a job that the child holds.
+    pub(super) live: LiveRuns,
 }
 
 impl ChildStderr {
@@ -22,13 +25,18 @@ impl ChildStderr {
         self.log.tell(OutputStream::Stderr, line.text, line.continued);
     }
 
-    /// The same where the output of jobs is kept: all jobs that the child holds get the line, because it does not say whose
-    /// it is. Without any it is logged.
-    pub(super) fn take_for(&mut self, pending: Option<&mut Pending>, line: OutputLine<'_>) {
-        let mut is_kept = false;
-        for file in pending.into_iter().flat_map(Pending::iter).filter_map(|held| held.file.as_mut()) {
-            file.take(&line);
-            is_kept = true;
+    /// The same for the jobs that the child holds: where their output is kept, or somebody watches them, all of them get the
+    /// line, because it does not say whose it is. If none keeps it, it is logged.
+    pub(super) fn take_for(&mut self, pending: &mut Pending, line: OutputLine<'_>) {
+        let (mut is_kept, is_watched) = (false, self.live.is_watched());
+        for held in pending.iter() {
+            if let Some(file) = &mut held.file {
+                file.take(&line);
+                is_kept = true;
+            }
+            if is_watched && let Some(run) = self.live.find(&held.request.job.claim) {
+                run.print(line.text);
+            }
         }
         if is_kept { self.tail.push(line.text) } else { self.take(line) }
     }

@@ -77,7 +77,7 @@ impl Session {
         let Duplex { child, input, output, errors } = duplex;
         let pid = child.pid().as_raw_pid().unsigned_abs();
         let log = OutputTeller::of_child(bus.clone(), pid, task.clone()).slowing();
-        let stderr = ChildStderr { tail: Tail::default(), log };
+        let stderr = ChildStderr { tail: Tail::default(), log, live: bus.live().clone() };
         Self {
             child,
             input: Some(input),
@@ -231,9 +231,9 @@ impl Session {
             terminate::end_remaining(&self.child, grace, std::future::pending()).await;
         }
         self.read_out((!broken).then_some(later)).await;
-        let Self { child, mut errors, mut stderr, mut pending, kept, requests, answered, .. } = self;
+        let Self { child, mut errors, mut stderr, mut pending, requests, answered, .. } = self;
         stderr.log.ended();
-        errors.rest(&mut |line| stderr.take_for(kept.as_ref().map(|_| &mut pending), line)).await;
+        errors.rest(&mut |line| stderr.take_for(&mut pending, line)).await;
         let status = child.reap();
         let (mut unanswered, mut unseen) = (Vec::new(), Vec::new());
         for mut held in pending.into_order() {
@@ -278,7 +278,7 @@ impl Session {
         loop {
             let held = stderr.log.held_until(Instant::now());
             let held = held.max(if kept.is_some() { pending.flush(Instant::now()) } else { None });
-            let mut sink = |line: OutputLine<'_>| stderr.take_for(kept.as_ref().map(|_| &mut *pending), line);
+            let mut sink = |line: OutputLine<'_>| stderr.take_for(pending, line);
             tokio::select! {
                 biased;
                 () = child.exited() => return Wake::Exited,
@@ -412,8 +412,11 @@ impl Session {
 
     /// Takes what the child has written to stderr so far, so that the jobs that it has answered have it.
     fn take_errors(&mut self) {
-        let Self { kept: Some(_), errors, errors_open, stderr, pending, .. } = self else { return };
-        let mut sink = |line: OutputLine<'_>| stderr.take_for(Some(&mut *pending), line);
+        let Self { kept, errors, errors_open, stderr, pending, .. } = self;
+        if kept.is_none() && !stderr.live.is_watched() {
+            return;
+        }
+        let mut sink = |line: OutputLine<'_>| stderr.take_for(pending, line);
         *errors_open = errors.take_written(&mut sink);
     }
 

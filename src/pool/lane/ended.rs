@@ -2,7 +2,8 @@
 
 use super::{LaneTask, Settled, late};
 use crate::job::run_counts::millis;
-use crate::job::{Outcome, WorkerName};
+use crate::job::shown_run::ShownEnd;
+use crate::job::{Outcome, RunOutcome, WorkerName};
 use crate::plugin::ending::{self, Ending, Run};
 use crate::plugin::hooks::Refusal;
 use crate::plugin::kept_run::{LastWords, last_words};
@@ -76,6 +77,10 @@ impl LaneTask {
         run: Option<Box<KeepRun>>,
     ) {
         self.core.slots.settle(slot, &job.identity, &job.claim);
+        self.core.watches.ended(&job.claim, || {
+            let error = ending.failure.as_ref().map(ToString::to_string);
+            ShownEnd::new(RunOutcome::from(ending.end).word(), error.as_deref())
+        });
         let settlement = Settlement {
             worker: worker.clone(),
             claim: job.claim,

@@ -5,7 +5,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::job::{LockKey, QueueName, WorkerName};
+use crate::job::{ClaimToken, LockKey, QueueName, WorkerName};
 use crate::store::history::HistoryStep;
 use crate::store::runs::RunList;
 use crate::store::scheduling::Leadership;
@@ -273,6 +273,16 @@ impl Keys {
     /// Hash: claim of this instance -> what people wish of its run.
     pub(super) fn wishes(&self, instance: &str) -> Bytes {
         self.join(&[b"windlass", b"wishes", instance.as_bytes()])
+    }
+
+    /// Hash: claim of this instance -> how far its run is.
+    pub(super) fn progress(&self, instance: &str) -> Bytes {
+        self.join(&[b"windlass", b"progress", instance.as_bytes()])
+    }
+
+    /// String: what is shown of this claim's run while somebody watches it.
+    pub(super) fn tail(&self, claim: &ClaimToken) -> Bytes {
+        self.join(&[b"windlass", b"tail", claim.as_str().as_bytes()])
     }
 
     /// Hash: an instance's name -> the instance that holds it.

@@ -12,7 +12,7 @@ use super::engine::RedisStore;
 use super::keys::Keys;
 use super::removed;
 use super::script::{Call, Script, script};
-use super::{history, memory, reply, rights, wishes};
+use super::{history, memory, reply, rights, showing, wishes};
 use crate::job::WorkerName;
 use crate::job::ecma::quote;
 use crate::store::arrow::Perform;
@@ -23,7 +23,7 @@ use crate::store::instance::{
 };
 use crate::store::scheduling::Leadership;
 use crate::store::unreadable::{PassedOver, RecordKind};
-use crate::store::wishes::MOST;
+use crate::store::wishes::{MOST, names};
 use crate::store::working::WorkingRecord;
 
 static JOIN: Script = script!("join");
@@ -197,10 +197,12 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
         call.text(renewal.claim.as_str()).number(renewal.ttl_s);
     }
     if looks {
-        call.key(keys.wishes(&extend.record.id)).number(MOST).number(extend.done.len());
-        for claim in &extend.done {
-            call.text(claim.as_str());
+        let done: Vec<String> = extend.done.iter().flat_map(names).collect();
+        call.key(keys.wishes(&extend.record.id)).number(MOST).number(done.len());
+        for name in &done {
+            call.text(name);
         }
+        showing::progress(&mut call, keys, &extend.record.id, &extend.progress);
     }
     if !extend.ran.is_empty() {
         call.key(keys.lane(&extend.record.id));
@@ -351,7 +353,7 @@ async fn states(
 /// The keys that hold something of an instance.
 fn whole(call: &mut Call, keys: &Keys, record: &InstanceRecord) {
     call.key(keys.instances()).key(keys.leases()).key(keys.names()).key(keys.lane(&record.id)).key(keys.workers());
-    call.key(keys.wishes(&record.id));
+    call.key(keys.wishes(&record.id)).key(keys.progress(&record.id));
 }
 
 /// A number of workers, and what `members.lua` reads of each.

@@ -55,6 +55,7 @@ mod script;
 mod sentinels;
 mod sharer;
 mod sharing;
+mod showing;
 mod take_in;
 mod tls;
 mod told_time;

@@ -29,7 +29,7 @@ async fn ask(connection: &Connection, AskRun { worker, wish }: &AskRun) -> Resul
     let keys = connection.keys();
     let mut call = connection.call();
     call.key(keys.working(worker)).key(keys.wishes(wish.claim.instance()));
-    call.text(wish.claim.as_str()).arg(Bytes::from(wish.encode())).number(KEPT.as_millis());
+    call.text(wish.claim.as_str()).text(&wish.name()).arg(Bytes::from(wish.encode())).number(KEPT.as_millis());
     Ok(reply::number(connection.run(&ASK_RUN, call).await?)? == 1)
 }
 

@@ -12,7 +12,7 @@ use super::number::stored;
 use super::sparing::sparing;
 use super::step::Step;
 use super::value::{bytes, number, text};
-use super::{history, locks, retries, wishes, working};
+use super::{history, locks, retries, showing, wishes, working};
 use crate::job::WorkerName;
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
@@ -231,6 +231,7 @@ pub(super) fn extend(step: &Step<'_>, extend: &Extend) -> Result<Extended, Store
     }
     if looks {
         extended.wishes = wishes::after(step, &record.id, &extend.done)?;
+        showing::progress(step, &record.id, &extend.progress)?;
     }
     locks::sweep(step)?;
     retries::sweep(step)?;
@@ -336,9 +337,14 @@ fn remove(step: &Step<'_>, instance: &str) -> Result<(), StoreError> {
             )
         };
     }
-    for (table, delete, left) in
-        [of!("workers", "instance"), of!("lanes", "instance"), of!("wishes", "instance"), of!("instances", "id")]
-    {
+    for (table, delete, left) in [
+        of!("workers", "instance"),
+        of!("lanes", "instance"),
+        of!("wishes", "instance"),
+        of!("progress", "instance"),
+        of!("shown", "instance"),
+        of!("instances", "id"),
+    ] {
         step.change_up_to(usize::MAX, table, delete, [instance], || step.finds(left, [instance]))?;
     }
     Ok(())

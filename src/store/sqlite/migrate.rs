@@ -25,6 +25,7 @@ const STEPS: &[&str] = &[
     include_str!("schema/0013_counts.sql"),
     include_str!("schema/0014_ran.sql"),
     include_str!("schema/0015_failed_blocks.sql"),
+    include_str!("schema/0016_showing.sql"),
 ];
 
 /// `Wndl`, by which a file is known to be ours.

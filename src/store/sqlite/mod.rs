@@ -43,6 +43,7 @@ mod runs;
 mod sampling;
 mod schedules;
 mod search;
+mod showing;
 mod sparing;
 mod step;
 mod take_in;

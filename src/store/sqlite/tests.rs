@@ -181,6 +181,7 @@ async fn a_worker_cleaned_by_force_has_no_claims_until_its_instance_knows() {
     let exchanged = lane.exchange(&claim(1, record.workers())).await.unwrap();
     assert_eq!(exchanged.claims.iter().map(|claim| claim.index).collect::<Vec<_>>(), [1]);
     let extend = Extend {
+        progress: Vec::new(),
         ran: Vec::new(),
         pinged: Vec::new(),
         record: record.clone(),

@@ -10,7 +10,7 @@ use super::working;
 use crate::job::ClaimToken;
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
-use crate::store::wishes::{AskRun, KEPT, MOST, ReadWishes, Wish};
+use crate::store::wishes::{AskRun, KEPT, MOST, ReadWishes, Wish, names};
 
 impl Perform<AskRun> for SqliteStore {
     async fn perform(&self, arrow: AskRun) -> Result<bool, StoreError> {
@@ -37,7 +37,7 @@ fn ask(step: &Step<'_>, AskRun { worker, wish }: &AskRun) -> Result<bool, StoreE
         "wishes",
         "INSERT INTO wishes (claim, instance, want, lapses_ms) VALUES (?1, ?2, ?3, ?4) \
          ON CONFLICT (claim) DO UPDATE SET want = excluded.want, lapses_ms = excluded.lapses_ms",
-        params![wish.claim.as_str(), wish.claim.instance(), wish.encode(), step.now_ms.saturating_add(kept)],
+        params![wish.name(), wish.claim.instance(), wish.encode(), step.now_ms.saturating_add(kept)],
     )?;
     // The instance learns of it at once if its waker is armed.
     step.wake();
@@ -46,11 +46,16 @@ fn ask(step: &Step<'_>, AskRun { worker, wish }: &AskRun) -> Result<bool, StoreE
 
 /// Removes the wishes about runs that have ended, and reads the others.
 pub(super) fn after(step: &Step<'_>, instance: &str, done: &[ClaimToken]) -> Result<Vec<Wish>, StoreError> {
-    for claim in done {
-        let stands = || step.finds("SELECT 1 FROM wishes WHERE claim = ?1", [claim.as_str()]);
-        step.change_up_to(1, "wishes", "DELETE FROM wishes WHERE claim = ?1", [claim.as_str()], stands)?;
+    for name in done.iter().flat_map(names) {
+        remove(step, &name)?;
     }
     read(step, instance)
+}
+
+/// Removes a wish, if it stands.
+pub(super) fn remove(step: &Step<'_>, name: &str) -> Result<(), StoreError> {
+    let stands = || step.finds("SELECT 1 FROM wishes WHERE claim = ?1", [name]);
+    step.change_up_to(1, "wishes", "DELETE FROM wishes WHERE claim = ?1", [name], stands).map(drop)
 }
 
 /// The wishes for an instance that have not lapsed.

@@ -1,13 +1,14 @@
 -- extend: one more step of the lease, pings for the workers given, locks of running jobs renewed, what ran counted.
 --
 -- KEYS   windlass:instances, windlass:leases, windlass:birth, workers; per worker as in members.lua; the pings of workers
---        that are only pinged; each lock and its shadow (locks.lua); if the mark is to be read windlass:wishes:<id>; with
---        counts windlass:lane:<id> and "windlass:h", a prefix (history.lua)
+--        that are only pinged; each lock and its shadow (locks.lua); if the mark is to be read windlass:wishes:<id> and
+--        windlass:progress:<id>; with counts windlass:lane:<id> and "windlass:h", a prefix (history.lua)
 -- ARGV   now, id, record or "" if it need not be compared, "1" if the instances are to be counted, "1" if the mark is to be read,
 --        number of workers; per worker as in members.lua; number of those only pinged; of each its ping from the name on;
 --        number of locks; per lock its claim and for how many seconds it is held; if the mark is to be read how many
---        wishes are returned at most, the number of claims whose wishes are done with, and those claims; counts of what
---        ran, if there are any (history.lua)
+--        wishes are returned at most, the number of wishes that are done with, and their names, for how many ms progress is
+--        kept, how many runs made some, of each its claim and the progress or "" if it is gone; counts of what ran, if there
+--        are any (history.lua)
 -- returns {1, mark} if the registration is gone (nothing is written), else {0, mark, {removed}, {lost locks}, {deleted
 --         locks}, instances, {index, record, ...}, errors, now in ms, {claim, wish, ...}, with counts the last batch taken},
 --         the seventh for removed workers under which a record of ours stands;
@@ -142,6 +143,18 @@ if looks then
   end
   local found = try('HSCAN', WISHES, '0', 'COUNT', most)
   wishes = found and found[2] or wishes
+  local PROGRESS, kept, told = key(), arg(), tonumber(arg())
+  for _ = 1, told do
+    local claim, progress = arg(), arg()
+    if progress == '' then
+      try('HDEL', PROGRESS, claim)
+    else
+      try('HSET', PROGRESS, claim, progress)
+    end
+  end
+  if told > 0 then
+    try('PEXPIRE', PROGRESS, kept)
+  end
 end
 local instances = census and try('HLEN', LEASES) or 0
 -- After all that the lease and the jobs depend on.

@@ -1,7 +1,7 @@
 -- leave: an instance ends by itself: removes its idle workers, and its registration if no working record is left.
 --
 -- KEYS   windlass:instances, windlass:leases, windlass:names, windlass:lane:<id>, workers,
---        windlass:wishes:<id>; per
+--        windlass:wishes:<id>, windlass:progress:<id>; per
 --        worker as in members.lua; with counts "windlass:h", a prefix (history.lua)
 -- ARGV   now, id, name, number of workers; per worker as in members.lua; counts of what ran, if there are any (history.lua)
 -- returns {1 if the instance is gone, 0 if a working record of it is left to recovery; errors}
@@ -13,7 +13,7 @@
 --
 -- An instance leaves only once. A key of another type holds nothing of it, so that such a key is skipped and returned.
 
-local INSTANCES, LEASES, NAMES, LANE, WORKERS, WISHES = key(), key(), key(), key(), key(), key()
+local INSTANCES, LEASES, NAMES, LANE, WORKERS, WISHES, PROGRESS = key(), key(), key(), key(), key(), key(), key()
 local id, name, count = arg(), arg(), tonumber(arg())
 local list, standing = members(count)
 may('HGET', NAMES, name)
@@ -36,7 +36,7 @@ end
 if left then
   return { 0, broken }
 end
-remove(WISHES)
+remove(WISHES, PROGRESS)
 clear(LANE)
 try('HDEL', LEASES, id)
 try('HDEL', INSTANCES, id)

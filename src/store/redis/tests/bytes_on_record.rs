@@ -282,6 +282,7 @@ async fn a_registered_worker_looks_like_node_resques() {
     let renew =
         |key: &str| LockRenewal { key: LockKey::Namespaced(key.to_owned()), claim: token("00ff-0-1-1"), ttl_s: 60 };
     let extend = Extend {
+        progress: Vec::new(),
         ran: Vec::new(),
         record,
         publish: true,
