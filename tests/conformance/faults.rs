@@ -34,8 +34,8 @@ use windlass::store::queueing::{EnqueueBatch, Exchange, Schedule, ScheduleBatch,
 use windlass::store::rejoin::{HeldJob, Rejoin};
 use windlass::store::role::Whole;
 use windlass::store::sampling::{AskForSamples, ForgetQueues, Publish, ReadSnapshot, Sample, SampledQueue};
-use windlass::store::showing::{LookAtRuns, ShowRuns};
 use windlass::store::scheduling::{DropEntry, Fire, Lead, Leadership, Promotion, Resign};
+use windlass::store::showing::{LookAtRuns, ShowRuns};
 use windlass::store::wishes::{AskRun, ReadWishes, Want, Wish};
 use windlass::store::workers::{ForceClean, Recovery, SweepIdentities};
 use windlass::store::{Store, StoreError};
@@ -668,7 +668,8 @@ pub(crate) async fn everything(store: &Store<Whole>) -> String {
         let wishes = store.run(ReadWishes { instance: state.record.id.clone() }).await.expect("wishes");
         lines.push(format!("wishes: {wishes:?}"));
     }
-    let claims = (1..3).flat_map(|sequence| (0..3).map(move |index| ClaimToken::new("a", 0, sequence, index))).collect();
+    let claims =
+        (1..3).flat_map(|sequence| (0..3).map(move |index| ClaimToken::new("a", 0, sequence, index))).collect();
     lines.push(format!("shown: {:?}", store.run(LookAtRuns { claims }).await.expect("look_at_runs")));
     lines.push(format!("runs: {:?}", store.read_runs(&[list("clean")], 9).await.expect("read_runs")));
     for which in [Leadership::Scheduler, Leadership::Duties] {

@@ -29,7 +29,10 @@ fn follow(folder: &Folder, args: &[&str]) -> Child {
 #[test]
 fn what_a_run_prints_is_followed_until_it_ends() {
     on_both(|folder| {
-        folder.script("talks", "echo first; echo odd$(printf \"\\033\") >&2; while [ ! -e go ]; do sleep 0.05; done; echo last; exit $0");
+        folder.script(
+            "talks",
+            "echo first; echo odd$(printf \"\\033\") >&2; while [ ! -e go ]; do sleep 0.05; done; echo last; exit $(echo $WINDLASS_ARGS | tr -dc 0-9)",
+        );
         let daemon = folder.daemon();
         for (status, code) in [("0", 0), ("3", 1)] {
             folder.enqueue(&["talks", "--args", &format!("[{status}]")]);

@@ -10,7 +10,7 @@ use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::{Text, count_noun, warn};
 use crate::job::shown_run::{RunUsage, ShownEnd};
-use crate::job::{Progress, RunOutcome, RunEnd};
+use crate::job::{Progress, RunEnd, RunOutcome};
 use crate::store::handle::Store;
 use crate::store::role::Admin;
 
@@ -157,7 +157,9 @@ fn tell(
     if is_over {
         if !is_json {
             match &end {
-                Some(ShownEnd { outcome, error: Some(error) }) => warn(&format!("the run has ended ({outcome}): {error}")),
+                Some(ShownEnd { outcome, error: Some(error) }) => {
+                    warn(&format!("the run has ended ({outcome}): {error}"))
+                }
                 Some(ShownEnd { outcome, error: None }) if outcome == "done" => {}
                 Some(ShownEnd { outcome, error: None }) => warn(&format!("the run has ended ({outcome})")),
                 None => warn("the run has ended, and its instance did not show how"),
