@@ -28,7 +28,6 @@ use super::shortage::Shortage;
 use super::showing::Watches;
 use super::slots::{LANES, Slots};
 use super::timeouts::Timeouts;
-use super::told_progress::ToldProgress;
 use crate::clock::Clock;
 use crate::event::tally::Counter;
 use crate::event::{Bus, Event};
@@ -83,7 +82,6 @@ pub(super) struct Core {
     pub(super) timeouts: Timeouts,
     pub(super) wishes: SeenWishes,
     pub(super) watches: Watches,
-    pub(super) progress: ToldProgress,
     pub(super) holdups: Holdups,
     pub(super) elsewhere: Elsewhere,
     pub(super) findings: Findings,

@@ -99,7 +99,7 @@ pub(super) async fn beat(core: Rc<Core>, pulse: Pulse) {
                         if !extend.ran.is_empty() {
                             core.history.failed(&error);
                         }
-                        core.progress.forsaken(extend.progress);
+                        core.watches.progress.forsaken(extend.progress);
                         // Those that were under way over the same connection fail together.
                         if again.is_none() {
                             // Soon, because there may be a new connection, or the store may have room again.
@@ -228,7 +228,7 @@ fn gather(core: &Core, pings: bool, looks: bool) -> (Extend, Vec<ExtendedSlot>) 
             pinged,
             locks,
             done: core.wishes.done(|claim| core.slots.holds(claim)),
-            progress: core.progress.changed(core.bus.live(), |claim| core.slots.holds(claim)),
+            progress: core.watches.progress.changed(core.bus.live(), |claim| core.slots.holds(claim)),
             ran: core.history.next(),
         },
         asked,

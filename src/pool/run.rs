@@ -36,12 +36,10 @@ use super::queues::Queues;
 use super::seen_wishes::SeenWishes;
 use super::settings::Settings;
 use super::shortage::Shortage;
-use super::showing::{self, Watches};
 use super::slots::{LANES, Slots};
 use super::tasks::Tasks;
 use super::timeouts::Timeouts;
-use super::told_progress::ToldProgress;
-use super::{figures, heartbeat, lease_guard, orphan, overdue, waking};
+use super::{heartbeat, lease_guard, orphan, overdue, showing, waking};
 use crate::backoff;
 use crate::clock::{Clock, SystemClock};
 use crate::event::{Bus, Tally};
@@ -238,8 +236,7 @@ async fn live(
         shortage: Shortage::default(),
         timeouts: Timeouts::default(),
         wishes: SeenWishes::default(),
-        watches: Watches::default(),
-        progress: ToldProgress::default(),
+        watches: showing::Watches::default(),
         holdups: Holdups::default(),
         elsewhere: Elsewhere::default(),
     });
@@ -254,8 +251,7 @@ async fn live(
     tasks.start("pool orphan watch", |core, pulse| orphan::watch(core, lease * 2, pulse));
     tasks.start("pool timeouts", overdue::enforce);
     tasks.start("pool elsewhere", asking::ask);
-    tasks.start("pool showing", showing::show);
-    figures::start(&mut tasks, &core);
+    showing::start(&mut tasks, &core);
     // The lease is extended meanwhile: opening takes many round trips.
     let opened = tokio::select! {
         opened = open(&core, has_pool, control) => opened,

@@ -13,8 +13,10 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
-use super::cancels;
 use super::core::Core;
+use super::tasks::Tasks;
+use super::told_progress::ToldProgress;
+use super::{cancels, figures};
 use crate::event::live::{LiveRun, LiveRuns};
 use crate::job::ClaimToken;
 use crate::job::shown_run::{RunUsage, ShownEnd};
@@ -38,6 +40,8 @@ const MOST: usize = 64;
 pub(super) struct Watches {
     runs: RefCell<HashMap<ClaimToken, Watched>>,
     begun: Notify,
+    /// How far runs are, whether or not somebody watches them.
+    pub(super) progress: ToldProgress,
 }
 
 struct Watched {
@@ -140,8 +144,14 @@ impl Watches {
     }
 }
 
+/// Starts the tasks that answer those who look at this process and at its runs.
+pub(super) fn start(tasks: &mut Tasks, core: &Core) {
+    figures::start(tasks, core);
+    tasks.start("pool showing", show);
+}
+
 /// Shows what is watched for as long as it is polled.
-pub(super) async fn show(core: Rc<Core>, pulse: Pulse) {
+async fn show(core: Rc<Core>, pulse: Pulse) {
     let mut looked: Option<Instant> = None;
     loop {
         if core.watches.is_empty() {
