@@ -52,6 +52,7 @@ mod told_progress;
 mod unknown;
 mod waking;
 mod watched;
+mod watches;
 
 pub use control::{Control, Ended, Phase, Work, unless_told};
 pub use run::{Setup, run};

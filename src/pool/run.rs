@@ -236,7 +236,7 @@ async fn live(
         shortage: Shortage::default(),
         timeouts: Timeouts::default(),
         wishes: SeenWishes::default(),
-        watches: showing::Watches::default(),
+        watches: super::watches::Watches::default(),
         holdups: Holdups::default(),
         elsewhere: Elsewhere::default(),
     });
