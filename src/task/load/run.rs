@@ -4,11 +4,14 @@ pub(super) mod argv;
 mod clients;
 mod code;
 mod exec;
+mod frameworks;
 pub(super) mod http;
 mod interpreters;
+mod launchers;
 mod process_settings;
 mod rpc;
 pub(super) mod secret;
+mod tools;
 mod variables;
 mod wrappers;
 

@@ -130,6 +130,10 @@ fn lifted(danger: Danger) -> &'static str {
         Danger::Plus => {
             "a value that begins with + is a command of this program; put \"--\" before it (allow_code = true allows it)"
         }
+        Danger::Mark => {
+            "how the value begins decides whether this program takes it for a file: it may be options, a command or a script \
+             (`@FILE`, `|COMMAND`, `msl:FILE`); put \"./\" or the file's folder before it (allow_code = true allows it)"
+        }
         Danger::Code | Danger::Option | Danger::Perhaps => {
             "the placeholder would become part of code that runs; pass the value as an argument of its own, as in \
              [\"sh\", \"-c\", \"echo \\\"$1\\\"\", \"sh\", \"{x}\"] (allow_code = true allows it)"

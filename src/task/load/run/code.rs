@@ -4,7 +4,7 @@
 //! read on another machine by a shell (`ssh`) must not hold any, because quoting it right is not possible here.
 
 use super::interpreters::{self, Interpreter, Operands};
-use super::{clients, variables, wrappers};
+use super::{clients, frameworks, launchers, tools, variables, wrappers};
 use crate::task::handler_spec::{Piece, Template};
 
 /// What is wrong with an item.
@@ -24,6 +24,8 @@ pub(super) enum Danger {
     Perhaps,
     /// A value that begins with a plus is a command of the program.
     Plus,
+    /// How a value begins decides whether it is a file or something else: options, a command, a script.
+    Mark,
 }
 
 /// What an argv means.
@@ -60,9 +62,22 @@ pub(super) fn judge(argv: &[Template]) -> Verdict {
 fn find(program: &str) -> Option<&'static Interpreter> {
     let (file, name) = (interpreters::file_name(program), interpreters::name(program));
     let name = if wrappers::is_loader(file) { wrappers::LOADER } else { name };
-    let mut all = interpreters::ALL.iter().chain(clients::ALL).chain(wrappers::ALL);
     let names = [name, file, interpreters::without_target(name)];
-    all.find(|known| known.names.iter().any(|called| names.contains(called))).or_else(|| interpreters::of_build(file))
+    let is_it = |known: &&Interpreter| known.names.iter().any(|called| names.contains(called));
+    all().find(is_it).or_else(|| interpreters::of_build(file))
+}
+
+/// Every row of the table.
+fn all() -> impl Iterator<Item = &'static Interpreter> {
+    let first = interpreters::ALL.iter().chain(clients::ALL).chain(wrappers::ALL);
+    first.chain(launchers::ALL).chain(tools::ALL).chain(frameworks::ALL)
+}
+
+/// Is this literal item the name of a program that is known, wherever it stands? Many tools are called as something else,
+/// too: users, containers, commands.
+fn is_name(text: &str) -> bool {
+    let is_it = |known: &&Interpreter| known.names.iter().any(|called| *called == interpreters::name(text));
+    find(text).is_some() && !tools::ALL.iter().chain(frameworks::ALL).any(|known| is_it(&known))
 }
 
 /// The literal text at the beginning of an item.
@@ -117,6 +132,12 @@ impl Walk<'_> {
         }
         if wrappers::RUNNERS.contains(&interpreters::name(program)) {
             return self.by_command(&wrappers::BY_RUNNER, at + 1, end);
+        }
+        if wrappers::BY_DASHES.contains(&interpreters::name(program)) {
+            return self.by_dashes(at + 1, end);
+        }
+        if wrappers::BY_PLACE.contains(&interpreters::name(program)) {
+            return self.by_command(&wrappers::IN_PLACE, at + 1, end);
         }
         if interpreters::name(program) == "capsh" {
             return self.capsh(at + 1, end);
@@ -184,6 +205,10 @@ impl Walk<'_> {
                 at += 1 + usize::from(text.ends_with(['o', 'O']));
                 continue;
             }
+            if !known.flags.is_empty() && !options_over && text.len() > 1 && text.starts_with(['-', '+']) {
+                at += self.word(known, at, end);
+                continue;
+            }
             if !options_over && text.len() > 1 && text.starts_with('-') {
                 reads_stdin |= is_shell && !text.starts_with("--") && text.contains('s');
                 file_of_arguments |= known.stdin_is_arguments && self.file_of_arguments(at, end);
@@ -196,6 +221,10 @@ impl Walk<'_> {
                 }
                 code_given |= gives_code;
                 if gives_code && interpreters::name(head(&self.argv[program])) == "python" {
+                    // `python -m pip`.
+                    if items == 2 && text.ends_with('m') && self.is_script(known, at - 1, end) {
+                        return self.program(at - 1, end);
+                    }
                     // What follows belongs to the code.
                     self.verdict.options_end_from = Some(at);
                     return;
@@ -206,6 +235,21 @@ impl Walk<'_> {
                 self.add(at, if text.is_empty() { Danger::Plus } else { Danger::Code });
             }
             code_given |= known.plus && !options_over && text.starts_with('+');
+            self.mark(known, at);
+            if operands == 0 && !known.commands.is_empty() {
+                let runs = matches!(known.operands, Operands::Program(_));
+                if filled && !runs && !text.contains('[') {
+                    // The value names the command, and so one of those that run code.
+                    self.add(at, Danger::Code);
+                } else if let Some(command) = known.commands.iter().find(|command| command.names.contains(&text)) {
+                    (known, options_over) = (command, false);
+                    at += 1;
+                    continue;
+                }
+            }
+            if operands == 0 && !code_given && !options_over && self.is_script(known, at, end) {
+                return self.program(at, end);
+            }
             if text == "-" && !filled && is_su {
                 at += 1;
                 continue;
@@ -268,6 +312,11 @@ impl Walk<'_> {
                     }
                 }
                 Operands::Program(skipped) if operands < skipped => {}
+                // The value of an option that is not known here: no program is called so.
+                Operands::Program(_) if !filled && is_amount(text) => {
+                    at += 1;
+                    continue;
+                }
                 Operands::Program(_) => match text.split_once('=') {
                     Some((name, _)) if !text.starts_with('/') => {
                         if variables::loads_code(name) {
@@ -308,7 +357,7 @@ impl Walk<'_> {
             |text: &str| matches!(text, "at" | "batch") || clients::is_also_an_account(interpreters::name(text));
         let is_known = |at: &usize| {
             let text = head(&self.argv[*at]);
-            !has_placeholder(&self.argv[*at]) && !other(text) && find(text).is_some()
+            !has_placeholder(&self.argv[*at]) && !other(text) && is_name(text)
         };
         let Some(at) = (program + 1..found).find(is_known) else { return false };
         self.program(at, end);
@@ -327,6 +376,14 @@ fn is_same(words: &[&str], given: &[&str]) -> bool {
     words.len() == given.len() && words.iter().zip(given).all(|(word, given)| word.eq_ignore_ascii_case(given))
 }
 
+/// Is this a number, perhaps with its unit: `50`, `0.5`, `10s`, `0,2-3`?
+fn is_amount(text: &str) -> bool {
+    let number = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic() || letter == '%');
+    text.len() <= number.len() + 2
+        && number.starts_with(|letter: char| letter.is_ascii_digit())
+        && number.chars().all(|letter| letter.is_ascii_digit() || ".,:-/".contains(letter))
+}
+
 /// Is this `-c`, alone or in a group such as `-ec`?
 fn is_dash_c(item: &str) -> bool {
     item.strip_prefix('-')
@@ -334,6 +391,8 @@ fn is_dash_c(item: &str) -> bool {
 }
 
 mod options;
+#[cfg(test)]
+mod rows;
 #[cfg(test)]
 mod tests;
 mod unknown;

@@ -32,6 +32,8 @@ pub(super) struct Interpreter {
     /// The same for code that is loaded besides the program, so that the operand still is the program.
     pub(super) loads: &'static str,
     pub(super) loads_long: &'static [&'static str],
+    /// How long options begin whose value follows in the same item, and is code: `-javaagent:FILE`.
+    pub(super) code_begin: &'static [&'static str],
     /// One-letter options that take another value.
     pub(super) value: &'static str,
     /// One-letter options whose value, if there is any, is the rest of their item, never the next one.
@@ -42,8 +44,14 @@ pub(super) struct Interpreter {
     pub(super) value_long: &'static [&'static str],
     /// Long options that take two values from the next items: a name and what it stands for.
     pub(super) pair_long: &'static [&'static str],
+    /// If there are any: its options are whole words behind a dash or a plus, and all but these take the next item.
+    pub(super) flags: &'static [&'static str],
     /// Is an operand that begins with a plus a command of its own (`vim +COMMAND`)?
     pub(super) plus: bool,
+    /// How operands begin that are more than a file: `@FILE` of options, `|COMMAND`, `msl:SCRIPT`.
+    pub(super) marks: &'static [&'static str],
+    /// Its commands, by the first operand, that take what follows otherwise.
+    pub(super) commands: &'static [Interpreter],
     pub(super) operands: Operands,
     /// Does it read options after its operands too?
     pub(super) permutes: bool,
@@ -66,12 +74,16 @@ pub(super) const NONE: Interpreter = Interpreter {
     code_long: &[],
     loads: "",
     loads_long: &[],
+    code_begin: &[],
     value: "",
     rest: "",
     open_rest: "",
     value_long: &[],
     pair_long: &[],
+    flags: &[],
     plus: false,
+    marks: &[],
+    commands: &[],
     operands: Operands::Data,
     permutes: false,
     stdin_is_arguments: false,
@@ -296,6 +308,7 @@ pub(super) const ALL: &[Interpreter] = &[
         code_long: &["-wrapper", "-specs", "--specs", "-fplugin", "-fpass-plugin", "-Xclang", "-Xlinker", "-load"],
         value: "DUILlox",
         rest: "Og",
+        marks: &["@"],
         permutes: true,
         ..NONE
     },
@@ -325,10 +338,27 @@ pub(super) const ALL: &[Interpreter] = &[
         ..NONE
     },
     Interpreter {
-        names: &["gdb", "lldb"],
-        code: "xo",
-        code_long: &["-ex", "-iex", "--eval-command", "--command", "--one-line"],
-        permutes: true,
+        // The program that they examine runs, or loads scripts that lie beside it.
+        names: &["gdb", "lldb", "rust-gdb", "rust-lldb"],
+        code: "xokKQSs",
+        code_long: &[
+            "-ex",
+            "-iex",
+            "-ix",
+            "-eiex",
+            "-eix",
+            "--eval-command",
+            "--init-eval-command",
+            "--init-command",
+            "--command",
+            "--one-line",
+            "--one-line-before-file",
+            "--source",
+            "--data-directory",
+        ],
+        value: "pcdDbnf",
+        value_long: &["-pid", "-core", "--pid", "--core", "--cd", "--tty", "-tty", "--attach-pid"],
+        operands: Operands::Program(0),
         code_on_stdin: true,
         ..NONE
     },

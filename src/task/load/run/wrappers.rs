@@ -66,7 +66,7 @@ pub(super) const IN_CONTAINER: Interpreter = Interpreter {
 };
 
 /// The programs that run a program in an environment, by their commands `exec` and `run`.
-pub(super) const RUNNERS: [&str; 13] = [
+pub(super) const RUNNERS: [&str; 14] = [
     "bundle",
     "poetry",
     "uv",
@@ -76,15 +76,53 @@ pub(super) const RUNNERS: [&str; 13] = [
     "conda",
     "mamba",
     "micromamba",
-    "doppler",
-    "mise",
-    "direnv",
     "foreman",
+    "honcho",
+    "hatch",
+    "heroku",
+    "devbox",
 ];
 
 /// How such a command takes its arguments.
-pub(super) const BY_RUNNER: Interpreter =
-    Interpreter { names: &["exec", "run"], value: "npfe", operands: Operands::Program(0), ..NONE };
+pub(super) const BY_RUNNER: Interpreter = Interpreter {
+    names: &["exec", "run"],
+    loads_long: &["--with", "--with-editable", "--with-requirements", "--from", "--script"],
+    value: "npfe",
+    value_long: &[
+        "--env-file",
+        "--name",
+        "--prefix",
+        "--cwd",
+        "--python",
+        "--gemfile",
+        "--group",
+        "--extra",
+        "--package",
+    ],
+    operands: Operands::Program(0),
+    ..NONE
+};
+
+/// The programs that run what stands behind two dashes, by these commands.
+pub(super) const BY_DASHES: [&str; 9] =
+    ["op", "doppler", "mise", "aws-vault", "chamber", "infisical", "teller", "dotenvx", "granted"];
+
+/// How such a command takes its arguments if there are no two dashes.
+pub(super) const BEFORE_DASHES: Interpreter = Interpreter {
+    names: &["exec", "run", "x"],
+    code_long: &["--command"],
+    loads: "c",
+    value: "epdtmnf",
+    value_long: &["--env-file", "--env", "--project", "--config", "--account", "--duration", "--region", "--path"],
+    operands: Operands::Program(0),
+    ..NONE
+};
+
+/// The programs whose command `exec` has a folder or a name before the program.
+pub(super) const BY_PLACE: [&str; 2] = ["direnv", "nsc"];
+
+/// How such a command takes its arguments.
+pub(super) const IN_PLACE: Interpreter = Interpreter { names: &["exec"], operands: Operands::Program(1), ..NONE };
 
 /// `runuser -u USER`, which runs a program without a shell.
 pub(super) const RUNUSER: Interpreter = Interpreter {
@@ -165,64 +203,9 @@ pub(super) const ALL: &[Interpreter] = &[
     // What these run is judged apart (`code`).
     Interpreter { names: &CONTAINERS, ..NONE },
     Interpreter { names: &RUNNERS, ..NONE },
+    Interpreter { names: &BY_DASHES, ..NONE },
+    Interpreter { names: &BY_PLACE, ..NONE },
     Interpreter { names: &["capsh"], ..NONE },
-    Interpreter {
-        names: &[
-            "nice",
-            "nohup",
-            "stdbuf",
-            "setpriv",
-            "ltrace",
-            "prlimit",
-            "systemd-inhibit",
-            "unbuffer",
-            "tini",
-            "dumb-init",
-            "catchsegv",
-            "chpst",
-            "softlimit",
-            "caffeinate",
-            "faketime",
-            "proxychains",
-            "firejail",
-            "bwrap",
-            "xvfb-run",
-            "chronic",
-            "eatmydata",
-            "torsocks",
-            "torify",
-            "numactl",
-            "valgrind",
-            "cpulimit",
-            "dbus-run-session",
-            "timelimit",
-            "nocache",
-            "rlwrap",
-            "authbind",
-            "aa-exec",
-            "fakechroot",
-            "pgrphack",
-            "npx",
-        ],
-        value: "nNmciopPUSGgueEkstaOv",
-        value_long: &[
-            "--adjustment",
-            "--class",
-            "--classdata",
-            "--pid",
-            "--input",
-            "--output",
-            "--error",
-            "--reuid",
-            "--regid",
-            "--groups",
-            "--target",
-            "--uid",
-            "--gid",
-        ],
-        operands: Operands::Program(0),
-        ..NONE
-    },
     Interpreter {
         // A property may be a command (`ExecStartPre=`), and those of a timer name the unit that it starts.
         names: &["systemd-run", "run0"],
@@ -337,8 +320,10 @@ pub(super) const ALL: &[Interpreter] = &[
             "setuidgid",
             "s6-setuidgid",
             "cgexec",
+            "envchain",
+            "gdbserver",
         ],
-        value: "TPD",
+        value: "TPDg",
         operands: Operands::Program(1),
         ..NONE
     },

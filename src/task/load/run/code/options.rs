@@ -1,6 +1,7 @@
 //! Judges the options of a known program: those that take code, and values among letters, which may name more options.
 
 use super::{Danger, Walk, has_placeholder, head};
+use crate::task::load::run::frameworks;
 use crate::task::load::run::interpreters::{self, Interpreter};
 
 impl Walk<'_> {
@@ -10,6 +11,15 @@ impl Walk<'_> {
         let is_shell = known.names == interpreters::SHELL.names;
         let (name, attached) = text.split_once('=').map_or((text, false), |(name, _)| (name, true));
         let is_one = |all: &[&str]| all.iter().any(|long| *long == name || (name.len() > 3 && long.starts_with(name)));
+        let begins = |begin: &&str| text.starts_with(*begin) || filled && text.len() > 1 && begin.starts_with(text);
+        if known.code_begin.iter().any(|begin| begins(&begin)) {
+            self.code_value(at, text);
+            return (false, 1);
+        }
+        // What is short for an option, and has another one behind it, is an option of its own without a value.
+        let is_short = ![known.code_long, known.loads_long].iter().any(|all| all.contains(&name));
+        let alone = is_short && !attached && !filled && at + 1 < end && head(&self.argv[at + 1]).starts_with('-');
+        let is_one = |all: &[&str]| !alone && is_one(all);
         let gives_code = is_one(known.code_long);
         if gives_code || is_one(known.loads_long) {
             let value = text.split_once('=').map_or("", |(_, value)| value);
@@ -78,6 +88,36 @@ impl Walk<'_> {
             self.literal(at, Danger::Code);
         }
         (false, 1)
+    }
+
+    /// An option that is a whole word, of a program all of whose options are. Returns how many items it takes.
+    pub(super) fn word(&mut self, known: &Interpreter, at: usize, end: usize) -> usize {
+        let text = head(&self.argv[at]);
+        self.literal(at, Danger::Option);
+        if known.code_long.contains(&text) {
+            self.code_item(at + 1, end);
+        }
+        match text {
+            flag if known.flags.contains(&flag) => 1,
+            pair if known.pair_long.contains(&pair) => 3,
+            _ => 2,
+        }
+    }
+
+    /// An operand whose beginning may make it more than a file.
+    pub(super) fn mark(&mut self, known: &Interpreter, at: usize) {
+        let text = head(&self.argv[at]);
+        if known.marks.is_empty() || !has_placeholder(&self.argv[at]) {
+        } else if text.is_empty() {
+            self.add(at, Danger::Mark);
+        } else if known.marks.iter().any(|mark| text.starts_with(mark) || mark.starts_with(text)) {
+            self.add(at, Danger::Code);
+        }
+    }
+
+    /// Is this literal operand of an interpreter a script that is known by its own name?
+    pub(super) fn is_script(&self, known: &Interpreter, at: usize, end: usize) -> bool {
+        at < end && !has_placeholder(&self.argv[at]) && frameworks::is_script(known, head(&self.argv[at]))
     }
 
     /// The value of an option that takes code, in the item at this position after this literal text.

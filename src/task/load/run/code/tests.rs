@@ -2,13 +2,13 @@
 
 use super::*;
 
-fn judged(argv: &[&str]) -> Verdict {
+pub(super) fn judged(argv: &[&str]) -> Verdict {
     let argv: Vec<Template> = argv.iter().map(|item| Template::parse(item).unwrap()).collect();
     judge(&argv)
 }
 
 /// The first item that must not be as it is, and why.
-fn danger(line: &str) -> Option<(usize, Danger)> {
+pub(super) fn danger(line: &str) -> Option<(usize, Danger)> {
     let argv: Vec<&str> = line.split(' ').collect();
     judged(&argv).dangers.first().copied()
 }

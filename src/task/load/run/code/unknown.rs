@@ -1,7 +1,8 @@
 //! Judges programs whose options are not known here, and those that run another program by a command of theirs.
 
-use super::{Danger, OFTEN_CODE, Walk, find, has_placeholder, head, is_dash_c};
+use super::{Danger, OFTEN_CODE, Walk, find, has_placeholder, head, is_dash_c, is_name};
 use crate::task::load::run::interpreters::{self, Interpreter};
+use crate::task::load::run::wrappers;
 
 impl Walk<'_> {
     /// A program that runs another one by its command `exec` or `run`, which takes its arguments like this.
@@ -10,6 +11,25 @@ impl Walk<'_> {
         match (from..end).find(runs) {
             Some(at) => self.known(command, at, end),
             None => self.unknown(from, end),
+        }
+    }
+
+    /// A program that runs another one by a command of its own, behind two dashes if there are any.
+    pub(super) fn by_dashes(&mut self, from: usize, end: usize) {
+        let literal = |at: &usize| !has_placeholder(&self.argv[*at]);
+        let is_command = |at: &usize| literal(at) && wrappers::BEFORE_DASHES.names.contains(&head(&self.argv[*at]));
+        let Some(command) = (from..end).find(is_command) else { return self.unknown(from, end) };
+        match (command..end).find(|at| literal(at) && head(&self.argv[*at]) == "--") {
+            Some(dashes) => {
+                for at in command + 1..dashes {
+                    if matches!(head(&self.argv[at]).split('=').next(), Some("-c" | "--command")) {
+                        self.literal(at, Danger::Code);
+                        self.literal(at + 1, Danger::Code);
+                    }
+                }
+                self.program(dashes + 1, end);
+            }
+            None => self.known(&wrappers::BEFORE_DASHES, command, end),
         }
     }
 
@@ -50,7 +70,7 @@ impl Walk<'_> {
     /// An argument of a program that is not known. If it is called as an interpreter with an option that takes code, the
     /// program may run it.
     fn perhaps(&mut self, at: usize, end: usize) {
-        let Some(known) = find(head(&self.argv[at])) else { return };
+        let Some(known) = find(head(&self.argv[at])).filter(|_| is_name(head(&self.argv[at]))) else { return };
         for option in at + 1..end {
             let (text, filled) = (head(&self.argv[option]), has_placeholder(&self.argv[option]));
             let Some(letters) = text.strip_prefix('-').filter(|letters| !letters.starts_with('-')) else { return };
