@@ -194,7 +194,7 @@ impl ConfigLoader<'_> {
     fn config(&mut self, source: Option<PathBuf>, mut top: Table<'_>) -> Config {
         refuse_what_comes_later(&mut top);
         let (min, max) = self.processors(&mut top);
-        let config = Config {
+        let mut config = Config {
             source,
             scheduler: top.take("scheduler").and_then(|value| value.boolean()).unwrap_or(true),
             queues: top.take("queues").and_then(|value| queues::read(&value)).unwrap_or_else(QueuePatterns::all),
@@ -233,6 +233,7 @@ impl ConfigLoader<'_> {
             notify: section(&mut top, "notify").and_then(|table| self.notify(Some(table))),
             http: section(&mut top, "http").and_then(|table| self.http(table)),
         };
+        config.output.trusted = config.security.trusted();
         self.notes.extend(security::note(&config.security));
         if let Some(value) = top.take("to_disconnect_processors")
             && value.boolean().is_some()

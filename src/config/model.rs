@@ -133,6 +133,8 @@ pub struct OutputConfig {
     pub total: u64,
     /// For how long.
     pub age: Duration,
+    /// Who may change the folders above it; `None`: anybody.
+    pub trusted: Option<Arc<Owners>>,
 }
 
 /// When a daemon reads configuration and tasks again.

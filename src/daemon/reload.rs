@@ -303,7 +303,7 @@ mod tests {
             shutdown: crate::config::model::ShutdownConfig { timeout: _, kill_grace: _ },
             log: crate::config::model::LogConfig { level: _, format: _, redact: _ },
             security: crate::config::model::SecurityConfig { strict_modes: _, owners: _, groups: _ },
-            output: crate::config::model::OutputConfig { folder: _, run: _, total: _, age: _ },
+            output: crate::config::model::OutputConfig { folder: _, run: _, total: _, age: _, trusted: _ },
             notify: _,
             http: _,
         } = config("");

@@ -310,5 +310,8 @@ pub(super) fn user(uid: u32) -> String {
     User::from_uid(Uid::from_raw(uid)).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
 }
 
+mod reach;
 #[cfg(test)]
 mod tests;
+
+pub use reach::folder;

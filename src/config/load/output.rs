@@ -22,7 +22,7 @@ impl ConfigLoader<'_> {
             Some(state) => state.join("output"),
             None => self.defaults.folder.join(if self.source.is_some() { "../output" } else { "output" }),
         };
-        let mut output = OutputConfig { folder, run: RUN, total: TOTAL, age: AGE };
+        let mut output = OutputConfig { folder, run: RUN, total: TOTAL, age: AGE, trusted: None };
         let Some(mut table) = table else { return output };
         if let Some(written) = table.take("folder").as_ref().and_then(|value| value.string()) {
             output.folder = self.defaults.folder.join(written);

@@ -17,6 +17,9 @@ use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
+use crate::file::absolute;
+use crate::file::trust::{self, Owners};
+
 /// The end of a name; the former half of an output that grew too long has another one behind it.
 const END: &str = "log";
 const OLDER: &str = "log-older";
@@ -70,13 +73,19 @@ impl KeptRun {
 pub struct OutputFolder(OwnedFd);
 
 impl OutputFolder {
-    /// Opens it, and makes it if need be, readable by its owner only.
+    /// Opens it, and makes it if need be, readable by its owner only. The folders and links above it are judged by these
+    /// owners, if there are any: who can exchange one of them could lead the daemon to another folder of its own.
     ///
     /// # Errors
-    /// If it cannot be made, is a link, or may be written by others.
-    pub(super) fn make(path: &Path) -> io::Result<Self> {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-        let folder = Self::opened(path)?;
+    /// If it cannot be made, is a link, or may be written by others, or if others may change a folder above it.
+    pub(super) fn make(path: &Path, trusted: Option<&Owners>) -> io::Result<Self> {
+        let folder = match trusted {
+            Some(owners) => Self(trust::folder(&absolute(path), owners)?),
+            None => {
+                std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+                Self::opened(path)?
+            }
+        };
         let found = rustix::fs::fstat(&folder.0)?;
         if found.st_uid != geteuid().as_raw() || found.st_mode & 0o022 != 0 {
             let what =

@@ -6,7 +6,7 @@ use super::*;
 use crate::config::model::OutputConfig;
 
 fn config(folder: &std::path::Path) -> OutputConfig {
-    OutputConfig { folder: folder.to_owned(), run: 1000, total: 3000, age: Duration::from_secs(3600) }
+    OutputConfig { folder: folder.to_owned(), run: 1000, total: 3000, age: Duration::from_secs(3600), trusted: None }
 }
 
 fn run(outputs: &KeptOutputs, n: usize) -> RunOutput {
@@ -81,7 +81,8 @@ async fn of_a_run_that_writes_too_much_the_end_is_kept_and_of_many_runs_the_last
 #[test]
 fn what_another_daemon_writes_to_is_not_tidied_away() {
     let place = tempfile::tempdir().unwrap();
-    let (one, other) = (OutputFolder::make(place.path()).unwrap(), OutputFolder::make(place.path()).unwrap());
+    let (one, other) =
+        (OutputFolder::make(place.path(), None).unwrap(), OutputFolder::make(place.path(), None).unwrap());
     let write = |id: &str| {
         let mut file = one.create(&folder::name(id, "claim")).unwrap();
         std::io::Write::write_all(&mut file, &[b'x'; 100]).unwrap();
@@ -147,4 +148,47 @@ fn a_name_holds_nothing_that_leads_elsewhere() {
     assert_eq!(name("", "."), "_._.log");
     assert_eq!(older("a.b.log"), "a.b.log-older");
     assert!(name(&"x".repeat(5000), &"y".repeat(5000)).len() < 255);
+}
+
+#[test]
+fn who_can_change_a_folder_above_does_not_lead_the_output_elsewhere() {
+    use std::os::unix::fs::symlink;
+
+    use crate::file::trust::Owners;
+
+    let place = tempfile::tempdir().unwrap();
+    let owners = Owners::with([]);
+    let make =
+        |name: &str| OutputFolder::make(&place.path().join(name), Some(&owners)).map_err(|error| error.to_string());
+    let set = |name: &str, mode| {
+        std::fs::set_permissions(place.path().join(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let folder = make("a/b/output").unwrap();
+    folder.create("x").unwrap();
+    assert!(place.path().join("a/b/output/x").exists());
+    set("a", 0o777);
+    let told = make("a/b/output").unwrap_err();
+    assert!(told.contains("may be written by everybody") && told.contains("chmod o-w"), "{told}");
+    set("a", 0o1777);
+    make("a/b/output").unwrap();
+    set("a", 0o755);
+    // A link of ours above it is followed, also by `..`; one in its own place is not.
+    symlink("a/../a/b", place.path().join("link")).unwrap();
+    make("link/output").unwrap().create("y").unwrap();
+    assert!(place.path().join("a/b/output/y").exists());
+    symlink("a/b/output", place.path().join("last")).unwrap();
+    assert!(make("last").is_err());
+    symlink("round", place.path().join("round")).unwrap();
+    assert!(make("round/output").is_err(), "links without end");
+    std::fs::write(place.path().join("file"), "").unwrap();
+    assert!(make("file/output").is_err());
+    // Where it leads through, is judged, too.
+    set("a", 0o777);
+    assert!(make("link/output").unwrap_err().contains("may be written by everybody"));
+    set("a", 0o755);
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::lchown(place.path().join("link"), Some(12_345), None).unwrap();
+        let told = make("link/output").unwrap_err();
+        assert!(told.contains("belongs to 12345"), "{told}");
+    }
 }

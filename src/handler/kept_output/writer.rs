@@ -107,7 +107,7 @@ impl Writer {
     fn try_append(&mut self, name: &Arc<str>, bytes: &[u8]) -> io::Result<()> {
         let folder = match &mut self.folder {
             Some(folder) => folder,
-            none => none.insert(OutputFolder::make(&self.config.folder)?),
+            none => none.insert(OutputFolder::make(&self.config.folder, self.config.trusted.as_deref())?),
         };
         if !matches!(self.open.get(name), Some(Some(_))) {
             let open = Open { file: folder.create(name)?, bytes: 0 };
