@@ -18,6 +18,7 @@ use crate::store::moving::{
 use crate::store::role::{May, Mover};
 use crate::store::workers::RegisteredWorkers;
 use crate::task::Registry;
+use crate::text::clean::named;
 use crate::text::shell::command;
 
 /// The largest number of items that one step moves. It bounds how long a step blocks either store.
@@ -262,7 +263,8 @@ async fn refuse_while_used(from: &Store<Mover>) -> Result<(), AdminError> {
     {
         let worker = working.worker;
         return Err(busy(format!(
-            "the worker {worker} has a job of the store to be emptied: let it end, or workers force-clean it"
+            "the worker {worker} has a job of the store to be emptied: let it end, or workers force-clean it",
+            worker = named(&worker)
         )));
     }
     Ok(())

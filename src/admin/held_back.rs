@@ -8,6 +8,7 @@ use crate::store::handle::Store;
 use crate::store::inspection::{Paused, ReadPaused};
 use crate::store::instance::{Halt, InstanceRecord, InstanceState, Instances};
 use crate::store::role::Admin;
+use crate::text::clean::named;
 
 /// How many names a line of text holds at most.
 const NAMED: usize = 10;
@@ -144,7 +145,7 @@ impl HeldBack {
             let first = &self.paused_queues[..self.paused_queues.len().min(NAMED)];
             let more = self.paused_queues.len() - first.len();
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            let names = first.join(", ");
+            let names = first.iter().map(named).collect::<Vec<_>>().join(", ");
             lines.push(format!("paused one by one: {names}{more}; to resume one: windlass queues resume Q"));
         }
         let halted = &self.halted[..self.halted.len().min(NAMED)];

@@ -7,6 +7,7 @@ use crate::store::moving::ReadAside;
 use crate::store::role::Whole;
 use crate::store::workers::RegisteredWorkers;
 use crate::store::{Store, StoreError};
+use crate::text::clean::named;
 
 /// Warns if a pattern takes jobs from other workers, because perhaps only they know the classes.
 pub(super) async fn foreigners(config: &Config, store: &Store<Whole>, bus: &Bus) -> Result<(), StoreError> {
@@ -25,7 +26,7 @@ pub(super) async fn foreigners(config: &Config, store: &Store<Whole>, bus: &Bus)
                 "queues = {:?} takes jobs from queues of other workers too, such as {}; classes that have no task \
                  here would fail: list this instance's queues instead",
                 config.queues.as_configured(),
-                foreign.worker
+                named(&foreign.worker)
             ),
         });
     }

@@ -24,6 +24,7 @@ use crate::job::{ClaimToken, Failure, RunEnd};
 use crate::store::StoreError;
 use crate::store::instance::{Extend, Extended, LockRenewal, Removed, RemovedState};
 use crate::supervise::pulse::Pulse;
+use crate::text::clean::named;
 
 /// How old the ping of an idle worker may get. Schedulers of node-resque remove a worker whose ping is older than their
 /// `stuckWorkerTimeout`, and the protocol's clients ping every 5 s.
@@ -254,12 +255,16 @@ fn settle_findings(core: &Core, extend: &Extend, asked: &[ExtendedSlot], extende
         core.warn(if run.is_some() {
             format!(
                 "worker {worker} was force-cleaned while it ran a job; the claim is lost, the job is \
-                 killed and nothing is recorded for it"
+                 killed and nothing is recorded for it",
+                worker = named(&worker)
             )
         } else if goes_on {
-            format!("worker {worker} was removed and is registered again; its job, which was not failed, goes on")
+            format!(
+                "worker {worker} was removed and is registered again; its job, which was not failed, goes on",
+                worker = named(&worker)
+            )
         } else {
-            format!("worker {worker} was removed and is registered again")
+            format!("worker {worker} was removed and is registered again", worker = named(&worker))
         });
         // Who cleaned it has put the job on the failed list, and counts nothing.
         let Some(LostRun { task, queue, job, began }) = run else { continue };

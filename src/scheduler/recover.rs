@@ -26,6 +26,7 @@ use crate::store::scheduling::{Leadership, Resign};
 use crate::store::wishes::{ReadWishes, Wish};
 use crate::store::workers::{Recovered, Working};
 use crate::store::working::WorkingRecord;
+use crate::text::clean::named;
 
 /// Watches the counters of instances.
 #[derive(Debug, Default)]
@@ -164,7 +165,7 @@ pub async fn recover(
     let (mut recovered, mut left) = (0, 0);
     for (record, blame) in records {
         let blame = blame.or_cancelled(&wishes, &record);
-        let job = format!("recovery of the job of worker {}", record.worker);
+        let job = format!("recovery of the job of worker {}", named(&record.worker));
         if !bulkheads.may_try(&job) {
             left += 1;
             continue;
@@ -220,7 +221,10 @@ async fn recover_one(
     if tries >= MAX_TRIES && cut.failure.is_none() {
         // The queue cannot take its job back, so the job goes to the failed list, where people find it.
         let queue = &cut.recovery.queue;
-        let why = format!("its worker is gone, and queue {queue} did not take it back in {tries} tries");
+        let why = format!(
+            "its worker is gone, and queue {queue} did not take it back in {tries} tries",
+            queue = named(&queue)
+        );
         cut.fail(Failure::new("Error", why), clock.now_ms());
     }
     let CutOff { recovery, job, task, failure, end, why } = cut;
@@ -231,7 +235,12 @@ async fn recover_one(
             match failure {
                 Some(failure) => bus.emit(Event::failure(job, &failure, Duration::ZERO)),
                 None => bus.emit(Event::Warning {
-                    text: format!("job {} ({}) goes back to queue {}: {why}", job.id, job.class, job.queue),
+                    text: format!(
+                        "job {} ({}) goes back to queue {}: {why}",
+                        job.id,
+                        named(&job.class),
+                        named(&job.queue)
+                    ),
                 }),
             }
             Ok(true)

@@ -20,6 +20,7 @@ use crate::store::inspection::{FailedJob, Retried, RetryFailed};
 use crate::store::instance::InstanceState;
 use crate::store::scheduling::ReadTime;
 use crate::store::workers::{ForceClean, LockValues, Registered, RegisteredWorkers, WorkerLock};
+use crate::text::clean::named;
 
 /// Removes every foreign worker whose last ping is older than `after`, each on its own: the failure of one does not
 /// stop the others.
@@ -55,7 +56,7 @@ pub async fn sweep(
     }
     let locks = dead_locks(context, &stuck).await?;
     for ((one, silent_s), lock) in stuck.into_iter().zip(locks) {
-        let what = format!("cleaning of worker {}", one.worker);
+        let what = format!("cleaning of worker {}", named(&one.worker));
         if bulkheads.may_try(&what) {
             let result = clean(context, one, silent_s, lock.as_slice()).await;
             bulkheads.note(bus, &what, result)?;
@@ -111,7 +112,8 @@ async fn clean(
                 // The worker is gone, so that nobody comes back to this job.
                 let text = format!(
                     "the job of worker {worker} was to be enqueued again (retry_stuck_jobs), which may have failed: failed to \
-                     {error}; see: windlass failed list; then type: windlass failed retry-stuck"
+                     {error}; see: windlass failed list; then type: windlass failed retry-stuck",
+                    worker = named(&worker)
                 );
                 bus.emit(Event::Warning { text });
                 return if error.is_transient() { Err(error) } else { Ok(()) };
@@ -224,9 +226,10 @@ async fn retry(context: &SchedulerContext, record: &Bytes) -> Result<bool, Store
             identity: None,
         };
         match context.store.run(RetryFailed { jobs: vec![job_again] }).await?.first() {
-            Some(Retried::Yes) => {
-                (format!("the job of {} goes back to queue {queue}: retry_stuck_jobs", job.class), true)
-            }
+            Some(Retried::Yes) => (
+                format!("the job of {} goes back to queue {queue}: retry_stuck_jobs", job.class, queue = named(&queue)),
+                true,
+            ),
             Some(Retried::Refused { plugin }) => {
                 (format!("a stuck job of {} stays failed: {plugin} refused", job.class), false)
             }

@@ -19,6 +19,7 @@ use crate::store::StoreError;
 use crate::store::scheduling::{
     Broken, DropEntry, Due, Promote, PromoteTo, Promoted, Promotion, ReadDue, RubyLeader, entry_of,
 };
+use crate::text::clean::named;
 
 /// The most jobs moved in one step. With this number a step was measured to take less than 5 ms of Redis' time.
 const BATCH: usize = 250;
@@ -263,7 +264,7 @@ impl Transfer {
         for job in promotion.jobs.iter().take(moved) {
             let PromoteTo::Queue { queue, .. } = &job.to else { continue };
             if self.queues.worked(queue) {
-                bus.emit(Event::Notice { text: format!("queue {queue} takes due jobs again") });
+                bus.emit(Event::Notice { text: format!("queue {queue} takes due jobs again", queue = named(&queue)) });
             }
             if wants {
                 bus.emit(Event::TransferredJob { second: promotion.second, payload: JobInfo::args_of(&job.payload) });
@@ -276,7 +277,8 @@ impl Transfer {
         if self.queues.failed(queue, self.now_ms, why) {
             let error = format!(
                 "due jobs cannot go to queue {queue}: {why}; they are put off, and after {MAX_TRIES} tries go to \
-                 the failed list. When that is mended, run `windlass failed retry --all`"
+                 the failed list. When that is mended, run `windlass failed retry --all`",
+                queue = named(&queue)
             );
             context.bus.emit(Event::InternalError { error });
         }

@@ -40,16 +40,33 @@ pub fn value(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 8);
+    push_quoted(&mut out, text);
+    Cow::Owned(out)
+}
+
+fn push_quoted(out: &mut String, text: &str) {
     out.push('"');
     for c in text.chars() {
         match c {
             '"' | '\\' => out.extend(['\\', c]),
-            _ if is_unsafe(c) => push_escape(&mut out, c),
+            _ if is_unsafe(c) => push_escape(out, c),
             _ => out.push(c),
         }
     }
     out.push('"');
-    Cow::Owned(out)
+}
+
+/// A name in a sentence: as it is, or in quotes if it is empty, begins or ends with a blank, or holds what must be written out.
+/// It would be missed otherwise, or taken for something else.
+#[must_use]
+pub fn named(name: &(impl std::fmt::Display + ?Sized)) -> String {
+    let name = name.to_string();
+    if !name.is_empty() && name.trim().len() == name.len() && !name.contains(is_unsafe) {
+        return name;
+    }
+    let mut out = String::with_capacity(name.len() + 8);
+    push_quoted(&mut out, &name);
+    out
 }
 
 /// A JSON document as one line, with the same content. Inside of strings the characters are escaped. Between tokens only
@@ -97,6 +114,22 @@ mod tests {
         let odd = "[\\x00-\\x1f\\x7f-\\xa0\\u{61c}\\u{200b}-\\u{2069}\"= \\\\]";
         proptest::collection::vec(prop_oneof![odd, "\\PC{0,5}", any::<char>().prop_map(String::from)], 0..20)
             .prop_map(|parts| parts.concat())
+    }
+
+    #[test]
+    fn a_name_that_would_be_missed_stands_in_quotes() {
+        for (name, expected) in [
+            ("mail", "mail"),
+            ("two words", "two words"),
+            ("a\"b", "a\"b"),
+            ("", "\"\""),
+            ("  ", "\"  \""),
+            (" mail", "\" mail\""),
+            ("a\u{1b}[1m\n", "\"a\\u001b[1m\\n\""),
+            ("\u{202e}lian", "\"\\u202elian\""),
+        ] {
+            assert_eq!(named(name), expected);
+        }
     }
 
     #[test]

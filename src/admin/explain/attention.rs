@@ -21,6 +21,7 @@ use crate::job::RunEnd;
 use crate::store::handle::Store;
 use crate::store::role::Admin;
 use crate::store::unreadable::CountUnreadable;
+use crate::text::clean::named;
 use crate::text::shell;
 
 /// What counts as lately.
@@ -101,7 +102,8 @@ async fn queues(store: &Store<Admin>, here: Here<'_>, fleet: &Fleet) -> Result<V
                 // Told of the instance.
                 Cause::Halted | Cause::InstanceSilent => {}
                 _ => {
-                    let text = format!("{} on {name}: {}", jobs(*length, "waits", "wait"), one.text);
+                    let text =
+                        format!("{} on {name}: {}", jobs(*length, "waits", "wait"), one.text, name = named(&name));
                     findings.push(Finding { text, ..one.fact("queue", name.as_str()).fact("length", *length) });
                 }
             }
@@ -162,7 +164,11 @@ async fn failures(store: &Store<Admin>, fleet: &Fleet) -> Result<Vec<Finding>, A
     let more = if cut || page.more == Some(true) { ", or more," } else { "" };
     let told = groups.iter().take(GROUPS).map(|((class, exception), count, last)| {
         let error = page.failed.get(*last).and_then(|view| view.error.as_deref()).unwrap_or_default();
-        let failed = jobs(*count, &format!("of {class} failed"), &format!("of {class} failed"));
+        let failed = jobs(
+            *count,
+            &format!("of {class} failed", class = named(&class)),
+            &format!("of {class} failed", class = named(&class)),
+        );
         let text = format!("{failed}{more} in the last hour; the last one: {exception}: {error}");
         Finding::tells(Cause::Failing, text)
             .command(shell::command_for("failed list --task", class))
@@ -190,7 +196,10 @@ async fn rates(store: &Store<Admin>, fleet: &Fleet) -> Result<Vec<Finding>, Admi
     rates.sort_by(|(one, ..), (other, ..)| other.total_cmp(one));
     let told = rates.into_iter().take(GROUPS).map(|(rate, task, failed, runs)| {
         let percent = rate * 100.0;
-        let text = format!("{failed} of {runs} runs of {task} failed in the last ten minutes ({percent:.1} %)");
+        let text = format!(
+            "{failed} of {runs} runs of {task} failed in the last ten minutes ({percent:.1} %)",
+            task = named(&task)
+        );
         Finding::tells(Cause::FailureRate, text)
             .command(shell::command_for("history --task", task.as_str()))
             .fact("task", task.as_str())

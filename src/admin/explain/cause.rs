@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::client::moment::Moment;
+use crate::text::clean::named;
 use crate::text::shell;
 
 /// Why something does not run, or how it stands. Programs may depend on the names.
@@ -128,7 +129,7 @@ pub(super) fn jobs(number: u64, one: &str, many: &str) -> String {
 pub(super) fn some_names<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     const NAMED: usize = 5;
     let names: Vec<&str> = names.into_iter().collect();
-    let first = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    let first = names.iter().take(NAMED).map(|name| named(name)).collect::<Vec<_>>().join(", ");
     if names.len() > NAMED { format!("{first} and {} more", names.len() - NAMED) } else { first }
 }
 

@@ -5,6 +5,7 @@ use super::fleet::Fleet;
 use super::here::Here;
 use crate::client::request::nearest;
 use crate::job::QueueName;
+use crate::text::clean::named;
 use crate::text::shell;
 
 /// What keeps the jobs of a class from beginning, wherever they stand: such jobs are put off again and again, so that they
@@ -19,10 +20,14 @@ fn missing(here: Here<'_>, fleet: &Fleet, queue: &QueueName, class: &str) -> Opt
     let mut workers = fleet.instances.iter().filter(|one| one.works_on(queue)).peekable();
     let nobody = workers.peek().is_none();
     let finding = if nobody || workers.any(|one| one.record.host.hostname == here.host) {
-        let text = format!("no job of task {class} can begin at the moment: {problem}");
+        let text = format!("no job of task {class} can begin at the moment: {problem}", class = named(&class));
         Finding::blocks(Cause::ProgramMissing, text)
     } else {
-        let text = format!("on this machine no job of task {class} could begin, but others work on {queue}: {problem}");
+        let text = format!(
+            "on this machine no job of task {class} could begin, but others work on {queue}: {problem}",
+            class = named(&class),
+            queue = named(&queue)
+        );
         Finding::tells(Cause::ProgramMissing, text)
     };
     Some(finding.command("windlass check").fact("task", class))
@@ -38,8 +43,12 @@ pub(super) fn unknown(here: Here<'_>, fleet: &Fleet, queue: &QueueName, class: &
     }
     let loaded = fleet.instances.iter().filter_map(|one| one.record.tasks.as_ref()).flatten();
     let hint = nearest(class, loaded.map(String::as_str)).filter(|name| name != class);
-    let hint = hint.map(|name| format!("; did you mean {name}?")).unwrap_or_default();
-    let text = format!("no instance that works on queue {queue} has a task {class}{hint}");
+    let hint = hint.map(|name| format!("; did you mean {name}?", name = named(&name))).unwrap_or_default();
+    let text = format!(
+        "no instance that works on queue {queue} has a task {class}{hint}",
+        class = named(&class),
+        queue = named(&queue)
+    );
     let reader = fleet.instances.iter().find(|one| one.works_on(queue)).filter(|_| here.registry.get(class).is_some());
     let finding = match reader {
         Some(one) => {
@@ -57,7 +66,8 @@ pub(super) fn skipped(fleet: &Fleet, class: &str) -> Option<Finding> {
     let text = format!(
         "task {class} is skipped by instance {}, because its file has mistakes; its jobs wait until it is corrected and \
          read again",
-        one.record.name
+        one.record.name,
+        class = named(&class)
     );
     let command = format!("{} && kill -HUP {}", shell::command("check", &[]), one.record.host.pid);
     Some(Finding::blocks(Cause::TaskSkipped, text).command(command).on(&one.record.host.hostname))

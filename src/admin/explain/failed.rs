@@ -13,6 +13,7 @@ use crate::job::QueueName;
 use crate::store::handle::Store;
 use crate::store::inspection::FailedCount;
 use crate::store::role::Admin;
+use crate::text::clean::named;
 use crate::text::shell;
 
 /// How many of the newest failures are looked at: what explains must answer soon, however long the list is.
@@ -65,7 +66,7 @@ pub(super) fn finding(view: &FailedView) -> Finding {
     let error = [view.exception.as_deref(), view.error.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(": ");
     let attempt = view.attempt.filter(|attempt| *attempt > 1).map(|attempt| format!(" at attempt {attempt}"));
     let last = view.backtrace.last().map(|line| format!(" ({line})")).unwrap_or_default();
-    let text = format!("{class} failed{}: {error}{last}", attempt.unwrap_or_default());
+    let text = format!("{class} failed{}: {error}{last}", attempt.unwrap_or_default(), class = named(&class));
     let id = view.id.get(..SHOWN_ID).unwrap_or(&view.id);
     Finding {
         since: view.failed_at.clone(),

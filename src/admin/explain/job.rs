@@ -21,6 +21,7 @@ use crate::store::inspection::{FailedRecords, FindQueue, Queued};
 use crate::store::role::Admin;
 use crate::store::wishes::{ReadWishes, canceller};
 use crate::store::workers::LockValues;
+use crate::text::clean::named;
 use crate::text::shell;
 
 /// How many failures and queued jobs are read together: each may have any length.
@@ -46,7 +47,7 @@ impl JobSubject<'_> {
     fn name(&self) -> String {
         match self {
             Self::Id(id) => format!("job {id}"),
-            Self::Job(job) => format!("job {} {} of queue {}", job.task, job.args.as_str(), job.queue),
+            Self::Job(job) => format!("job {} {} of queue {}", named(&job.task), job.args.as_str(), named(&job.queue)),
         }
     }
 
@@ -116,7 +117,8 @@ fn running(fleet: &Fleet, here: Here<'_>, run: &RunFacts, asked: Option<&str>) -
         let text = format!(
             "it is on record under {worker}, whose instance has not pinged for {}: the job is recovered when the lease of \
              that instance is over",
-            for_so_long(silent_ms)
+            for_so_long(silent_ms),
+            worker = named(&worker)
         );
         return Finding::blocks(Cause::OwnerSilent, text).since_ms(run.since_ms).command("windlass leader");
     }
@@ -128,7 +130,12 @@ fn running(fleet: &Fleet, here: Here<'_>, run: &RunFacts, asked: Option<&str>) -
         format!("; its timeout ends it in {}", for_so_long(left_ms))
     });
     let asked_by = asked.map(|by| format!("; {by} has asked it to end, and it has not ended so far"));
-    let text = format!("it runs on {worker}{so_long}{}{}", left.unwrap_or_default(), asked_by.unwrap_or_default());
+    let text = format!(
+        "it runs on {worker}{so_long}{}{}",
+        left.unwrap_or_default(),
+        asked_by.unwrap_or_default(),
+        worker = named(&worker)
+    );
     let finding = Finding::tells(Cause::Running, text);
     let finding = finding.since_ms(run.since_ms).fact("worker", worker);
     match &run.record.identity {
@@ -153,7 +160,7 @@ async fn waiting(
     let mut findings = Vec::new();
     let place = place(store, job).await?;
     if let Place::At(place) = place {
-        let text = format!("it is number {} of queue {}", place + 1, job.queue);
+        let text = format!("it is number {} of queue {}", place + 1, named(&job.queue));
         findings.push(Finding::tells(Cause::Behind, text).fact("position", place));
         let length = store.run(FindQueue { queue: job.queue.clone() }).await?.map_or(0, |queue| queue.length);
         let about_it = queue::judge(fleet, &job.queue, length);
@@ -195,7 +202,8 @@ async fn waiting(
         findings.push(no_leader("nobody moves delayed jobs to their queues"));
     }
     if findings.is_empty() && matches!(place, Place::Behind) {
-        let text = format!("it is not among the first {QUEUED} jobs of queue {}; it may stand behind them", job.queue);
+        let text =
+            format!("it is not among the first {QUEUED} jobs of queue {}; it may stand behind them", named(&job.queue));
         findings.push(
             Finding::tells(Cause::PartlyRead, text).command(shell::command("queues show", &[job.queue.as_str()])),
         );

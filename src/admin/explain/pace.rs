@@ -3,6 +3,7 @@
 use super::cause::{Cause, Finding, for_so_long, jobs};
 use crate::admin::queue_wait::QueueWait;
 use crate::job::QueueName;
+use crate::text::clean::named;
 
 /// How old the oldest job of a queue is when that is told.
 const LONG_MS: u64 = 60_000;
@@ -34,11 +35,12 @@ fn waits_long(queue: &QueueName, length: u64, wait: &QueueWait) -> Option<Findin
     };
     let text = if wait.oldest_stood {
         format!(
-            "the same job, or equal ones, have stood first on queue {queue} {long}; workers of other programs work on it"
+            "the same job, or equal ones, have stood first on queue {queue} {long}; workers of other programs work on it",
+            queue = named(&queue)
         )
     } else {
         let oldest = if length == 1 { "the job".to_owned() } else { format!("the oldest of {length} jobs") };
-        format!("{oldest} on queue {queue} has waited {long}")
+        format!("{oldest} on queue {queue} has waited {long}", queue = named(&queue))
     };
     let finding = Finding::tells(Cause::WaitsLong, text)
         .fact("queue", queue.as_str())
@@ -58,12 +60,14 @@ fn falls_behind(queue: &QueueName, length: u64, wait: &QueueWait) -> Option<Find
         return None;
     }
     let text = format!(
-        "queue {queue} falls behind: {coming} jobs a minute come and {going} go, and {}",
-        jobs(length, "waits", "wait")
+        "queue {queue} falls behind: {coming} jobs a minute come and {going} go, and {}; raise max_task_processors in \
+         tasks.toml, or start windlass run on another machine",
+        jobs(length, "waits", "wait"),
+        queue = named(&queue)
     );
     Some(
         Finding::tells(Cause::FallsBehind, text)
-            .command("raise max_task_processors in tasks.toml, or start windlass run on another machine")
+            .command("windlass workers")
             .fact("queue", queue.as_str())
             .fact("length", length)
             .fact("in_per_minute", coming)

@@ -15,6 +15,7 @@ use crate::job::{PayloadView, QueueName};
 use crate::store::handle::Store;
 use crate::store::inspection::Queued;
 use crate::store::role::Admin;
+use crate::text::clean::named;
 use crate::text::shell;
 
 /// Explains a queue.
@@ -22,12 +23,13 @@ use crate::text::shell;
 /// # Errors
 /// Fails when the store cannot be reached.
 pub async fn queue(store: &Store<Admin>, here: Here<'_>, name: &str) -> Result<Explanation, AdminError> {
-    let subject = format!("queue {name}");
+    let subject = format!("queue {name}", name = named(&name));
     let known = match queues::find(store, name).await {
         Ok(known) => known,
         Err(AdminError::NotFound { suggestion, .. }) => {
-            let hint = suggestion.map(|name| format!("; did you mean {name}?")).unwrap_or_default();
-            let text = format!("no job was ever on queue {name}, or it was deleted{hint}");
+            let hint =
+                suggestion.map(|name| format!("; did you mean {name}?", name = named(&name))).unwrap_or_default();
+            let text = format!("no job was ever on queue {name}, or it was deleted{hint}", name = named(&name));
             return Ok(Explanation::not_found(subject, Finding::tells(Cause::Gone, text).command("windlass queues")));
         }
         Err(error) => return Err(error),
@@ -67,7 +69,7 @@ pub(super) async fn head_class(store: &Store<Admin>, queue: &QueueName) -> Resul
 pub(super) fn judge(fleet: &Fleet, queue: &QueueName, length: u64) -> Vec<Finding> {
     let mut findings = Vec::new();
     if length == 0 {
-        findings.push(Finding::tells(Cause::Empty, format!("queue {queue} holds no jobs")));
+        findings.push(Finding::tells(Cause::Empty, format!("queue {queue} holds no jobs", queue = named(&queue))));
     }
     let hindrances = hindrances(fleet, queue);
     // What is paused, or what nobody of us works on, has no turn.
@@ -89,7 +91,7 @@ pub(super) fn hindrances(fleet: &Fleet, queue: &QueueName) -> Vec<Finding> {
     }
     if fleet.paused.queues.contains(queue) {
         findings.push(
-            Finding::blocks(Cause::PausedQueue, format!("queue {queue} is paused"))
+            Finding::blocks(Cause::PausedQueue, format!("queue {queue} is paused", queue = named(&queue)))
                 .command(shell::command("queues resume", &[queue.as_str()])),
         );
     }
@@ -110,12 +112,13 @@ fn turn(fleet: &Fleet, queue: &QueueName, length: u64) -> Vec<Finding> {
     if busy < processors {
         let idle = processors - busy;
         return vec![behind(format!(
-            "{wait} on {queue}; {idle} of the {processors} processors that work on it are idle"
+            "{wait} on {queue}; {idle} of the {processors} processors that work on it are idle",
+            queue = named(&queue)
         ))];
     }
     let mut findings = vec![all_busy(fleet, queue, &willing, processors)];
     findings.extend(lower_priority(fleet, queue, &willing));
-    findings.push(behind(format!("{wait} on {queue} until a processor becomes free")));
+    findings.push(behind(format!("{wait} on {queue} until a processor becomes free", queue = named(&queue))));
     findings
 }
 
@@ -126,7 +129,11 @@ fn nobody(fleet: &Fleet, queue: &QueueName) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
         fleet.instances.iter().filter(|one| one.works_on(queue)).filter_map(halted).collect();
     if !foreign.is_empty() {
-        let text = format!("only workers of other programs work on queue {queue}: {}", some_names(foreign));
+        let text = format!(
+            "only workers of other programs work on queue {queue}: {}",
+            some_names(foreign),
+            queue = named(&queue)
+        );
         findings.push(Finding::tells(Cause::OnlyForeignWorkers, text));
         return findings;
     }
@@ -139,7 +146,11 @@ fn nobody(fleet: &Fleet, queue: &QueueName) -> Vec<Finding> {
         };
         let others: Vec<String> =
             fleet.instances.iter().map(works).chain(fleet.foreign.iter().map(|one| one.name.clone())).collect();
-        let text = format!("nobody works on queue {queue}: {}", some_names(others.iter().map(String::as_str)));
+        let text = format!(
+            "nobody works on queue {queue}: {}",
+            some_names(others.iter().map(String::as_str)),
+            queue = named(&queue)
+        );
         findings.push(match fleet.instances.first() {
             None => Finding::blocks(Cause::NoProcessorForQueue, text)
                 .command(shell::command_for("run --queues", queue.as_str())),
@@ -166,7 +177,8 @@ pub(super) fn halted(one: &InstanceFacts) -> Option<Finding> {
             "instance {name} has not pinged for {}, longer than its lease: it is dead, hangs, or does not reach the store; \
              others recover its jobs. The log of process {} tells more",
             for_so_long(silent_ms),
-            one.record.host.pid
+            one.record.host.pid,
+            name = named(&name)
         );
         return Some(
             Finding::blocks(Cause::InstanceSilent, text)
@@ -176,8 +188,11 @@ pub(super) fn halted(one: &InstanceFacts) -> Option<Finding> {
         );
     }
     let halt = one.record.halt?;
-    let finding = Finding::blocks(Cause::Halted, format!("instance {name} is {} and claims nothing", halt.name()))
-        .fact("instance", name.as_str());
+    let finding = Finding::blocks(
+        Cause::Halted,
+        format!("instance {name} is {} and claims nothing", halt.name(), name = named(&name)),
+    )
+    .fact("instance", name.as_str());
     Some(if one.is_paused() { one.signalled(finding, "CONT") } else { finding })
 }
 
@@ -189,13 +204,15 @@ fn all_busy(fleet: &Fleet, queue: &QueueName, willing: &[&InstanceFacts], proces
     }
     let mut counts: Vec<_> = counts.into_iter().collect();
     counts.sort_by(|(one, more), (other, fewer)| fewer.cmp(more).then(one.cmp(other)));
-    let classes: Vec<String> = counts.iter().map(|(class, count)| format!("{class} ({count})")).collect();
+    let classes: Vec<String> =
+        counts.iter().map(|(class, count)| format!("{class} ({count})", class = named(&class))).collect();
     let longest = runs.iter().filter_map(|run| run.since_ms).min();
     let longest_for = longest.map(|since_ms| for_so_long(fleet.now_ms.saturating_sub(since_ms)));
     let longest_for = longest_for.map(|long| format!("; the longest for {long}")).unwrap_or_default();
     let text = format!(
         "all {processors} processors that work on {queue} are busy: {}{longest_for}",
-        some_names(classes.iter().map(String::as_str))
+        some_names(classes.iter().map(String::as_str)),
+        queue = named(&queue)
     );
     Finding::blocks(Cause::AllBusy, text).command("windlass jobs list").since_ms(longest).fact("processors", processors)
 }
@@ -217,7 +234,7 @@ fn lower_priority(fleet: &Fleet, queue: &QueueName, willing: &[&InstanceFacts]) 
         .queues
         .iter()
         .filter(|(name, _)| before(name))
-        .map(|(name, length)| format!("{name} ({length})"))
+        .map(|(name, length)| format!("{name} ({length})", name = named(&name)))
         .collect();
     if first.is_empty() {
         return None;

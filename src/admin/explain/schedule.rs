@@ -12,6 +12,7 @@ use crate::client::request::nearest;
 use crate::job::{QueueName, TaskName};
 use crate::store::handle::Store;
 use crate::store::role::Admin;
+use crate::text::clean::named;
 use crate::text::shell;
 
 /// How much later than its time a run may be before that is told.
@@ -25,7 +26,7 @@ const MOST_OTHERS: usize = 1000;
 /// # Errors
 /// Fails when the store cannot be reached.
 pub async fn schedule(store: &Store<Admin>, here: Here<'_>, name: &str) -> Result<Explanation, AdminError> {
-    let subject = format!("schedule {name}");
+    let subject = format!("schedule {name}", name = named(&name));
     let fleet = Fleet::read(store).await?;
     let findings = periodic_findings(store, here, &fleet, Some(name)).await?;
     if !findings.is_empty() {
@@ -33,8 +34,9 @@ pub async fn schedule(store: &Store<Admin>, here: Here<'_>, name: &str) -> Resul
     }
     let ids = here.registry.iter().flat_map(|task| &task.schedules).map(|schedule| schedule.id.as_str());
     let names = here.registry.periodic().map(|task| task.name.as_str()).chain(ids);
-    let hint = nearest(name, names).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
-    let text = format!("there is no periodic task and no [[schedule]] {name}{hint}");
+    let hint =
+        nearest(name, names).map(|name| format!("; did you mean {name}?", name = named(&name))).unwrap_or_default();
+    let text = format!("there is no periodic task and no [[schedule]] {name}{hint}", name = named(&name));
     Ok(Explanation::not_found(subject, Finding::tells(Cause::Gone, text).command("windlass periodic")))
 }
 
@@ -76,29 +78,37 @@ fn of_task(fleet: &Fleet, view: &PeriodicView) -> Option<Finding> {
     let late_ms = due_ms.map_or(0, |due_ms| fleet.now_ms.saturating_sub(due_ms));
     let start = || shell::command("periodic start", &[task]);
     Some(match view.state {
-        "stopped" => Finding::blocks(Cause::Stopped, format!("periodic task {task} is stopped")).command(start()),
+        "stopped" => Finding::blocks(Cause::Stopped, format!("periodic task {task} is stopped", task = named(&task)))
+            .command(start()),
         "halted" => Finding::blocks(
             Cause::HaltedByFailure,
-            format!("periodic task {task} is halted: its last run failed, and re_enqueue_after_failure is false"),
+            format!(
+                "periodic task {task} is halted: its last run failed, and re_enqueue_after_failure is false",
+                task = named(&task)
+            ),
         )
         .command(start()),
-        "new" => Finding::blocks(Cause::NotSeeded, format!("no scheduler has seen periodic task {task} so far"))
-            .command("windlass leader"),
-        "running" => Finding::tells(Cause::Running, format!("periodic task {task} runs now"))
+        "new" => Finding::blocks(
+            Cause::NotSeeded,
+            format!("no scheduler has seen periodic task {task} so far", task = named(&task)),
+        )
+        .command("windlass leader"),
+        "running" => Finding::tells(Cause::Running, format!("periodic task {task} runs now", task = named(&task)))
             .command(shell::command_for("jobs list --task", task)),
         _ if !fleet.instances.is_empty() && !fleet.declares(&TaskName::as_stored(task)) => undeclared(fleet, view),
         _ if late_ms > LATE_MS => Finding::blocks(
             Cause::PromotionLate,
-            format!("periodic task {task} was due {} ago and has not begun", for_so_long(late_ms)),
+            format!("periodic task {task} was due {} ago and has not begun", for_so_long(late_ms), task = named(&task)),
         )
         .since_ms(due_ms)
         .command("windlass leader"),
-        "due" => {
-            Finding::tells(Cause::Behind, format!("the run of periodic task {task} waits on queue {}", view.queue))
-        }
+        "due" => Finding::tells(
+            Cause::Behind,
+            format!("the run of periodic task {task} waits on queue {}", named(&view.queue), task = named(&task)),
+        ),
         _ => {
             let at = view.due.as_ref().map_or("an unknown time", |due| due.at.as_str());
-            Finding::tells(Cause::DelayedUntil, format!("periodic task {task} runs next at {at}"))
+            Finding::tells(Cause::DelayedUntil, format!("periodic task {task} runs next at {at}", task = named(&task)))
                 .fact("due_ms", due_ms)
         }
     })
@@ -107,7 +117,7 @@ fn of_task(fleet: &Fleet, view: &PeriodicView) -> Option<Finding> {
 /// A periodic task with an entry in the store that no instance has loaded.
 fn undeclared(fleet: &Fleet, view: &PeriodicView) -> Finding {
     let task = &view.task;
-    let text = format!("no instance has periodic task {task}, so that it does not run");
+    let text = format!("no instance has periodic task {task}, so that it does not run", task = named(&task));
     match fleet.instances.first().filter(|_| view.defined) {
         Some(one) => {
             let text = format!("{text}; its file is here, and the signal HUP has it read");
@@ -126,26 +136,34 @@ fn of_schedule(fleet: &Fleet, view: &ScheduleView) -> Finding {
     let due_ms = view.due.as_ref().map(|due| due.ms);
     let late_ms = due_ms.map_or(0, |due_ms| fleet.now_ms.saturating_sub(due_ms));
     match view.state {
-        "stopped" => Finding::blocks(Cause::Stopped, format!("schedule {id} is stopped"))
+        "stopped" => Finding::blocks(Cause::Stopped, format!("schedule {id} is stopped", id = named(&id)))
             .command(shell::command("periodic start", &[id])),
-        "new" => Finding::blocks(Cause::NotSeeded, format!("no scheduler has seen schedule {id} so far"))
-            .command("windlass leader"),
+        "new" => {
+            Finding::blocks(Cause::NotSeeded, format!("no scheduler has seen schedule {id} so far", id = named(&id)))
+                .command("windlass leader")
+        }
         _ if !fleet.loads(&view.task) && !fleet.instances.is_empty() => {
-            let text = format!("no instance has task {} of schedule {id}, so that nothing is enqueued", view.task);
+            let text = format!(
+                "no instance has task {} of schedule {id}, so that nothing is enqueued",
+                view.task,
+                id = named(&id)
+            );
             let finding = Finding::blocks(Cause::Undeclared, text);
             match fleet.instances.first() {
                 Some(one) => one.signalled(finding, "HUP"),
                 None => finding,
             }
         }
-        _ if late_ms > LATE_MS => {
-            Finding::blocks(Cause::PromotionLate, format!("schedule {id} was due {} ago", for_so_long(late_ms)))
-                .since_ms(due_ms)
-                .command("windlass leader")
-        }
+        _ if late_ms > LATE_MS => Finding::blocks(
+            Cause::PromotionLate,
+            format!("schedule {id} was due {} ago", for_so_long(late_ms), id = named(&id)),
+        )
+        .since_ms(due_ms)
+        .command("windlass leader"),
         _ => {
             let at = view.due.as_ref().map_or("an unknown time", |due| due.at.as_str());
-            Finding::tells(Cause::DelayedUntil, format!("schedule {id} is due next at {at}")).fact("due_ms", due_ms)
+            Finding::tells(Cause::DelayedUntil, format!("schedule {id} is due next at {at}", id = named(&id)))
+                .fact("due_ms", due_ms)
         }
     }
 }

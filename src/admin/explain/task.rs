@@ -18,6 +18,7 @@ use crate::job::QueueName;
 use crate::store::handle::Store;
 use crate::store::inspection::FindQueue;
 use crate::store::role::Admin;
+use crate::text::clean::named;
 use crate::text::shell;
 
 /// What counts as lately.
@@ -33,7 +34,7 @@ const COUNTED: usize = 100;
 /// # Errors
 /// Fails when the store cannot be reached.
 pub async fn task(store: &Store<Admin>, here: Here<'_>, name: &str) -> Result<Explanation, AdminError> {
-    let subject = format!("task {name}");
+    let subject = format!("task {name}", name = named(&name));
     let fleet = Fleet::read(store).await?;
     let defined = here.registry.get(name);
     let loaded: Vec<&str> = fleet

@@ -11,6 +11,7 @@ use crate::cli::output::{Text, confirm, count_noun};
 use crate::cli::table::TextTable;
 use crate::client::{Request, RequestError};
 use crate::curve::Age;
+use crate::text::clean::named;
 use crate::text::shell::command;
 
 /// Lists, shows, pauses or deletes.
@@ -44,7 +45,7 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> R
         QueuesVerb::Show { queue, start, stop } => {
             let page = queues::show(&store, &queue, start, stop).await?;
             context.printer.print(&page, || {
-                let text = Text::from(format!("{}: {}", page.queue, count_noun(page.length, "job", "jobs")));
+                let text = Text::from(format!("{}: {}", named(&page.queue), count_noun(page.length, "job", "jobs")));
                 if page.jobs.is_empty() {
                     return text;
                 }
@@ -66,9 +67,14 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> R
         QueuesVerb::Delete { queue, yes } => {
             let found = queues::find(&store, &queue).await?;
             let name = &queue;
-            confirm(&format!("Delete queue {name} with {}?", count_noun(found.length, "job", "jobs")), yes)?;
+            confirm(
+                &format!("Delete queue {name} with {}?", count_noun(found.length, "job", "jobs"), name = named(&name)),
+                yes,
+            )?;
             let deleted = queues::delete(&store, &context.tasks()?.registry, &queue).await?;
-            let text = || format!("deleted queue {name} with {}", count_noun(deleted.deleted, "job", "jobs"));
+            let text = || {
+                format!("deleted queue {name} with {}", count_noun(deleted.deleted, "job", "jobs"), name = named(&name))
+            };
             context.printer.report(&deleted, text)?;
         }
     }
@@ -81,7 +87,7 @@ pub(super) fn queue_table(queues: &[QueueView]) -> TextTable {
     let mut table = TextTable::new(&["queue", "#jobs", "oldest", "#in/min", "#out/min", "empty in", "state"]);
     for QueueView { queue, length, wait, paused, .. } in queues {
         table.row([
-            queue,
+            &named(queue),
             &length.to_string(),
             &wait.oldest().map(age).unwrap_or_default(),
             &number(wait.in_per_minute),
@@ -148,7 +154,10 @@ pub(crate) async fn delete_jobs(context: &CommandContext, args: JobsDeleteArgs) 
         let found = queued_jobs::count_by_class(&store, &job.queue, job.task.as_str(), (start, stop)).await?;
         if found > 0 {
             let (jobs, task, queue) = (count_noun(found, "job", "jobs"), &job.task, &job.queue);
-            confirm(&format!("Delete {jobs} of {task} from {queue}?"), yes)?;
+            confirm(
+                &format!("Delete {jobs} of {task} from {queue}?", queue = named(&queue), task = named(&task)),
+                yes,
+            )?;
         }
     }
     let deleted = if any_args {
@@ -162,7 +171,12 @@ pub(crate) async fn delete_jobs(context: &CommandContext, args: JobsDeleteArgs) 
     context.printer.report(&deleted, || {
         let queue = job.queue.as_str();
         let spelt = if deleted.other_spellings > 0 { ", in the spelling of another program" } else { "" };
-        format!("deleted {} of {} from {queue}{spelt}", count_noun(deleted.deleted, "job", "jobs"), job.task.as_str())
+        format!(
+            "deleted {} of {} from {queue}{spelt}",
+            count_noun(deleted.deleted, "job", "jobs"),
+            job.task.as_str(),
+            queue = named(&queue)
+        )
     })?;
     Ok(Exit::Done)
 }
@@ -170,7 +184,9 @@ pub(crate) async fn delete_jobs(context: &CommandContext, args: JobsDeleteArgs) 
 /// The message about a pause or its end.
 fn told(pause: &QueuePause) -> String {
     let (what, resume, was) = match &pause.queue {
-        Some(queue) => (format!("queue {queue}"), command("queues resume", &[queue.as_str()]), "was"),
+        Some(queue) => {
+            (format!("queue {queue}", queue = named(&queue)), command("queues resume", &[queue.as_str()]), "was")
+        }
         None => ("all queues".to_owned(), "windlass queues resume --all".to_owned(), "were"),
     };
     let mut text = match (pause.paused, pause.changed) {
@@ -191,7 +207,10 @@ fn told(pause: &QueuePause) -> String {
         text += "; all queues are still paused, resume them: windlass queues resume --all";
     }
     if !pause.still_paused.is_empty() {
-        text += &format!("; these are still paused one by one: {}", pause.still_paused.join(", "));
+        text += &format!(
+            "; these are still paused one by one: {}",
+            pause.still_paused.iter().map(|queue| named(queue)).collect::<Vec<_>>().join(", ")
+        );
     }
     text
 }

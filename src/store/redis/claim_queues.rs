@@ -15,6 +15,7 @@ use super::refused_keys::refused_keys;
 use crate::job::QueueName;
 use crate::job::ecma::quote;
 use crate::store::error::StoreError;
+use crate::text::clean::named;
 
 /// How long queues are left out before they are tried again.
 const LEFT_OUT: Duration = Duration::from_secs(30);
@@ -62,8 +63,10 @@ impl ClaimQueues {
         let mut names = Vec::with_capacity(before);
         for (queue, key) in self.names.iter().zip(&self.keys) {
             if let Some(error) = refused.get(key) {
-                let text =
-                    format!("queue {queue} is passed over, because jobs cannot be claimed from it: failed to {error}");
+                let text = format!(
+                    "queue {queue} is passed over, because jobs cannot be claimed from it: failed to {error}",
+                    queue = named(&queue)
+                );
                 connection.origin.findings.tell(&String::from_utf8_lossy(key), text);
             } else {
                 names.push(queue.clone());

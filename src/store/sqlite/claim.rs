@@ -24,6 +24,7 @@ use super::working;
 use crate::job::{ClaimToken, Identity, PayloadView, QueueName, WorkerName};
 use crate::store::error::StoreError;
 use crate::store::queueing::{CLAIM_BYTES, Claim, Exchange};
+use crate::text::clean;
 
 /// How long refused jobs are stepped over before they are tried again.
 const STEPPED_OVER: Duration = Duration::from_secs(30);
@@ -340,5 +341,12 @@ fn named(queue: &QueueName, Head { position, payload, .. }: &Head, error: StoreE
         other => format!("{other:?}"),
     };
     let class = PayloadView::parse(payload).map_or_else(|_| "of no class".to_owned(), |view| view.class.into_owned());
-    StoreError::Barred { place: format!("the job {class} at {at} of queue {queue}, which waits there"), reason }
+    StoreError::Barred {
+        place: format!(
+            "the job {class} at {at} of queue {queue}, which waits there",
+            queue = clean::named(&queue),
+            class = clean::named(&class)
+        ),
+        reason,
+    }
 }

@@ -19,6 +19,7 @@ use super::{locks, retries};
 use crate::job::{Identity, LockKey, QueueName};
 use crate::store::error::StoreError;
 use crate::store::inspection::{JobsToDelete, QueueEnd};
+use crate::text::clean::named;
 
 /// How many rows a transaction that writes looks at.
 const LOOK: i64 = 2000;
@@ -180,7 +181,7 @@ impl Lookout {
         let searched = self.known.get(&question).map(|(searched, _)| searched.clone()).unwrap_or_default();
         is_queued(step, queue, forms, &searched)?.ok_or_else(|| {
             self.asks = Some(question);
-            StoreError::Unavailable(format!("queue {queue} changes faster than it can be read"))
+            StoreError::Unavailable(format!("queue {queue} changes faster than it can be read", queue = named(&queue)))
         })
     }
 }
