@@ -12,6 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use tokio::time::{Instant, timeout};
 
 use super::problem::{Kind, Problem};
+use super::redact;
 use super::site::Site;
 use crate::event::Event;
 use crate::supervise::scope::{contained_future, message};
@@ -70,6 +71,7 @@ pub(super) async fn around(State((site, ids)): State<(Site, Arc<Ids>)>, request:
             site.bus.emit(Event::InternalError { error: format!("http request {id}: {}", problem.detail()) });
         }
     }
+    redact::hide(&site.content().redactor, &mut response).await;
     let path = path.as_ref().map(MatchedPath::as_str);
     site.requests.count(&method, path, response.status(), begun.elapsed());
     secure(response.headers_mut());

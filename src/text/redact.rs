@@ -46,6 +46,12 @@ impl Redactor {
         Self { keys: keys.iter().filter(|key| !key.is_empty()).map(|key| folded(key)).collect() }
     }
 
+    /// Does it hide nothing at all?
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.keys.is_empty()
+    }
+
     /// The text without the values of the keys.
     #[must_use]
     pub fn hide<'t>(&self, text: &'t str) -> Cow<'t, str> {

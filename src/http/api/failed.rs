@@ -18,7 +18,6 @@ use crate::admin::failed_search::FailedFilter;
 use crate::admin::filter::Filter;
 use crate::client::moment::{Moment, parse_delay};
 use crate::http::problem::{Kind, Problem};
-use crate::http::redact::{hide_failed, hide_line};
 use crate::http::site::Site;
 use crate::job::QueueName;
 use crate::text::shell::command;
@@ -64,10 +63,7 @@ pub(in crate::http) async fn list(State(site): State<Site>, query: Query) -> Res
     let after: Option<FailedPlace> = list.cursor(&query)?;
     let found = failed_page::page(&site.admin()?, &meant, after.as_ref(), limit).await?;
     let next = found.next.as_ref().map(|place| list.next(place));
-    let content = site.content();
-    let mut items = found.failed;
-    items.iter_mut().for_each(|view| hide_failed(&content.redactor, view));
-    let page = Page::new(items, next, found.scanned, &*site.clock);
+    let page = Page::new(found.failed, next, found.scanned, &*site.clock);
     Ok(Json(FailedJobsPage { page, count: found.count, moved: found.moved }))
 }
 
@@ -97,9 +93,7 @@ pub(in crate::http) async fn show(
     Name(id): Name,
     query: Query,
 ) -> Result<impl IntoResponse, Problem> {
-    let mut view = find(&site, &id, &query.only(&["at"])?).await?.view();
-    hide_failed(&site.content().redactor, &mut view);
-    Ok(Json(view))
+    Ok(Json(find(&site, &id, &query.only(&["at"])?).await?.view()))
 }
 
 /// `POST /failed/{id}/retry`.
@@ -129,12 +123,7 @@ pub(in crate::http) async fn retry(
     let registry = Arc::clone(&site.content().registry);
     let retried = async move { Ok(failed_retry::retry(&store, &registry, &plugins, &found, queue.as_ref()).await?) };
     match site.change(retried).await? {
-        RetryOutcome::Refused { id, class, refused_by, reason, mut remedy } => {
-            // It names the lock, whose key may hold the arguments of the job.
-            hide_line(&site.content().redactor, &mut remedy);
-            Ok(Json(RetryOutcome::Refused { id, class, refused_by, reason, remedy }))
-        }
-        outcome @ RetryOutcome::Retried { .. } => Ok(Json(outcome)),
+        outcome @ (RetryOutcome::Retried { .. } | RetryOutcome::Refused { .. }) => Ok(Json(outcome)),
         RetryOutcome::NotRetriable { id, reason } => Err(Problem::new(
             Kind::NotRetriable,
             format!("failed job {id} cannot be retried: {reason}; its record stays"),

@@ -14,7 +14,6 @@ use super::query::Query;
 use crate::admin::error::AdminError;
 use crate::admin::locks::{self, LockView};
 use crate::http::problem::Problem;
-use crate::http::redact::hide_line;
 use crate::http::site::Site;
 use crate::text::redact::Redactor;
 
@@ -49,10 +48,9 @@ pub(in crate::http) async fn list(State(site): State<Site>, query: Query) -> Res
     let query = query.only(&["limit", "cursor"])?;
     let (_, _) = (limit(&query)?, LIST.cursor::<usize>(&query)?);
     let found = locks::list(&site.admin()?, LISTED).await?;
-    let mut page = Page::of_positions(found.locks, &LIST, &query, &*site.clock)?;
-    // Keys hold the arguments of their jobs. A key with a secret cannot be deleted by what is shown of it.
-    let content = site.content();
-    page.items.iter_mut().for_each(|lock| hide_line(&content.redactor, &mut lock.key));
+    // Keys hold the arguments of their jobs. A key with a secret cannot be deleted by what is shown of it, and no cursor
+    // names one.
+    let page = Page::of_positions(found.locks, &LIST, &query, &*site.clock)?;
     Ok(Json(LocksPage { page, more: found.more }))
 }
 
