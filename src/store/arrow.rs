@@ -18,6 +18,8 @@ pub trait Arrow: Clone + Send + Sync + 'static {
     const NAME: &'static str;
     /// Whether it changes something, and whether it may be repeated after a lost reply.
     const KIND: Kind;
+    /// Does a daemon take this step by itself, or for a job? Else people ask for it.
+    const BY_ITSELF: bool = true;
 }
 
 /// Tells whether an arrow may be run again after [`StoreError::Unavailable`], when it is unknown whether it took effect.

@@ -86,6 +86,8 @@ impl Outcome {
 pub struct Passes {
     /// The arrow's name.
     pub arrow: &'static str,
+    /// Does a daemon take this step by itself ([`Arrow::BY_ITSELF`])?
+    pub by_itself: bool,
     /// How they ended.
     pub outcome: Outcome,
     /// How many there were.
@@ -97,10 +99,13 @@ pub struct Passes {
     pub buckets: Vec<(Duration, u64)>,
 }
 
+/// An arrow, and whether a daemon takes it by itself.
+type Name = (&'static str, bool);
+
 /// Counts the passes through one store.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
-    series: RwLock<HashMap<TypeId, (&'static str, Arc<Series>)>>,
+    series: RwLock<HashMap<TypeId, (Name, Arc<Series>)>>,
 }
 
 impl Meter {
@@ -111,13 +116,13 @@ impl Meter {
             return Arc::clone(series);
         }
         let mut all = self.series.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&all.entry(key).or_insert_with(|| (A::NAME, Arc::default())).1)
+        Arc::clone(&all.entry(key).or_insert_with(|| ((A::NAME, A::BY_ITSELF), Arc::default())).1)
     }
 
     /// What was counted so far, by name and outcome.
     pub(super) fn read(&self) -> Vec<Passes> {
         let all = self.series.read().unwrap_or_else(PoisonError::into_inner);
-        let mut passes: Vec<Passes> = all.values().flat_map(|(name, series)| series.read(name)).collect();
+        let mut passes: Vec<Passes> = all.values().flat_map(|(name, series)| series.read(*name)).collect();
         passes.sort_by_key(|passes| (passes.arrow, passes.outcome));
         passes
     }
@@ -133,7 +138,7 @@ impl Series {
         Pass { series: self, begun: Instant::now(), outcome: Outcome::Abandoned }
     }
 
-    fn read(&self, arrow: &'static str) -> Vec<Passes> {
+    fn read(&self, arrow: Name) -> Vec<Passes> {
         let read =
             |outcome: Outcome| self.0.get(outcome as usize)?.get().map(|histogram| histogram.read(arrow, outcome));
         Outcome::ALL.into_iter().filter_map(read).collect()
@@ -179,11 +184,12 @@ impl Histogram {
         self.total_us.fetch_add(us, Ordering::Relaxed);
     }
 
-    fn read(&self, arrow: &'static str, outcome: Outcome) -> Passes {
+    fn read(&self, (arrow, by_itself): Name, outcome: Outcome) -> Passes {
         let counts: Vec<u64> = self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect();
         let bounds = BOUNDS_US.iter().map(|us| Duration::from_micros(*us));
         Passes {
             arrow,
+            by_itself,
             outcome,
             count: counts.iter().sum(),
             total: Duration::from_micros(self.total_us.load(Ordering::Relaxed)),

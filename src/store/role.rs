@@ -83,11 +83,50 @@ macro_rules! arrow {
             type Reply = $reply;
             const NAME: &'static str = $name;
             const KIND: $crate::store::arrow::Kind = $crate::store::arrow::Kind::$kind;
+            const BY_ITSELF: bool = $crate::store::role::any(&[$($(<$role as $crate::store::role::Works>::BY_ITSELF),+)?]);
         }
         $($(impl $crate::store::role::May<$arrow> for $role {})+)?
     };
 }
 pub(super) use arrow;
+
+/// Says of a role who takes its steps.
+pub(super) trait Works {
+    /// A daemon by itself, or a producer of jobs? Else people, who look and correct.
+    const BY_ITSELF: bool;
+}
+
+impl Works for Client {
+    const BY_ITSELF: bool = true;
+}
+
+impl Works for Pool {
+    const BY_ITSELF: bool = true;
+}
+
+impl Works for Scheduler {
+    const BY_ITSELF: bool = true;
+}
+
+impl Works for Admin {
+    const BY_ITSELF: bool = false;
+}
+
+impl Works for Mover {
+    const BY_ITSELF: bool = false;
+}
+
+/// Does one of the roles take it by itself? What no role may run belongs to lanes and wakers.
+pub(super) const fn any(roles: &[bool]) -> bool {
+    let mut at = 0;
+    while at < roles.len() {
+        if roles[at] {
+            return true;
+        }
+        at += 1;
+    }
+    roles.is_empty()
+}
 
 /// May run everything. The start of a program holds it and hands out narrower handles.
 #[derive(Debug, Clone, Copy)]
@@ -114,3 +153,21 @@ pub enum Admin {}
 pub enum Mover {}
 
 impl<A: Arrow> May<A> for Whole {}
+
+#[cfg(test)]
+mod tests {
+    use super::Arrow;
+    use crate::store::inspection::{DeleteQueue, RetryFailed};
+    use crate::store::moving::TakeIn;
+    use crate::store::queueing::{EnqueueBatch, Exchange};
+    use crate::store::sampling::{AskForSamples, Publish, Sample};
+    use crate::store::wake::CheckWaker;
+
+    #[test]
+    fn what_a_daemon_does_by_itself_is_told_by_the_roles() {
+        let own = [Sample::BY_ITSELF, Publish::BY_ITSELF, EnqueueBatch::BY_ITSELF, RetryFailed::BY_ITSELF];
+        assert_eq!(own, [true; 4]);
+        assert_eq!([Exchange::BY_ITSELF, CheckWaker::BY_ITSELF], [true; 2], "lanes and wakers have no role");
+        assert_eq!([DeleteQueue::BY_ITSELF, AskForSamples::BY_ITSELF, TakeIn::BY_ITSELF], [false; 3]);
+    }
+}
