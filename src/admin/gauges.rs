@@ -13,7 +13,7 @@ use crate::store::effect::HALTED_S;
 use crate::store::handle::Store;
 use crate::store::inspection::{FailedCount, QueueLengths, ReadPaused};
 use crate::store::instance::{InstanceState, Instances};
-use crate::store::periodic::Periodic;
+use crate::store::periodic::{Periodic, PeriodicEntry};
 use crate::store::queueing::QueueNames;
 use crate::store::role::Admin;
 use crate::store::runs::{ReadRuns, RunList};
@@ -21,6 +21,7 @@ use crate::store::sampling::ReadSnapshot;
 use crate::store::snapshot::Snapshot;
 use crate::store::workers::WorkerNames;
 use crate::task::definition::Registry;
+use crate::task::schedule::Cadence;
 
 /// How many queues and periodic tasks are told, the first by name, and how many workers are looked at.
 const MOST_QUEUES: usize = 500;
@@ -48,8 +49,24 @@ pub struct Gauges {
     pub periodic: Vec<PeriodicGauge>,
     /// When tasks and schedules whose runs are kept succeeded last, in milliseconds since the Unix epoch.
     pub successes: Vec<(String, i64)>,
+    /// When their last run ended, whatever came of it.
+    pub ends: Vec<(String, i64)>,
+    /// The registered workers.
+    pub workers: WorkerCounts,
     /// What the leader sampled last, if that is of the present.
     pub snapshot: Option<Snapshot>,
+}
+
+/// How many workers are registered, at most 5000 of all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerCounts {
+    /// Processors of Windlass that claim.
+    pub claiming: u64,
+    /// Those of instances that are paused or drain.
+    pub halted: u64,
+    /// Workers of other programs, of which only their registration is known.
+    pub others: u64,
 }
 
 /// A queue.
@@ -76,6 +93,8 @@ pub struct PeriodicGauge {
     pub due_s: Option<i64>,
     /// For how long that job has been due and has not ended.
     pub overdue: Duration,
+    /// The longer one of the times between the one before, this job and the next; `None` if that is not known here.
+    pub interval: Option<Duration>,
     /// Is it stopped?
     pub stopped: bool,
 }
@@ -84,8 +103,9 @@ pub struct PeriodicGauge {
 #[derive(Debug, Default)]
 pub struct GaugeReader {
     seldom: Option<(Instant, Seldom)>,
-    /// The last success of each task and schedule that was seen.
+    /// The last success of each task and schedule that was seen, and its last end.
     successes: HashMap<String, i64>,
+    ends: HashMap<String, i64>,
     looked: HashSet<RunList>,
 }
 
@@ -95,6 +115,7 @@ struct Seldom {
     queues: Vec<QueueName>,
     /// The workers that claim, by the queues that they work on, in the order of these.
     processors: Vec<u64>,
+    workers: WorkerCounts,
     instances: u64,
 }
 
@@ -108,7 +129,7 @@ impl GaugeReader {
         if renews {
             self.seldom = Some((Instant::now(), seldom(store).await?));
         }
-        let Seldom { queues, processors, instances } =
+        let Seldom { queues, processors, workers, instances } =
             self.seldom.as_ref().map(|(_, seldom)| seldom.clone()).unwrap_or_default();
         let first = DelayedSeconds { from: DelayedCursor::first(), limit: 1 };
         let (published, failed, paused, lengths, entries, delayed) = tokio::join!(
@@ -144,7 +165,8 @@ impl GaugeReader {
         let periodic = entries.into_iter().map(|entry| {
             let due_s = Some(entry.due_s).filter(|due_s| !entry.stopped && *due_s != HALTED_S);
             let overdue = due_s.map(since).unwrap_or_default();
-            PeriodicGauge { task: entry.task, due_s, overdue, stopped: entry.stopped }
+            let interval = interval(&entry, registry);
+            PeriodicGauge { task: entry.task, due_s, overdue, interval, stopped: entry.stopped }
         });
         Ok(Gauges {
             failed: failed?,
@@ -154,6 +176,8 @@ impl GaugeReader {
             periodic: periodic.collect(),
             snapshot: snapshot.filter(|snapshot| snapshot.is_fresh(now_ms)),
             successes: self.successes.iter().map(|(name, ms)| (name.clone(), *ms)).collect(),
+            ends: self.ends.iter().map(|(name, ms)| (name.clone(), *ms)).collect(),
+            workers,
         })
     }
 
@@ -169,6 +193,7 @@ impl GaugeReader {
         // What is gone is told no more.
         self.looked.retain(|list| lists.contains(list));
         self.successes.retain(|name, _| lists.iter().any(|list| list.name() == name));
+        self.ends.retain(|name, _| lists.iter().any(|list| list.name() == name));
         let (known, new): (Vec<RunList>, Vec<RunList>) = lists.into_iter().partition(|list| self.looked.contains(list));
         for (lists, last) in [(known, RUNS), (new, RUNS_AT_FIRST)] {
             if lists.is_empty() {
@@ -180,6 +205,10 @@ impl GaugeReader {
                 if let Some(run) = succeeded {
                     let last = self.successes.entry(list.name().to_owned()).or_insert(run.ended_ms);
                     *last = run.ended_ms.max(*last);
+                }
+                if let Some(ended_ms) = kept.runs.iter().map(|run| run.ended_ms).max() {
+                    let last = self.ends.entry(list.name().to_owned()).or_insert(ended_ms);
+                    *last = ended_ms.max(*last);
                 }
                 self.looked.insert(list);
             }
@@ -195,8 +224,46 @@ async fn seldom(store: &Store<Admin>) -> Result<Seldom, AdminError> {
         store.run(WorkerNames { limit: MOST_WORKERS })
     );
     let (queues, instances) = (queues?, instances?);
-    let processors = processors(&queues, &instances, &workers?);
-    Ok(Seldom { processors, queues, instances: u64::try_from(instances.len()).unwrap_or(u64::MAX) })
+    let workers = workers?;
+    let processors = processors(&queues, &instances, &workers);
+    Ok(Seldom {
+        processors,
+        workers: count(&instances, &workers),
+        queues,
+        instances: u64::try_from(instances.len()).unwrap_or(u64::MAX),
+    })
+}
+
+/// How long it is between the jobs of a periodic task. Of a calendar the times differ: the longer one tells when something is
+/// late.
+fn interval(entry: &PeriodicEntry, registry: &Registry) -> Option<Duration> {
+    let cadence = registry.get(entry.task.as_str()).and_then(|task| task.cadence.as_ref());
+    let seconds = match cadence {
+        Some(Cadence::Calendar(calendar)) if entry.due_s != HALTED_S => {
+            let before =
+                calendar.latest(entry.due_s.saturating_sub(1)).map(|before| entry.due_s.saturating_sub(before));
+            let behind = calendar.after(entry.due_s).map(|next| next.saturating_sub(entry.due_s));
+            u64::try_from(before.max(behind)?).ok()?
+        }
+        _ => entry.every_s,
+    };
+    Some(Duration::from_secs(seconds)).filter(|interval| !interval.is_zero())
+}
+
+/// The registered workers by what they are.
+fn count(instances: &[InstanceState], workers: &[WorkerName]) -> WorkerCounts {
+    let states: HashMap<&str, bool> =
+        instances.iter().map(|one| (one.record.name.as_str(), one.record.halt.is_some())).collect();
+    let mut counts = WorkerCounts::default();
+    for worker in workers {
+        let owner = worker.name().rsplit_once('+').map_or("", |(name, _)| name);
+        match states.get(owner) {
+            Some(false) => counts.claiming += 1,
+            Some(true) => counts.halted += 1,
+            None => counts.others += 1,
+        }
+    }
+    counts
 }
 
 /// How many workers claim from each of these queues. Those of a halted instance claim from none.
@@ -262,5 +329,6 @@ mod tests {
         ]
         .map(WorkerName::parse);
         assert_eq!(processors(&queues, &instances, &workers), [3, 4, 1]);
+        assert_eq!(count(&instances, &workers), WorkerCounts { claiming: 2, halted: 1, others: 3 });
     }
 }

@@ -9,6 +9,8 @@ use crate::job::QueueName;
 pub const SAMPLED: usize = 500;
 /// How many curves are kept or read in one step at most.
 pub const CURVES: usize = 200;
+/// How many seconds with delayed jobs SQLite counts at most: each takes a look into an index.
+pub const DELAYED_SECONDS: u32 = 10_000;
 /// For how long the leader samples often after somebody looked.
 pub const WATCHED_MS: u64 = 15_000;
 /// For how long a snapshot stands at most.
@@ -89,7 +91,7 @@ pub struct QueueState {
 pub struct Totals {
     /// The failed jobs.
     pub failed: u64,
-    /// The seconds for which jobs are delayed.
+    /// The seconds for which jobs are delayed; on SQLite at most [`DELAYED_SECONDS`] are counted.
     pub delayed_seconds: u64,
     /// The first of them.
     pub next_delayed_s: Option<i64>,
@@ -103,6 +105,8 @@ pub struct Totals {
     pub promoter: Option<String>,
     /// How many queues have counts, known or not.
     pub counted: u64,
+    /// How many keys the server removed because its memory was full, since it started. `None` where none is.
+    pub evicted: Option<u64>,
     /// The memory of the server, in bytes; on SQLite the size of the file. `None` if that may not be asked.
     pub memory: Option<Memory>,
 }

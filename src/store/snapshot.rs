@@ -62,6 +62,9 @@ pub struct TotalsGauge {
     /// Who holds the leadership of promotion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promoter: Option<String>,
+    /// How many keys the server removed because its memory was full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evicted: Option<u64>,
     /// The memory that the store uses, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<u64>,

@@ -202,12 +202,16 @@ async fn numbers_of_the_store_are_read_when_they_are_asked_for(f: &Fixture) {
     let claimed = instance.claim_one("q").await;
     instance.settle_one(&claimed, claimed.failed()).await;
     delay(&f.store, &job(7), When::At(NOW_S + 9)).await;
+    delay(&f.store, &job(8), When::At(NOW_S + 9)).await;
+    delay(&f.store, &job(9), When::At(NOW_S + 11)).await;
     f.store.pause(Some(&queue("q"))).await.expect("pause");
     f.store.pause(None).await.expect("pause");
     let sampled = f.store.run(Sample { totals: true, ..Sample::default() }).await.expect("sample");
     let totals = sampled.totals.expect("they were asked for");
-    assert_eq!((totals.failed, totals.delayed_seconds, totals.next_delayed_s), (1, 1, Some(NOW_S + 9)));
+    assert_eq!((totals.failed, totals.delayed_seconds, totals.next_delayed_s), (1, 2, Some(NOW_S + 9)));
     assert_eq!((totals.all_paused, totals.paused, totals.instances), (true, vec![queue("q")], 1));
+    let is_redis = matches!(f.place, Place::Redis { .. });
+    assert_eq!(totals.evicted, is_redis.then_some(0), "of a file nothing is evicted");
     assert!(totals.memory.is_some_and(|memory| memory.used > 0) && totals.counted == 1);
     assert_eq!((sampled.known, sampled.counters), (1, Counters { processed: 0, failed: 1 }));
 }

@@ -125,6 +125,8 @@ families! {
         "How long ago the first delayed job was due that still waits for its promotion";
     INSTANCES: Gauge "windlass_instances" []
         "Registered instances of Windlass";
+    WORKERS: Gauge "windlass_workers" ["kind", "state"]
+        "Registered workers, by whose they are and whether they claim";
     FLEET_PROCESSED: Counter "windlass_fleet_processed_total" []
         "Jobs that all workers of the store did, of any program";
     FLEET_FAILED: Counter "windlass_fleet_failed_total" []
@@ -133,10 +135,16 @@ families! {
         "Memory that the server of the store uses, or the size of its file";
     STORE_MEMORY_MAX: Gauge "windlass_store_memory_max_bytes" []
         "Memory that the server may use";
+    STORE_EVICTED: Counter "windlass_store_evicted_total" []
+        "Keys that the server removed because its memory was full, since it started";
     PERIODIC_NEXT: Gauge "windlass_periodic_next_timestamp_seconds" ["task"]
         "For when the present job of a periodic task is or was due";
     PERIODIC_LAST_SUCCESS: Gauge "windlass_periodic_last_success_timestamp_seconds" ["task"]
         "When a kept run of a periodic task or a schedule succeeded last";
+    PERIODIC_LAST_RUN: Gauge "windlass_periodic_last_run_timestamp_seconds" ["task"]
+        "When a kept run of a periodic task or a schedule ended last, whatever came of it";
+    PERIODIC_INTERVAL: Gauge "windlass_periodic_interval_seconds" ["task"]
+        "How long it is between the jobs of a periodic task";
     PERIODIC_OVERDUE: Gauge "windlass_periodic_overdue_seconds" ["task"]
         "How long ago the present job of a periodic task was due that has not ended";
     PERIODIC_STOPPED: Gauge "windlass_periodic_stopped" ["task"]

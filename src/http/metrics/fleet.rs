@@ -3,18 +3,19 @@
 //! However many ask, the store is asked once a second and once at a time. What the leader sampled of the queues is told by the
 //! `samples` beside this file.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::families::{
-    FAILED_JOBS, FLEET_READ, INSTANCES, PERIODIC_LAST_SUCCESS, PERIODIC_NEXT, PERIODIC_OVERDUE, PERIODIC_STOPPED,
-    PROMOTION_LAG, QUEUE_JOBS, QUEUE_PAUSED, QUEUE_PROCESSORS,
+    FAILED_JOBS, FLEET_READ, INSTANCES, PERIODIC_INTERVAL, PERIODIC_LAST_RUN, PERIODIC_LAST_SUCCESS, PERIODIC_NEXT,
+    PERIODIC_OVERDUE, PERIODIC_STOPPED, PROMOTION_LAG, QUEUE_JOBS, QUEUE_PAUSED, QUEUE_PROCESSORS, WORKERS,
 };
 use super::own::{Labels, seconds_of_ms};
 use super::page::Page;
+use super::risen::Risen;
 use super::samples;
 use crate::admin::gauges::{GaugeReader, Gauges};
 use crate::event::tally::OTHER;
@@ -27,7 +28,10 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The last figures.
 #[derive(Debug, Default)]
-pub(super) struct Fleet(Mutex<Last>);
+pub(super) struct Fleet {
+    last: Mutex<Last>,
+    risen: std::sync::Mutex<Risen>,
+}
 
 #[derive(Debug, Default)]
 struct Last {
@@ -39,7 +43,7 @@ struct Last {
 impl Fleet {
     /// The figures; `None` if they cannot be read.
     async fn gauges(&self, site: &Site) -> Option<Arc<Gauges>> {
-        let mut last = self.0.lock().await;
+        let mut last = self.last.lock().await;
         let Last { reader, read } = &mut *last;
         if let Some((at, gauges)) = read
             && at.elapsed() < FRESH
@@ -60,17 +64,25 @@ impl Fleet {
         let gauges = self.gauges(site).await;
         page.flag(&FLEET_READ, &[], gauges.is_some());
         if let Some(gauges) = gauges {
-            write(page, &gauges, labels);
+            let mut risen = self.risen.lock().unwrap_or_else(PoisonError::into_inner);
+            write(page, &gauges, labels, &mut risen);
         }
     }
 }
 
-fn write(page: &mut Page, gauges: &Gauges, labels: &Labels) {
+fn write(page: &mut Page, gauges: &Gauges, labels: &Labels, risen: &mut Risen) {
     page.count(&FAILED_JOBS, &[], gauges.failed);
     page.count(&INSTANCES, &[], gauges.instances);
+    for (kind, state, count) in [
+        ("windlass", "claiming", gauges.workers.claiming),
+        ("windlass", "halted", gauges.workers.halted),
+        ("other", "claiming", gauges.workers.others),
+    ] {
+        page.count(&WORKERS, &[kind, state], count);
+    }
     page.number(&PROMOTION_LAG, &[], gauges.promotion_lag.as_secs_f64());
     if let Some(snapshot) = &gauges.snapshot {
-        samples::add(page, snapshot, labels);
+        samples::add(page, snapshot, labels, risen);
     }
     let mut others = None;
     for one in &gauges.queues {
@@ -95,13 +107,18 @@ fn write(page: &mut Page, gauges: &Gauges, labels: &Labels) {
         if let Some(due_s) = one.due_s {
             page.number(&PERIODIC_NEXT, &[task], seconds_of_ms(due_s.saturating_mul(1000)));
         }
+        if let Some(interval) = one.interval {
+            page.number(&PERIODIC_INTERVAL, &[task], interval.as_secs_f64());
+        }
         page.number(&PERIODIC_OVERDUE, &[task], one.overdue.as_secs_f64());
         page.flag(&PERIODIC_STOPPED, &[task], one.stopped);
     }
-    for (name, ms) in &gauges.successes {
-        let task = labels.tasks.label(name);
-        if task != OTHER {
-            page.number(&PERIODIC_LAST_SUCCESS, &[task], seconds_of_ms(*ms));
+    for (family, times) in [(&PERIODIC_LAST_SUCCESS, &gauges.successes), (&PERIODIC_LAST_RUN, &gauges.ends)] {
+        for (name, ms) in times {
+            let task = labels.tasks.label(name);
+            if task != OTHER {
+                page.number(family, &[task], seconds_of_ms(*ms));
+            }
         }
     }
 }

@@ -14,6 +14,7 @@ mod names;
 mod own;
 mod page;
 mod process;
+mod risen;
 mod samples;
 
 use std::sync::Arc;

@@ -4,20 +4,24 @@ use std::time::Duration;
 
 use super::families::{
     DELAYED_SECONDS, FLEET_FAILED, FLEET_PROCESSED, QUEUE_AGE_UNCERTAINTY, QUEUE_ARRIVALS, QUEUE_DEPARTURES,
-    QUEUE_OLDEST, QUEUE_WAIT, STORE_MEMORY, STORE_MEMORY_MAX,
+    QUEUE_OLDEST, QUEUE_WAIT, STORE_EVICTED, STORE_MEMORY, STORE_MEMORY_MAX,
 };
 use super::own::{Labels, histogram};
 use super::page::Page;
+use super::risen::Risen;
 use crate::curve::WAIT_BOUNDS_MS;
 use crate::event::tally::OTHER;
 use crate::store::snapshot::{QueueGauge, Snapshot};
 
 /// Adds them.
-pub(super) fn add(page: &mut Page, snapshot: &Snapshot, labels: &Labels) {
+pub(super) fn add(page: &mut Page, snapshot: &Snapshot, labels: &Labels, risen: &mut Risen) {
     page.count(&FLEET_PROCESSED, &[], snapshot.processed);
     page.count(&FLEET_FAILED, &[], snapshot.failures);
     if let Some(totals) = &snapshot.totals {
         page.count(&DELAYED_SECONDS, &[], totals.delayed_seconds);
+        if let Some(evicted) = totals.evicted {
+            page.count(&STORE_EVICTED, &[], evicted);
+        }
         if let Some(memory) = totals.memory {
             page.count(&STORE_MEMORY, &[], memory);
         }
@@ -29,15 +33,14 @@ pub(super) fn add(page: &mut Page, snapshot: &Snapshot, labels: &Labels) {
         // Of several queues together no job is the oldest.
         let name = labels.queues.label(&queue.queue);
         if name != OTHER {
-            of_queue(page, queue, name);
+            of_queue(page, queue, name, risen.see(&snapshot.leader, queue));
         }
     }
 }
 
-fn of_queue(page: &mut Page, queue: &QueueGauge, name: &str) {
-    let count = |number: i64| u64::try_from(number).unwrap_or(0);
-    page.count(&QUEUE_ARRIVALS, &[name], count(queue.arrived));
-    page.count(&QUEUE_DEPARTURES, &[name], count(queue.departed));
+fn of_queue(page: &mut Page, queue: &QueueGauge, name: &str, (arrived, departed): (u64, u64)) {
+    page.count(&QUEUE_ARRIVALS, &[name], arrived);
+    page.count(&QUEUE_DEPARTURES, &[name], departed);
     let seconds = |ms: u64| Duration::from_millis(ms).as_secs_f64();
     if queue.jobs == 0 {
         page.number(&QUEUE_OLDEST, &[name], 0.0);
@@ -63,7 +66,7 @@ mod tests {
         let mut snapshot = Snapshot::new(1_000, 2_000, "leader".to_owned());
         snapshot.queues.push(queue);
         let mut page = Page::default();
-        add(&mut page, &snapshot, &Labels::default());
+        add(&mut page, &snapshot, &Labels::default(), &mut Risen::default());
         page.write(Format::Classic).unwrap()
     }
 

@@ -62,6 +62,7 @@ fn gauge_of_totals(at_ms: i64, totals: &Totals) -> TotalsGauge {
         all_paused: totals.all_paused,
         instances: totals.instances,
         promoter: totals.promoter.clone(),
+        evicted: totals.evicted,
         memory: totals.memory.map(|memory| memory.used),
         memory_most: totals.memory.and_then(|memory| memory.most),
     }

@@ -124,8 +124,20 @@ fn read_totals(parts: Vec<Frame>) -> Result<Totals, StoreError> {
     let bytes = |text: Option<Bytes>| text.and_then(|text| reply::parsed::<u64>(&text));
     let most = bytes(most).filter(|most| *most > 0);
     let memory = bytes(used).map(|used| Memory { used, most });
+    let evicted = bytes(text(next()));
     let paused = queue_names(&reply::strings(next())?);
-    Ok(Totals { failed, delayed_seconds, next_delayed_s, all_paused, paused, instances, promoter, counted, memory })
+    Ok(Totals {
+        failed,
+        delayed_seconds,
+        next_delayed_s,
+        all_paused,
+        paused,
+        instances,
+        promoter,
+        counted,
+        evicted,
+        memory,
+    })
 }
 
 /// A text, if there is one.

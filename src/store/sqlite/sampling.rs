@@ -19,8 +19,8 @@ use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::inspection::Paused;
 use crate::store::sampling::{
-    AskForSamples, Counters, ForgetQueues, Forgotten, Memory, OldestJobs, Publish, PublishedSnapshot, QueueState,
-    ReadCurves, ReadSnapshot, SNAPSHOT_MS, Sample, Sampled, Totals, WATCHED_MS,
+    AskForSamples, Counters, DELAYED_SECONDS, ForgetQueues, Forgotten, Memory, OldestJobs, Publish, PublishedSnapshot,
+    QueueState, ReadCurves, ReadSnapshot, SNAPSHOT_MS, Sample, Sampled, Totals, WATCHED_MS,
 };
 use crate::store::scheduling::Leadership;
 
@@ -119,16 +119,24 @@ fn totals(step: &Step<'_>) -> Result<Totals, StoreError> {
     let used = one("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")?;
     Ok(Totals {
         failed: failed::count(step)?,
-        // Distinct seconds are not counted, because that would take a look at every delayed job.
-        delayed_seconds: u64::from(next_delayed_s.is_some()),
+        delayed_seconds: delayed_seconds(step)?,
         next_delayed_s,
         all_paused,
         paused,
         instances: one("SELECT count(*) FROM instances")?,
         promoter: leader::leader(step, Leadership::Scheduler)?,
         counted: one("SELECT count(*) FROM queue_counts")?,
+        evicted: None,
         memory: Some(Memory { used, most: None }),
     })
+}
+
+/// The seconds for which jobs are delayed. Each is found behind the one before, so that many jobs of one second cost nothing.
+fn delayed_seconds(step: &Step<'_>) -> Result<u64, StoreError> {
+    let sql = "WITH RECURSIVE found(second) AS (SELECT min(second) FROM delayed UNION ALL \
+               SELECT (SELECT min(second) FROM delayed WHERE second > found.second) FROM found \
+               WHERE found.second IS NOT NULL LIMIT ?1) SELECT count(second) FROM found";
+    Ok(step.sql(sql)?.query_row([DELAYED_SECONDS], |row| Ok(number(row.get_ref(0)?)))?)
 }
 
 /// What stands under this name, if it is still to be believed: longer than it may stand it was written by another clock.

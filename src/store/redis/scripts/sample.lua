@@ -51,11 +51,12 @@ reply[3] = read('SCARD', WORKERS) or 0
 if totals then
   local switch = read('GET', PAUSE_ALL)
   local next_second = read('ZRANGE', SCHEDULE, 0, 0)
-  local memory = read('INFO', 'memory') or ''
+  local memory, stats = read('INFO', 'memory') or '', read('INFO', 'stats') or ''
   reply[7] = {
     read('LLEN', FAILED), read('ZCARD', SCHEDULE), next_second and next_second[1] or false,
     switch and string.sub(switch, 1, 99), read('HLEN', INSTANCES), read('GET', LEADER), read('HLEN', DEPARTED),
     string.match(memory, 'used_memory:(%d+)') or false, string.match(memory, 'maxmemory:(%d+)') or false,
+    string.match(stats, 'evicted_keys:(%d+)') or false,
     read('SMEMBERS', PAUSED) or {},
   }
 end
