@@ -280,6 +280,19 @@ pub async fn find(store: &Store<Admin>, name: &str) -> Result<QueueView, AdminEr
     Err(AdminError::NotFound { what: "queue", name: name.to_owned(), suggestion })
 }
 
+/// The queue of this name, with how long its jobs wait.
+///
+/// # Errors
+/// Fails for a queue that does not exist.
+pub async fn look(store: &Store<Admin>, name: &str) -> Result<QueueView, AdminError> {
+    let (view, waits) = tokio::join!(find(store, name), Waits::read(store));
+    let (mut view, waits) = (view?, waits?);
+    let holding = (view.length > 0).then(|| QueueName::as_stored(name)).into_iter().collect();
+    let wait = waits.of(store, holding).await?.remove(name).unwrap_or_default();
+    view.wait = if view.length > 0 { wait } else { wait.emptied() };
+    Ok(view)
+}
+
 /// Deletes a queue and its jobs. The QueueLocks of its jobs end with them.
 ///
 /// # Errors

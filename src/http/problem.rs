@@ -181,6 +181,27 @@ impl Problem {
         self
     }
 
+    /// The same where the arguments stand at this place of the body. One argument may stand there without a list around it.
+    pub(super) fn of_args(mut self, place: &str, args: Option<&str>) -> Self {
+        let is_list = args.is_none_or(|args| args.trim_start().starts_with('['));
+        for wrong in &mut self.0.errors {
+            let rest = wrong.pointer.strip_prefix("/args").filter(|rest| rest.is_empty() || rest.starts_with('/'));
+            if let Some(rest) = rest {
+                let rest = rest.strip_prefix("/0").filter(|_| !is_list).unwrap_or(rest);
+                wrong.pointer = format!("{place}{rest}");
+            }
+        }
+        self
+    }
+
+    /// The same where a member of this name is a parameter of the query.
+    pub(super) fn of_query(mut self, name: &str) -> Self {
+        for wrong in self.0.errors.iter_mut().filter(|wrong| wrong.pointer.strip_prefix('/') == Some(name)) {
+            wrong.pointer = format!("?{name}");
+        }
+        self
+    }
+
     /// Adds a reason to what happened.
     pub(super) fn because(mut self, reason: &dyn std::fmt::Display) -> Self {
         self.0.detail = format!("{}: {reason}", self.0.detail);
@@ -309,6 +330,28 @@ mod tests {
         problem.write(&mut response, "id-1");
         assert_eq!(response.headers()[RETRY_AFTER], "7");
         assert_eq!(Problem::new(Kind::Internal, "x").text("y").matches(',').count(), 4, "nothing empty is written");
+    }
+
+    #[test]
+    fn pointers_lead_to_the_place_of_the_arguments() {
+        let pointer = |written: &str, place: &str, args| {
+            let problem = Problem::new(Kind::InvalidInputs, "x").wrong(written, "a", "b").of_args(place, args);
+            problem.of_query("queue").0.errors[0].pointer.clone()
+        };
+        for (written, args, of_task, of_any) in [
+            ("/args/0/to", Some(" [{}]"), "/0/to", "/args/0/to"),
+            ("/args/0/to", Some("{}"), "/to", "/args/to"),
+            ("/args/0", Some("7"), "", "/args"),
+            ("/args/0/to", None, "/0/to", "/args/0/to"),
+            ("/args", Some("[]"), "", "/args"),
+            ("/argsx", Some("[]"), "/argsx", "/argsx"),
+            ("/queue", Some("[]"), "?queue", "?queue"),
+        ] {
+            assert_eq!(
+                (pointer(written, "", args), pointer(written, "/args", args)),
+                (of_task.to_owned(), of_any.to_owned())
+            );
+        }
     }
 
     #[test]

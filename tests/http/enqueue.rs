@@ -111,9 +111,12 @@ fn bad_input_is_told_with_its_place_and_enqueues_nothing() {
     assert_eq!(of_task("/api/v1/tasks/note/jobs?in=1h&at=@5", "[]"), told(400, "malformed", json!("?in")));
     assert_eq!(of_task("/api/v1/tasks/note/jobs?in=1h&front", "[]"), told(400, "malformed", json!("?in")));
     assert_eq!(of_task("/api/v1/tasks/note/jobs?tarck", "[]"), told(400, "malformed", json!("?tarck")));
-    assert_eq!(of_task("/api/v1/tasks/note/jobs?queue=%20", "[]"), told(422, "invalid-inputs", json!("/queue")));
-    assert_eq!(of_task("/api/v1/tasks/mail/jobs", "[]"), told(422, "invalid-inputs", json!("/args/0/to")));
-    assert_eq!(of_task("/api/v1/tasks/mail/jobs", r#"{"to":5}"#), told(422, "invalid-inputs", json!("/args/0/to")));
+    assert_eq!(of_task("/api/v1/tasks/note/jobs?queue=%20", "[]"), told(422, "invalid-inputs", json!("?queue")));
+    assert_eq!(of_task("/api/v1/tasks/mail/jobs", "[]"), told(422, "invalid-inputs", json!("/0/to")));
+    assert_eq!(of_task("/api/v1/tasks/mail/jobs", r#"[{"to":5}]"#), told(422, "invalid-inputs", json!("/0/to")));
+    assert_eq!(of_task("/api/v1/tasks/mail/jobs", r#"{"to":5}"#), told(422, "invalid-inputs", json!("/to")));
+    assert_eq!(object(r#"{"task":"mail","args":{"to":5}}"#), told(422, "invalid-inputs", json!("/args/to")));
+    assert_eq!(object(r#"{"task":"mail","args":[{"to":5}]}"#), told(422, "invalid-inputs", json!("/args/0/to")));
     assert_eq!(object("[1]"), told(400, "malformed", json!("")));
     assert_eq!(object(""), told(400, "malformed", json!("")));
     assert_eq!(object("{"), told(400, "malformed", json!("")));
@@ -165,6 +168,32 @@ fn what_the_log_hides_is_hidden_in_answers() {
         );
     }
     assert!(folder.windlass(&["--json", "queues", "show", "waiting"]).1.contains("hunter2"), "the job itself has it");
+    daemon.stop();
+}
+
+/// Words of plugins, errors that quote arguments, and streams pass the same gate as arguments.
+#[test]
+fn no_secret_leaves_in_any_answer() {
+    let folder = Folder::new("sqlite:store.db", "");
+    tasks(&folder);
+    let refuse = r#"printf '{"allow":false,"reason":"no: {\\"password\\":\\"hunter2\\"}"}\n'"#;
+    fs::write(folder.path("tasks.d/refuse"), format!("#!/bin/sh\nread -r call\n{refuse}\n")).unwrap();
+    fs::set_permissions(folder.path("tasks.d/refuse"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let guarded = "name = \"guarded\"\nplugins = [{ exec = [\"./refuse\"], hooks = [\"before_enqueue\"] }]\n[run]\nexec = [\"true\"]\n";
+    fs::write(folder.path("tasks.d/guarded.toml"), guarded).unwrap();
+    folder.script("fail", "printf '{{\"password\":\"hunter2\"}}' >&2; exit 1");
+    folder.reconfigure("[store]", "[log]\nredact = [\"password\"]\n[store]");
+    configure(&folder, "listen = \"127.0.0.1:0\"");
+    let daemon = folder.daemon();
+    daemon.wait_log("[ worker ] started");
+    let place = listens(&daemon);
+    assert_eq!(place.json("POST", "/api/v1/tasks/fail/jobs", "[]").status, 201);
+    eventually("it has failed", || place.get("/api/v1/failed").json()["count"] == 1);
+    let line = "{\"task\":\"guarded\",\"args\":[1]}\n{\"task\":\"guarded\",\"args\":[2]}\n";
+    let bulk = place.send("POST", "/api/v1/jobs/bulk", &[("content-type", "application/x-ndjson")], line.as_bytes());
+    for answer in [place.json("POST", "/api/v1/tasks/guarded/jobs", "[]"), bulk, place.get("/api/v1/failed")] {
+        assert!(!answer.body.contains("hunter2") && answer.body.contains("[redacted]"), "{answer:?}");
+    }
     daemon.stop();
 }
 

@@ -38,3 +38,18 @@ fn counters_leaders_and_tasks_are_those_of_the_command_line() {
         assert_eq!(task["run"]["handler"], "exec");
     });
 }
+
+#[test]
+fn a_queue_tells_how_long_its_jobs_wait_as_the_list_does() {
+    let prepare = |folder: &crate::daemon::Folder| folder.script("add", "true");
+    World::both("", prepare, |world| {
+        assert_eq!(world.folder.windlass(&["enqueue", "add", "--queue", "waiting"]).0, Some(0));
+        // On Redis the leader samples for who asks.
+        crate::daemon::eventually("its age is known", || {
+            let queue = world.place.get("/api/v1/queues/waiting").json();
+            queue["length"] == 1 && queue["oldest_ms"].is_u64()
+        });
+        let listed = world.place.get("/api/v1/queues").json();
+        assert!(listed["items"][0]["oldest_ms"].is_u64(), "{listed}");
+    });
+}

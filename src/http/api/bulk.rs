@@ -17,7 +17,8 @@ use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt as _};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -78,13 +79,19 @@ pub(in crate::http) struct LineView {
 
 /// The last line.
 #[derive(Debug, Default, Serialize)]
-struct EndView {
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+pub(in crate::http) struct EndView {
+    /// Always: an answer without this line was cut.
     end: bool,
     /// How many lines were answered.
     lines: usize,
+    /// How many jobs are on their queues.
     enqueued: usize,
+    /// How many are delayed.
     delayed: usize,
+    /// How many a plugin refused.
     refused: usize,
+    /// How many were due at their seconds already.
     duplicates: usize,
     /// Lines that were wrong, or whose plugins failed.
     failed: usize,
@@ -289,9 +296,18 @@ fn read(raw: &[u8], number: usize, foreign: bool, registry: &Registry) -> Result
         }
         Err(bad) => {
             let problem = bad.into_iter().next().map(|bad| bad.problem);
-            Err(problem.map_or_else(|| Problem::new(Kind::Malformed, "the line cannot be read"), of_line))
+            let problem = problem.map_or_else(|| Problem::new(Kind::Malformed, "the line cannot be read"), of_line);
+            let line: Option<ArgsOfLine<'_>> = serde_json::from_slice(raw).ok();
+            Err(problem.of_args("/args", line.and_then(|line| line.args).map(RawValue::get)))
         }
     }
+}
+
+/// What the pointers of a problem depend on.
+#[derive(Deserialize)]
+struct ArgsOfLine<'l> {
+    #[serde(borrow)]
+    args: Option<&'l RawValue>,
 }
 
 fn of_line(problem: LineProblem) -> Problem {

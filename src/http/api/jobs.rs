@@ -15,7 +15,6 @@ use crate::client::enqueue::{Client, EnqueueOutcome};
 use crate::client::moment::{Moment, parse_delay};
 use crate::client::request::Request;
 use crate::http::problem::{Kind, Problem};
-use crate::http::redact::{hide_args, hide_line};
 use crate::http::site::Site;
 use crate::job::Args;
 
@@ -63,7 +62,8 @@ pub(in crate::http) async fn of_task(
         queue: query.text("queue").map(str::to_owned),
         foreign: false,
     };
-    enqueue(site, Asked { request, when, duplicate: duplicate(query.flag("suppress_duplicate")?) }).await
+    let asked = Asked { request, when, duplicate: duplicate(query.flag("suppress_duplicate")?) };
+    enqueue(site, asked).await.map_err(|problem| problem.of_args("", body.text()).of_query("queue"))
 }
 
 /// `POST /jobs`.
@@ -90,7 +90,8 @@ pub(in crate::http) async fn any(State(site): State<Site>, query: Query, body: J
         foreign: members.flag("foreign")?,
     };
     let when = when(at, delay, members.flag("front")?, "/in")?;
-    enqueue(site, Asked { request, when, duplicate: duplicate(members.flag("suppress_duplicate")?) }).await
+    let asked = Asked { request, when, duplicate: duplicate(members.flag("suppress_duplicate")?) };
+    enqueue(site, asked).await.map_err(|problem| problem.of_args("/args", members.raw("args")))
 }
 
 fn arguments(text: Option<&str>, pointer: &str) -> Result<Option<Args>, Problem> {
@@ -118,11 +119,7 @@ fn duplicate(is_suppressed: bool) -> OnDuplicate {
 /// Enqueues: 201 if there is a new job, 200 if a plugin refused it or it was there already.
 async fn enqueue(site: Site, Asked { request, when, duplicate }: Asked) -> Result<Response, Problem> {
     let client = site.client()?;
-    let mut view = site.change(async move { run(&client, &request, when, duplicate).await }).await?;
-    let content = site.content();
-    hide_args(&content.redactor, &mut view.args, &mut None);
-    // The key of a lock may hold the arguments of its job.
-    view.lock.iter_mut().for_each(|lock| hide_line(&content.redactor, &mut lock.key));
+    let view = site.change(async move { run(&client, &request, when, duplicate).await }).await?;
     let status = if view.enqueued { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(view)).into_response())
 }

@@ -13,7 +13,6 @@ use crate::admin::held_back::{HaltedInstance, SkippingInstance};
 use crate::admin::job_view::JobView;
 use crate::admin::queues::{self, QueuePause, QueueView};
 use crate::http::problem::Problem;
-use crate::http::redact::hide_job;
 use crate::http::site::Site;
 
 /// How many queues are listed at most, on all pages together.
@@ -97,7 +96,7 @@ pub(in crate::http) async fn show(
     query: Query,
 ) -> Result<impl IntoResponse, Problem> {
     query.only(&[])?;
-    Ok(Json(queues::find(&site.admin()?, &name).await?))
+    Ok(Json(queues::look(&site.admin()?, &name).await?))
 }
 
 /// `GET /queues/{queue}/jobs`: from the next to run on, or with `from=tail` from the last one on.
@@ -121,16 +120,8 @@ pub(in crate::http) async fn jobs(
     let shown = queues::show(&site.admin()?, &name, start, stop).await?;
     let length = i64::try_from(shown.length).unwrap_or(i64::MAX);
     let first = if from_tail { length.saturating_add(start).max(0) } else { start };
-    let content = site.content();
-    let mut items: Vec<WaitingJob> = shown
-        .jobs
-        .into_iter()
-        .zip(first..)
-        .map(|(mut job, position)| {
-            hide_job(&content.redactor, &mut job);
-            WaitingJob { position, job }
-        })
-        .collect();
+    let mut items: Vec<WaitingJob> =
+        shown.jobs.into_iter().zip(first..).map(|(job, position)| WaitingJob { position, job }).collect();
     if from_tail {
         items.reverse();
     }

@@ -16,7 +16,7 @@ use crate::admin::overview::{Details, LeaderView, StatsView};
 use crate::admin::queues::{QueuePause, QueueView};
 use crate::admin::tasks::TaskView;
 use crate::config::http::Role;
-use crate::http::api::bulk::LineView;
+use crate::http::api::bulk::{EndView, LineView};
 use crate::http::api::failed::{FailedJobsPage, FailedRemoved};
 use crate::http::api::list::Page;
 use crate::http::api::locks::{LockDeleted, LocksPage};
@@ -172,7 +172,7 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Operation {
             let members = json!({"task": text(), "args": any(), "queue": text(), "at": time()});
             let line =
                 json!({"type": "object", "required": ["task"], "properties": members, "additionalProperties": false});
-            let answer = schemas.of::<LineView>();
+            let answer = json!({"oneOf": [schemas.of::<LineView>(), schemas.of::<EndView>()]});
             Operation::new("Enqueue many jobs: a JSON line each in, a JSON line each out, and one that counts them")
                 .query("front", "Before all others", flag())
                 .query("foreign", "Other workers know the tasks", flag())
