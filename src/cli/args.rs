@@ -20,14 +20,15 @@ pub(super) use verbs::{
 
 const EXAMPLES: &str = "\
 Examples:
-  windlass run                  the daemon: scheduler and worker pool
-  windlass check                validate the configuration and the tasks
+  windlass run                  # the daemon: scheduler and worker pool
+  windlass check                # validate the configuration and the tasks
   windlass enqueue sendMail --args '{\"to\":\"ann\"}'
   windlass failed retry --all
 
 Times are RFC 3339 (2026-11-24T03:26:18Z), milliseconds (1795490778000), @seconds (@1795490778), or as clocks show them
 here or in a --zone: \"tomorrow 10:00\", \"2026-12-24 08:00\", \"fri 9:30\", 18:00.
-Exit codes: 0 done, 1 failure, 64 usage or configuration, 69 store unavailable.";
+Exit codes: 0 done, 1 failure, 2 nothing to explain, 64 usage or configuration, 69 store unavailable, 74 done but not
+written.";
 
 /// Background jobs, Resque-compatible: a daemon, and the commands around it. Without a command: run.
 #[derive(Debug, Parser)]
@@ -54,7 +55,7 @@ pub(super) struct Cli {
 pub(super) enum CliCommand {
     /// Run the daemon until a signal drains it
     #[command(after_help = "Examples:\n  windlass run\n  windlass run --queues critical,'mail_*' --min 2 --max 8\n  \
-                            windlass run --min 0 --max 0            a scheduler without workers")]
+                            windlass run --min 0 --max 0            # a scheduler without workers")]
     Run(RunArgs),
     /// Enqueue a job, to run now or later
     #[command(after_help = "Examples:\n  windlass enqueue sendMail --args '{\"to\":\"ann\"}'\n  \
@@ -81,10 +82,9 @@ pub(super) enum CliCommand {
         verb: Option<TasksVerb>,
     },
     /// Check the configuration and all tasks, without running anything
-    #[command(
-        after_help = "Prints every problem of every file, and the settings in use. Exit code 64 if there is a problem \
-                      with which a daemon would neither start nor reload."
-    )]
+    #[command(after_help = "Examples:\n  windlass check\n  windlass check --config /etc/windlass/tasks.toml\n\n\
+                      Prints every problem of every file, and the settings in use. Exit code 64 if there is a problem \
+                      with which a daemon would neither start nor reload.")]
     Check(CheckArgs),
     /// Write a task file or a configuration to start from
     #[command(after_help = "Examples:\n  windlass generate config\n  windlass generate task sendMail --queue mail\n  \
@@ -175,6 +175,7 @@ pub(super) enum CliCommand {
         verb: Option<LocksVerb>,
     },
     /// Move all jobs from one store to another
+    #[command(after_help = "Example:\n  windlass store copy sqlite:windlass.db redis://localhost:6379")]
     Store {
         /// The verb.
         #[command(subcommand)]
@@ -186,14 +187,15 @@ pub(super) enum CliCommand {
                             Instances hand over what ran every few seconds. Times in which nothing ran are left out.")]
     History(HistoryArgs),
     /// Show how many jobs succeeded and failed
+    #[command(after_help = "Examples:\n  windlass stats\n  windlass stats --json")]
     Stats,
     /// Show queues, workers, counters and the leader
+    #[command(after_help = "Examples:\n  windlass details\n  windlass details --json")]
     Details,
     /// Show whether the instances on this machine work
-    #[command(
-        after_help = "Exit code 0 if there is an instance on this machine and each extends its lease, 1 if not, 69 if the\n\
-                            store cannot be reached. Takes up to a lease ([store] lease, 15 s); mostly a third of it."
-    )]
+    #[command(after_help = "Examples:\n  windlass health\n  windlass health --json\n\n\
+                            Exit code 0 if there is an instance on this machine and each extends its lease, 1 if not, 69 if the\n\
+                            store cannot be reached. Takes up to a lease ([store] lease, 15 s); mostly a third of it.")]
     Health,
     /// Tell why something does not run; without a subject, tell what needs attention
     #[command(
@@ -241,84 +243,4 @@ impl CliCommand {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-    use crate::cli::value::ArgsSource;
-
-    fn parse(line: &str) -> Result<Cli, clap::Error> {
-        Cli::try_parse_from(std::iter::once("windlass").chain(line.split(' ').filter(|word| !word.is_empty())))
-    }
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn no_command_means_run_and_a_noun_alone_means_list() {
-        assert!(parse("--store sqlite:x").unwrap().command.is_none());
-        assert!(matches!(parse("queues").unwrap().command, Some(CliCommand::Queues { verb: None })));
-        let failed = parse("failed --start -5 --stop -1 --json").unwrap();
-        assert!(failed.json);
-        assert!(
-            matches!(failed.command, Some(CliCommand::Failed { verb: None, list }) if (list.start, list.stop) == (Some(-5), Some(-1)))
-        );
-    }
-
-    #[test]
-    fn arguments_are_json() {
-        let args = |line: &str| match parse(line).map(|cli| cli.command) {
-            Ok(Some(CliCommand::Enqueue(enqueue))) => enqueue.args.get().map(|source| match source {
-                ArgsSource::Json(args) => args.as_str().to_owned(),
-                ArgsSource::File(file) => format!("in {}", file.display()),
-            }),
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(args("enqueue t"), None);
-        assert_eq!(args("enqueue t --args -5").as_deref(), Some("[-5]"));
-        assert_eq!(args("enqueue t --args @a.json").as_deref(), Some("in a.json"));
-        assert_eq!(args("enqueue t --args @-").as_deref(), Some("in -"));
-        assert_eq!(args("enqueue t --arg [1] --arg {} --arg -1.0").as_deref(), Some("[[1],{},-1]"));
-        for bad in ["enqueue t --args @", "enqueue t --args {bad", "enqueue t --arg 1,2", "enqueue t --args 1 --arg 1"]
-        {
-            assert!(parse(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn what_contradicts_itself_is_refused() {
-        for bad in [
-            "enqueue",
-            "enqueue t --bulk f",
-            "enqueue t --at 0 --in 5",
-            "enqueue t --front --in 5",
-            "enqueue t --at noon",
-            "enqueue t --zone UTC",
-            "enqueue t --in 10m --zone UTC",
-            "enqueue t --at 10:00 --zone Nowhere",
-            "failed retry",
-            "failed retry 1 --all",
-            "failed remove",
-            "failed remove 0 --all",
-            "failed remove --all --task t",
-            "failed --start 0 --task t",
-            "failed --since soon",
-            "delayed run",
-            "delayed run t --task t",
-            "delayed move --task t",
-            "perform",
-            "nonsense",
-        ] {
-            assert!(parse(bad).is_err(), "{bad}");
-        }
-        assert!(parse("failed remove -1").is_ok());
-        assert!(parse("failed remove -1 0 3f9a01c2d4e5").is_ok());
-        assert!(parse("failed remove --task t --since 2h").is_ok());
-        assert!(parse("delayed run t --args [1]").is_ok());
-        assert!(parse("delayed delete --at @1795490778").is_ok());
-        assert!(parse("enqueue t --at 10:00 --zone Europe/Berlin").is_ok());
-        assert!(parse("enqueue --bulk - --front --foreign").is_ok());
-    }
-}
+mod tests;

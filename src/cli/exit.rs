@@ -25,6 +25,11 @@ pub(super) enum Exit {
 }
 
 impl Exit {
+    /// All of them, in the order of their codes.
+    #[cfg(test)]
+    pub(super) const ALL: [Self; 6] =
+        [Self::Done, Self::Failure, Self::NotFound, Self::Usage, Self::Unavailable, Self::Unreported];
+
     /// The process' exit code, after `sysexits.h`.
     #[must_use]
     pub(super) fn code(self) -> u8 {
@@ -138,9 +143,24 @@ impl CliError {
         matches!(self, Self::Output(_) | Self::Unreported { .. })
     }
 
+    /// The name that is wrong, if it is one.
+    fn name(&self) -> Option<&str> {
+        match self {
+            Self::Admin(AdminError::NotFound { name, .. } | AdminError::Name { text: name, .. })
+            | Self::NoTask { error: AdminError::NotFound { name, .. }, .. }
+            | Self::Client(ClientError::Request(
+                RequestError::UnknownTask { task: name, .. } | RequestError::Name { text: name, .. },
+            )) => Some(name),
+            _ => None,
+        }
+    }
+
     /// The command to type next, if one helps.
     pub(crate) fn hint(&self) -> Option<&'static str> {
         Some(match self {
+            error if error.name().is_some_and(|name| name.trim().is_empty()) => {
+                "the name is empty: is the shell variable set from which it comes?"
+            }
             Self::NoTask { hint, .. } => hint,
             Self::Client(ClientError::Request(RequestError::Broken { .. })) => "see its mistakes: windlass check",
             Self::Admin(AdminError::NotFailed(_)) => "list the failed jobs: windlass failed",
@@ -230,11 +250,12 @@ mod tests {
 
     #[test]
     fn exit_codes_are_those_that_scripts_rely_on() {
-        let codes = [Exit::Done, Exit::Failure, Exit::NotFound, Exit::Usage, Exit::Unavailable, Exit::Unreported];
-        assert_eq!(codes.map(Exit::code), [0, 1, 2, 64, 69, 74]);
+        assert_eq!(Exit::ALL.map(Exit::code), [0, 1, 2, 64, 69, 74]);
         let unknown = RequestError::UnknownTask { task: "x".into(), suggestion: None };
         assert_eq!(CliError::from(ClientError::from(unknown)).exit(), Exit::Failure);
         assert_eq!(CliError::from(ClientError::Duplicate { second: 1 }).exit(), Exit::Failure);
+        let empty = RequestError::UnknownTask { task: " ".into(), suggestion: None };
+        assert!(CliError::from(ClientError::from(empty)).hint().is_some_and(|hint| hint.contains("shell variable")));
         let gone = StoreError::Unavailable("refused".into());
         assert_eq!(CliError::from(AdminError::from(gone)).exit(), Exit::Unavailable);
     }

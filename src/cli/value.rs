@@ -5,8 +5,12 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
+<<<<<<< HEAD
 use crate::admin::filter::{Filter, FilterError};
 use crate::client::moment::{Moment, MomentError, parse_delay};
+=======
+use crate::client::moment::{Moment, MomentError, parse_delay, parse_typed_delay};
+>>>>>>> 3b81bd9 (Refuse durations without a unit, and give each command an example)
 use crate::client::wall_time::WallTime;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::error::closest;
@@ -66,9 +70,21 @@ pub(super) fn since(text: &str) -> Result<Since, String> {
     time(text).map(Since::Time).map_err(|error| format!("{error}; or how long ago: 2h, 1day"))
 }
 
+<<<<<<< HEAD
 /// `--filter FILTER`.
 pub(super) fn filter(text: &str) -> Result<Filter, FilterError> {
     Filter::parse(text, SystemClock.now_ms())
+=======
+/// `--error TEXT`. An empty text is in every error, and comes from a variable of the shell that nobody set.
+pub(super) fn part(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => {
+            Err("the text is empty, so that every error would hold it: is the shell variable set from which it comes?"
+                .to_owned())
+        }
+        _ => Ok(text.to_owned()),
+    }
+>>>>>>> 3b81bd9 (Refuse durations without a unit, and give each command an example)
 }
 
 /// `--zone ZONE`.
@@ -88,14 +104,14 @@ pub(super) enum ArgsSource {
     File(PathBuf),
 }
 
-/// `--in DURATION`, in milliseconds.
+/// `--in DURATION`, `--older-than DURATION`, in milliseconds.
 pub(super) fn delay(text: &str) -> Result<i64, MomentError> {
-    parse_delay(text)
+    parse_typed_delay(text)
 }
 
 /// `--wait DURATION`.
 pub(super) fn wait(text: &str) -> Result<Duration, MomentError> {
-    Ok(Duration::from_millis(u64::try_from(parse_delay(text)?).unwrap_or(0)))
+    Ok(Duration::from_millis(u64::try_from(parse_typed_delay(text)?).unwrap_or(0)))
 }
 
 /// `--args JSON`. A file is read by the command: a line may be parsed twice, and stdin can be read once.

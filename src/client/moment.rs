@@ -32,8 +32,14 @@ pub enum MomentError {
     #[error("{0:?} lies outside of what the Resque world can hold (1970 to the year 275760)")]
     OutOfRange(String),
     /// The text is not a duration.
-    #[error("{0:?} is no duration: expected one such as 90s, 10m or 1h 30m, or a number of milliseconds")]
+    #[error("{0:?} is no duration: expected one such as 90s, 10m or 1h 30m")]
     NoDuration(String),
+    /// The number has no unit, and nobody said which one.
+    #[error("{number:?} has no unit: for seconds write {number}s, for milliseconds {number}ms")]
+    NoUnit {
+        /// The number.
+        number: String,
+    },
     /// The text has months by the letter `M`, which most likely was meant for minutes.
     #[error("{text:?} would be {means}, because M stands for months: write {minutes:?} for minutes, or {months:?}")]
     Months {
@@ -148,6 +154,20 @@ pub fn parse_delay(text: &str) -> Result<i64, MomentError> {
     if ms <= LAST_MS { Ok(ms) } else { Err(MomentError::OutOfRange(text.to_owned())) }
 }
 
+/// The same of what a person types: a number without a unit is refused, because people mean seconds or minutes by it as
+/// often as milliseconds. Zero is the same in every unit, and what is negative means at once.
+///
+/// # Errors
+/// Fails for any other text; the message says what to write.
+pub fn parse_typed_delay(text: &str) -> Result<i64, MomentError> {
+    let number = text.trim();
+    let is_bare = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    match parse_delay(text)? {
+        ms if is_bare && ms != 0 => Err(MomentError::NoUnit { number: number.to_owned() }),
+        ms => Ok(ms),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,6 +241,17 @@ mod tests {
         assert_eq!(parse_delay("5months"), Ok(5 * 2_630_016 * 1000));
         for bad in ["", "soon", "-", "-5s", "99999999999999999999", "1.5"] {
             assert!(parse_delay(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_people_type_has_a_unit() {
+        let refused = |text: &str| parse_typed_delay(text).unwrap_err().to_string();
+        assert_eq!(refused("5"), "\"5\" has no unit: for seconds write 5s, for milliseconds 5ms");
+        assert_eq!(refused(" 3600 "), "\"3600\" has no unit: for seconds write 3600s, for milliseconds 3600ms");
+        assert!(refused("").contains("is no duration"));
+        for (text, ms) in [("5s", 5_000), ("5ms", 5), ("1h 30m", 5_400_000), ("0", 0), ("00", 0), ("-5", -5)] {
+            assert_eq!(parse_typed_delay(text), Ok(ms), "{text}");
         }
     }
 }

@@ -139,6 +139,69 @@ impl Reloader {
     }
 }
 
+/// Keeps the old value of a key. `true`: the new one is another.
+type Keep = fn(&Config, &mut Config) -> bool;
+/// Has the value of a key changed?
+type Differs = fn(&Config, &Config) -> bool;
+
+macro_rules! kept {
+    ($($key:literal: $($field:ident).+),+ $(,)?) => {
+        &[$(($key, |old, new| {
+            let differs = old.$($field).+ != new.$($field).+;
+            if differs {
+                new.$($field).+.clone_from(&old.$($field).+);
+            }
+            differs
+        })),+]
+    };
+}
+
+macro_rules! applied {
+    ($($key:literal: $($field:ident).+),+ $(,)?) => {
+        &[$(($key, |old, new| old.$($field).+ != new.$($field).+)),+]
+    };
+}
+
+/// What needs a restart.
+const KEPT: &[(&str, Keep)] = kept! {
+    "scheduler": scheduler,
+    "resque_overrides": overrides,
+    "store.url": store.url,
+    "store.url (its file)": store.address,
+    "store.tls": store.tls,
+    "store.namespace": store.namespace,
+    "store.lease": store.lease,
+    "log.format": log.format,
+    "output": output,
+};
+
+/// What a reload takes over.
+const APPLIED: &[(&str, Differs)] = applied! {
+    "queues": queues,
+    "timeout": timeout,
+    "min_task_processors": min_task_processors,
+    "max_task_processors": max_task_processors,
+    "check_timeout": check_timeout,
+    "max_event_loop_delay": max_event_loop_delay,
+    "stuck_worker_timeout": stuck_worker_timeout,
+    "on_crash": on_crash,
+    "retry_stuck_jobs": retry_stuck_jobs,
+    "max_redeliveries": max_redeliveries,
+    "unstarted": unstarted,
+    "unknown": unknown,
+    "tasks_dir": tasks_dir,
+    "skip_broken_tasks": skip_broken_tasks,
+    "reload": reload,
+    "worker_logging": worker_logging,
+    "scheduler_logging": scheduler_logging,
+    "shutdown": shutdown,
+    "log.level": log.level,
+    "log.redact": log.redact,
+    "security": security,
+    "notify": notify,
+    "http": http,
+};
+
 /// Keeps the values that need a restart; returns the keys that would have changed.
 fn keep(old: &Config, new: &mut Config) -> Vec<&'static str> {
     let mut kept = Vec::new();
@@ -146,24 +209,10 @@ fn keep(old: &Config, new: &mut Config) -> Vec<&'static str> {
         // Only the password in its file has changed, and that is read when the server asks for it.
         new.store.url.clone_from(&old.store.url);
     }
-    macro_rules! keep {
-        ($($key:literal: $($field:ident).+),+ $(,)?) => {
-            $(if old.$($field).+ != new.$($field).+ {
-                new.$($field).+.clone_from(&old.$($field).+);
-                kept.push($key);
-            })+
-        };
-    }
-    keep! {
-        "scheduler": scheduler,
-        "resque_overrides": overrides,
-        "store.url": store.url,
-        "store.url (its file)": store.address,
-        "store.tls": store.tls,
-        "store.namespace": store.namespace,
-        "store.lease": store.lease,
-        "log.format": log.format,
-        "output": output,
+    for (key, keep_one) in KEPT {
+        if keep_one(old, new) {
+            kept.push(*key);
+        }
     }
     if (old.max_task_processors == 0) != (new.max_task_processors == 0) {
         (new.min_task_processors, new.max_task_processors) = (old.min_task_processors, old.max_task_processors);
@@ -193,39 +242,7 @@ fn told(old: &Parts, config: &Config, registry: &Registry) -> String {
     );
     let changed = |name: &&str| before.get(name).is_some_and(|task| after.get(name).is_some_and(|now| now != task));
     names("changed tasks", after.iter().map(|task| task.name.as_str()).filter(changed).collect());
-    let mut keys = Vec::new();
-    macro_rules! compare {
-        ($($key:literal: $($field:ident).+),+ $(,)?) => {
-            $(if old.config.$($field).+ != config.$($field).+ {
-                keys.push($key);
-            })+
-        };
-    }
-    compare! {
-        "queues": queues,
-        "timeout": timeout,
-        "min_task_processors": min_task_processors,
-        "max_task_processors": max_task_processors,
-        "check_timeout": check_timeout,
-        "max_event_loop_delay": max_event_loop_delay,
-        "stuck_worker_timeout": stuck_worker_timeout,
-        "on_crash": on_crash,
-        "retry_stuck_jobs": retry_stuck_jobs,
-        "max_redeliveries": max_redeliveries,
-        "unstarted": unstarted,
-        "unknown": unknown,
-        "tasks_dir": tasks_dir,
-        "skip_broken_tasks": skip_broken_tasks,
-        "reload": reload,
-        "worker_logging": worker_logging,
-        "scheduler_logging": scheduler_logging,
-        "shutdown": shutdown,
-        "log.level": log.level,
-        "log.redact": log.redact,
-        "security": security,
-        "notify": notify,
-        "http": http,
-    }
+    let keys = APPLIED.iter().filter(|(_, differs)| differs(&old.config, config)).map(|(key, _)| *key).collect();
     names("changed keys", keys);
     if said.is_empty() { "nothing has changed".to_owned() } else { said.join("; ") }
 }
@@ -272,8 +289,25 @@ mod tests {
         }
     }
 
-    /// This does not compile after a new key. A key that a reload applies belongs into `told`; one that needs a restart
-    /// belongs into `keep`.
+    #[test]
+    fn the_documents_tell_which_keys_a_reload_takes_over() {
+        let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/signals.md")).unwrap();
+        let row = |begin: &str| document.lines().find(|line| line.starts_with(begin)).unwrap().to_owned();
+        let (applied, kept) = (row("| taken over |"), row("| needs a restart"));
+        let names = |row: &str, key: &str| {
+            let table = key.split('.').next().unwrap();
+            [format!("`{key}`"), format!("`[{key}]`"), format!("`[{table}]`")].iter().any(|name| row.contains(name))
+        };
+        for (key, _) in APPLIED {
+            assert!(names(&applied, key) && !kept.contains(&format!("`{key}`")), "{key} is taken over");
+        }
+        for (key, _) in KEPT {
+            assert!(names(&kept, key) && !applied.contains(&format!("`{key}`")), "{key} needs a restart");
+        }
+    }
+
+    /// This does not compile after a new key. A key that a reload takes over belongs into `APPLIED`; one that needs a restart
+    /// belongs into `KEPT`.
     #[test]
     fn every_key_is_taken_over_or_kept() {
         let Config {

@@ -23,6 +23,7 @@ mod extending;
 mod failed_list;
 mod files;
 mod follow_up;
+mod from_cron;
 mod generate;
 mod health;
 mod held_back;

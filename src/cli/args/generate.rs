@@ -8,8 +8,13 @@ use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 #[derive(Debug, Subcommand)]
 pub(crate) enum GenerateVerb {
     /// Write a task file, and the program that it runs
+    #[command(after_help = "Examples:\n  windlass generate task sendMail --queue mail\n  \
+                            windlass generate task cleanUp --schedule '30 3 * * *'\n  \
+                            windlass generate task resize --handler rpc")]
     Task(GenerateTaskArgs),
     /// Write a configuration with every key and its default
+    #[command(after_help = "Examples:\n  windlass generate config\n  \
+                            windlass generate config --actionhero /etc/windlass/tasks.toml")]
     Config(GenerateConfigArgs),
 }
 

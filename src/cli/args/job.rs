@@ -61,7 +61,7 @@ pub(crate) struct EnqueueArgs {
     /// The zone of the clocks that --at is read from, if it is not the one here: Europe/Berlin
     #[arg(long, value_name = "ZONE", value_parser = value::zone, requires = "at", conflicts_with = "delay")]
     pub zone: Option<Tz>,
-    /// Run it after this delay: 90s, 10m, 1h 30m, or milliseconds
+    /// Run it after this delay: 90s, 10m, 1h 30m
     #[arg(long = "in", id = "delay", value_name = "DURATION", value_parser = value::delay, allow_hyphen_values = true, conflicts_with = "front")]
     pub delay: Option<i64>,
     /// Put it at the head of the queue

@@ -103,12 +103,16 @@ pub(crate) enum HistoryBy {
 #[derive(Debug, Subcommand)]
 pub(crate) enum QueuesVerb {
     /// List queues and their lengths
+    #[command(after_help = "Examples:\n  windlass queues list\n  \
+                            windlass queues list --limit 20 --json")]
     List {
         /// How many queues at most
         #[arg(long, value_name = "N", default_value_t = LISTED)]
         limit: usize,
     },
     /// Show the jobs of a queue, the next to run first
+    #[command(after_help = "Examples:\n  windlass queues show mail\n  \
+                            windlass queues show mail --start -10 --stop -1     # the last ten")]
     Show {
         /// The queue
         queue: String,
@@ -120,6 +124,8 @@ pub(crate) enum QueuesVerb {
         stop: i64,
     },
     /// Stop claiming jobs from a queue, on all machines. Running jobs continue; jobs can still be enqueued
+    #[command(after_help = "Examples:\n  windlass queues pause mail\n  \
+                            windlass queues pause --all")]
     Pause {
         /// The queue
         #[arg(required_unless_present = "all", conflicts_with = "all")]
@@ -129,6 +135,8 @@ pub(crate) enum QueuesVerb {
         all: bool,
     },
     /// Claim from a queue again
+    #[command(after_help = "Examples:\n  windlass queues resume mail\n  \
+                            windlass queues resume --all")]
     Resume {
         /// The queue
         #[arg(required_unless_present = "all", conflicts_with = "all")]
@@ -138,6 +146,7 @@ pub(crate) enum QueuesVerb {
         all: bool,
     },
     /// Delete a queue with its jobs; its pause stays
+    #[command(after_help = "Example:\n  windlass queues delete mail")]
     Delete {
         /// The queue
         queue: String,
@@ -151,16 +160,20 @@ pub(crate) enum QueuesVerb {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ExplainVerb {
     /// Why the jobs of a queue are not claimed
+    #[command(after_help = "Example:\n  windlass explain queue mail")]
     Queue {
         /// The queue
         queue: String,
     },
     /// How a task stands: who has it, what runs, what failed lately
+    #[command(after_help = "Example:\n  windlass explain task resize")]
     Task {
         /// The task
         task: String,
     },
     /// Where a job is, and what it waits for
+    #[command(after_help = "Examples:\n  windlass explain job 5c0b9a1e-0-17-3\n  \
+                            windlass explain job --task add --args '[1,2]'")]
     Job {
         /// Its id, if it runs or has failed, or the claim of its run
         #[arg(required_unless_present = "of_task", conflicts_with_all = ["of_task", "args", "arg", "of_queue"])]
@@ -175,12 +188,16 @@ pub(crate) enum ExplainVerb {
         args: JobArgs,
     },
     /// Why a job failed, and whether a retry would run
+    #[command(after_help = "Examples:\n  windlass explain failed 0a1b2c3d4e5f\n  \
+                            windlass explain failed -1     # the newest")]
     Failed {
         /// Its id or position in the list, or the job's id
         #[arg(value_name = "ID", allow_negative_numbers = true)]
         address: String,
     },
     /// Why a periodic task or a [[schedule]] does not run
+    #[command(after_help = "Examples:\n  windlass explain schedule cleanUp\n  \
+                            windlass explain schedule report/weekly")]
     Schedule {
         /// The task, or the id of a schedule
         name: String,
@@ -205,18 +222,28 @@ pub(crate) struct DelayedListArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum DelayedVerb {
     /// List delayed jobs, the first due first
+    #[command(after_help = "Examples:\n  windlass delayed list --limit 20\n  \
+                            windlass delayed list --at \"tomorrow 10:00\"")]
     List(DelayedListArgs),
     /// List the times at which jobs are due
+    #[command(after_help = "Example:\n  windlass delayed timestamps")]
     Timestamps {
         /// How many times at most
         #[arg(long, value_name = "N", default_value_t = LISTED)]
         limit: usize,
     },
     /// Show when a job is due
+    #[command(after_help = "Examples:\n  windlass delayed find add --args '[1,2]'\n  \
+                            windlass delayed find add --queue math --args '[1,2]'")]
     Find(NamedJobArgs),
     /// Run jobs now instead of at their time: they are due at once
+    #[command(after_help = "Examples:\n  windlass delayed run add --args '[1,2]'\n  \
+                            windlass delayed run --task add\n  \
+                            windlass delayed run --queue math --yes")]
     Run(DelayedSelectArgs),
     /// Move jobs to another time
+    #[command(after_help = "Examples:\n  windlass delayed move --task add --to \"tomorrow 10:00\"\n  \
+                            windlass delayed move --at @1795490778 --to 2026-12-01T08:00:00Z")]
     Move {
         #[command(flatten)]
         select: DelayedSelectArgs,
@@ -225,6 +252,8 @@ pub(crate) enum DelayedVerb {
         to: TimeArg,
     },
     /// Delete a job at all times at which it is due, or all of a task or a time
+    #[command(after_help = "Examples:\n  windlass delayed delete add --args '[1,2]'\n  \
+                            windlass delayed delete --task add --queue math")]
     Delete(DelayedSelectArgs),
 }
 
@@ -282,7 +311,7 @@ pub(crate) struct FailedFilterArgs {
     #[arg(long = "queue", id = "of_queue", value_name = "Q")]
     pub queue: Option<String>,
     /// Only jobs whose error or last lines of stderr hold this text, in upper or lower case
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = value::part)]
     pub error: Option<String>,
     /// Only jobs that failed since this time, or in this time: 2h, 1day, "today 08:00", 2026-11-24T03:26:18Z
     #[arg(long, value_name = "TIME", value_parser = value::since)]
@@ -293,16 +322,24 @@ pub(crate) struct FailedFilterArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum FailedVerb {
     /// List failed jobs, newest first
+    #[command(after_help = "Examples:\n  windlass failed list --task sendMail --since 2h\n  \
+                            windlass failed list --start 0 --stop 9     # the ten oldest")]
     List(FailedListArgs),
     /// Show how many failed jobs there are
+    #[command(after_help = "Example:\n  windlass failed count")]
     Count,
     /// Show a failed job with its backtrace
+    #[command(after_help = "Examples:\n  windlass failed show 3f9a01c2d4e5\n  \
+                            windlass failed show -1     # the newest")]
     Show {
         /// Its id or position in the list, or the job's id
         #[arg(value_name = "ID", allow_negative_numbers = true)]
         address: String,
     },
     /// Remove failed jobs: some, all that match, or all
+    #[command(after_help = "Examples:\n  windlass failed remove 3f9a01c2d4e5\n  \
+                            windlass failed remove --task sendMail --error timeout\n  \
+                            windlass failed remove --all --yes")]
     Remove {
         /// Their ids or positions in the list, or the ids of jobs
         #[arg(value_name = "ID", allow_negative_numbers = true, required_unless_present_any = ["all", "filter", "of_task", "of_queue", "error", "since"])]
@@ -317,8 +354,12 @@ pub(crate) enum FailedVerb {
         yes: bool,
     },
     /// Retry the jobs of workers that vanished or were removed
+    #[command(after_help = "Example:\n  windlass failed retry-stuck")]
     RetryStuck,
     /// Put failed jobs back on their queues: some, all, or all of a task
+    #[command(after_help = "Examples:\n  windlass failed retry 3f9a01c2d4e5\n  \
+                            windlass failed retry --task sendMail\n  \
+                            windlass failed retry --all")]
     Retry {
         /// Their ids or positions in the list, or the ids of jobs
         #[arg(value_name = "ID", allow_negative_numbers = true, required_unless_present_any = ["all", "task", "unknown"])]
@@ -342,6 +383,8 @@ pub(crate) enum FailedVerb {
 #[derive(Debug, Subcommand)]
 pub(crate) enum JobsVerb {
     /// List the jobs that run now
+    #[command(after_help = "Examples:\n  windlass jobs list\n  \
+                            windlass jobs list --task resize")]
     List(JobsListArgs),
     /// End a run: TERM, after the grace KILL. Its job fails as cancelled and is not run again
     #[command(
@@ -350,6 +393,8 @@ pub(crate) enum JobsVerb {
     )]
     Cancel(JobsCancelArgs),
     /// Delete jobs from a queue, by their arguments or all of a task
+    #[command(after_help = "Examples:\n  windlass jobs delete add --args '[1,2]'\n  \
+                            windlass jobs delete add --queue math --any-args")]
     Delete(JobsDeleteArgs),
     /// Print what a job writes, on whichever machine it runs, or what is left of it; without ID list what this machine keeps
     #[command(
@@ -440,12 +485,14 @@ pub(crate) struct JobsDeleteArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum LocksVerb {
     /// List the locks that are held
+    #[command(after_help = "Example:\n  windlass locks list")]
     List {
         /// How many locks at most
         #[arg(long, value_name = "N", default_value_t = LISTED)]
         limit: usize,
     },
     /// Free a lock
+    #[command(after_help = "Example:\n  windlass locks delete 'lock:add:math:[1,2]'")]
     Delete {
         /// The lock's key, as the listing shows it
         name: String,
@@ -456,22 +503,27 @@ pub(crate) enum LocksVerb {
 #[derive(Debug, Subcommand)]
 pub(crate) enum PeriodicVerb {
     /// List periodic tasks and schedules, when they are due and their state
+    #[command(after_help = "Example:\n  windlass periodic list")]
     List {
         /// How many tasks that are not defined here at most
         #[arg(long, value_name = "N", default_value_t = LISTED)]
         limit: usize,
     },
     /// Start a task that was stopped, and enqueue its job if it is missing; or a schedule, which goes on from now
+    #[command(after_help = "Example:\n  windlass periodic start cleanUp")]
     Start {
         /// The task, or the id of a schedule
         task: String,
     },
     /// Stop a task or a schedule on all instances, also after restarts, until it is started
+    #[command(after_help = "Examples:\n  windlass periodic stop cleanUp\n  \
+                            windlass periodic stop report/weekly")]
     Stop {
         /// The task, or the id of a schedule
         task: String,
     },
     /// Run a task once now, or the job of a schedule, in addition to its schedule
+    #[command(after_help = "Example:\n  windlass periodic run cleanUp")]
     Run {
         /// The task, or the id of a schedule
         task: String,
@@ -515,13 +567,17 @@ pub(crate) struct CopyArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum TasksVerb {
     /// List the tasks
+    #[command(after_help = "Example:\n  windlass tasks list")]
     List,
     /// Show a task
+    #[command(after_help = "Example:\n  windlass tasks show sendMail")]
     Show {
         /// The task's name
         name: String,
     },
     /// Show the last finished runs of a task, the newest first
+    #[command(after_help = "Examples:\n  windlass tasks runs cleanUp\n  \
+                            windlass tasks runs cleanUp --last 5")]
     Runs {
         /// The task's name, or the id of a schedule
         name: String,
@@ -535,19 +591,22 @@ pub(crate) enum TasksVerb {
 #[derive(Debug, Subcommand)]
 pub(crate) enum WorkersVerb {
     /// List workers and their jobs
+    #[command(after_help = "Example:\n  windlass workers list")]
     List {
         /// How many workers at most
         #[arg(long, value_name = "N", default_value_t = LISTED)]
         limit: usize,
     },
     /// Show a worker
+    #[command(after_help = "Example:\n  windlass workers show web-1-windlass:4711+1")]
     Show {
         /// Its name (host:pid+n) or id (host:pid+n:queues)
         name: String,
     },
     /// Remove workers that have worked on one job for too long; their jobs fail
+    #[command(after_help = "Example:\n  windlass workers clean --older-than 2h")]
     Clean {
-        /// The age of a worker's job from which it is removed: 2h, 1day, or milliseconds
+        /// The age of a worker's job from which it is removed: 2h, 1day
         #[arg(long, value_name = "DURATION", value_parser = value::delay)]
         older_than: i64,
         /// Do not ask for confirmation
@@ -555,6 +614,7 @@ pub(crate) enum WorkersVerb {
         yes: bool,
     },
     /// Remove a worker that is gone; its job fails
+    #[command(after_help = "Example:\n  windlass workers force-clean web-1-windlass:4711+1")]
     ForceClean {
         /// Its name (host:pid+n) or id (host:pid+n:queues)
         name: String,

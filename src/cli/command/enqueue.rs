@@ -62,12 +62,12 @@ pub(crate) async fn run(context: &CommandContext, args: EnqueueArgs) -> Result<E
 /// A client, if the request is valid. An invalid request is reported before the store is opened.
 async fn checked(context: &CommandContext, request: &Request) -> Result<(Client, Store<Whole>), CliError> {
     let tasks = context.tasks()?;
-    context.resolve(request, &tasks).map_err(|error| match error {
-        RequestError::UnknownTask { .. } => CliError::Failed(format!(
+    context.resolve(request, &tasks).map_err(|error| match &error {
+        RequestError::UnknownTask { task, .. } if !task.trim().is_empty() => CliError::Failed(format!(
             "{error}; list the tasks: windlass tasks; for a task that other workers know, say --foreign --queue Q"
         )),
         RequestError::QueueMissing { .. } => CliError::Usage(format!("{error}: say --queue Q")),
-        other => CliError::Client(other.into()),
+        _ => CliError::Client(error.into()),
     })?;
     warn_of_missing(&tasks, |task| task.as_str() == request.task);
     let store: Store<Whole> = context.store_to_fill().await?;

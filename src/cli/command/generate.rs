@@ -11,7 +11,7 @@ use crate::cli::args::generate::{GenerateConfigArgs, GenerateTaskArgs, GenerateV
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::Text;
-use crate::client::moment::parse_delay;
+use crate::client::moment::parse_typed_delay;
 use crate::job::{QueueName, TaskName};
 use crate::task::calendar::Calendar;
 
@@ -79,10 +79,10 @@ fn task(context: &CommandContext, args: &GenerateTaskArgs) -> Result<Vec<PathBuf
     }
     let when = match (&args.frequency, &args.schedule) {
         (Some(every), _) => {
+            parse_typed_delay(every).map_err(|error| usage(&format_args!("--frequency: {error}")))?;
             humantime::parse_duration(every).map_err(|error| {
                 usage(&format_args!("--frequency {every:?}: expected a duration such as 5m or 1h ({error})"))
             })?;
-            parse_delay(every).map_err(|error| usage(&format_args!("--frequency: {error}")))?;
             format!("frequency = \"{every}\"\n")
         }
         (None, Some(cron)) => {
