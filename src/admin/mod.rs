@@ -31,6 +31,7 @@ mod lua_locks;
 pub mod overview;
 pub mod periodic;
 pub mod plan;
+pub mod queue_rename;
 pub mod queue_wait;
 pub mod queues;
 pub mod refusing_lock;

@@ -4,14 +4,16 @@
 
 pub(super) mod generate;
 pub(super) mod job;
+pub(super) mod shown;
 pub(super) mod verbs;
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-pub(super) use generate::GenerateVerb;
+pub(super) use generate::{CompletedShell, GenerateVerb};
 pub(super) use job::{EnqueueArgs, NamedJobArgs, PerformArgs};
+pub(super) use shown::ShownArgs;
 pub(super) use verbs::{
     CheckArgs, DelayedListArgs, DelayedVerb, ExplainVerb, FailedListArgs, FailedVerb, HistoryArgs, HistoryBy,
     HistoryWindow, JobsCancelArgs, JobsDeleteArgs, JobsListArgs, JobsOutputArgs, JobsVerb, LISTED, LeaderArgs,
@@ -45,6 +47,9 @@ pub(super) struct Cli {
     /// Print one JSON document
     #[arg(long, global = true, display_order = 900)]
     pub json: bool,
+    /// How results are shown.
+    #[command(flatten)]
+    pub shown: ShownArgs,
     /// The command; without one: run.
     #[command(subcommand)]
     pub command: Option<CliCommand>,
@@ -103,13 +108,13 @@ pub(super) enum CliCommand {
         verb: Option<QueuesVerb>,
     },
     /// List jobs that run; cancel them, show their output, delete queued ones
-    #[command(after_help = "Examples:\n  windlass jobs list\n  windlass jobs cancel 5c0b9a1e-0-17-3\n  \
+    #[command(after_help = "Examples:\n  windlass jobs\n  windlass jobs cancel 5c0b9a1e-0-17-3\n  \
                             windlass jobs delete add --queue math --args '[1,2]'\n  \
                             windlass jobs delete add --queue math --any-args")]
     Jobs {
-        /// The verb.
+        /// The verb; without one: list.
         #[command(subcommand)]
-        verb: JobsVerb,
+        verb: Option<JobsVerb>,
     },
     /// List delayed jobs; find them, run them now, move or delete them
     #[command(
@@ -210,6 +215,20 @@ pub(super) enum CliCommand {
         #[command(subcommand)]
         verb: Option<ExplainVerb>,
     },
+    /// Print what a shell needs to complete commands and options
+    #[command(after_help = "Examples:\n  windlass completions bash > /etc/bash_completion.d/windlass\n  \
+                            windlass completions zsh > /usr/local/share/zsh/site-functions/_windlass\n  \
+                            windlass completions fish > ~/.config/fish/completions/windlass.fish")]
+    Completions {
+        /// The shell
+        shell: CompletedShell,
+    },
+    /// Write a manual page for each command into a folder
+    #[command(after_help = "Example:\n  windlass man /usr/local/share/man/man1")]
+    Man {
+        /// The folder
+        folder: PathBuf,
+    },
     /// Show the leader: the scheduler that moves due jobs to their queues
     #[command(after_help = "Example of a cron job that should run on one host only:\n  \
                             windlass leader --check && ./nightly")]
@@ -217,12 +236,32 @@ pub(super) enum CliCommand {
 }
 
 impl CliCommand {
+    /// Does it only look, so that it can be repeated?
+    pub(super) fn looks(&self) -> bool {
+        let asks = matches!(
+            self,
+            Self::Run(_) | Self::Perform(_) | Self::Generate { .. } | Self::Store { .. } | Self::Check(_)
+        ) || matches!(
+            self,
+            Self::Completions { .. } | Self::Man { .. } | Self::Jobs { verb: Some(JobsVerb::Output(_)) }
+        );
+        !asks && !self.changes()
+    }
+
     /// Does it change a store? A copy between stores tells its outcome itself.
     pub(super) fn changes(&self) -> bool {
         match self {
-            Self::Enqueue(_) | Self::Jobs { verb: JobsVerb::Delete(_) | JobsVerb::Cancel(_) } => true,
+            Self::Enqueue(_) | Self::Jobs { verb: Some(JobsVerb::Delete(_) | JobsVerb::Cancel(_)) } => true,
             Self::Queues { verb } => {
-                matches!(verb, Some(QueuesVerb::Pause { .. } | QueuesVerb::Resume { .. } | QueuesVerb::Delete { .. }))
+                matches!(
+                    verb,
+                    Some(
+                        QueuesVerb::Pause { .. }
+                            | QueuesVerb::Resume { .. }
+                            | QueuesVerb::Delete { .. }
+                            | QueuesVerb::Rename { .. }
+                    )
+                )
             }
             Self::Delayed { verb, .. } => {
                 matches!(verb, Some(DelayedVerb::Delete(_) | DelayedVerb::Run(_) | DelayedVerb::Move { .. }))

@@ -1,12 +1,14 @@
 //! What commands use: configuration, tasks and store, each read only when it is needed.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use super::args::{Cli, CliCommand};
 use super::exit::CliError;
-use super::output::{Printer, warn};
+use super::manner::Manner;
+use super::output::{Printer, terminal_size, warn};
+use super::watch::Watch;
 use crate::client::request::{Request, RequestError, ResolvedJob};
 use crate::config::Config;
 use crate::config::element::redis_url::RedisUrl;
@@ -64,7 +66,8 @@ impl CommandContext {
         // A daemon that a job starts has a configuration of its own.
         let is_daemon = matches!(cli.command, None | Some(CliCommand::Run(_)));
         let daemon = sources.env.get(mark::DAEMON).filter(|_| !is_daemon && !sources.names_a_file()).cloned();
-        let (printer, extensions) = (Printer::new(cli.json), Arc::new(extensions));
+        let (printer, extensions) =
+            (Printer::new(cli.json, Manner::of(&cli.shown, terminal_size())), Arc::new(extensions));
         Ok(Self { printer, sources, loaded: OnceLock::new(), daemon, extensions })
     }
 
@@ -143,6 +146,12 @@ impl CommandContext {
     #[must_use]
     pub(super) fn extensions(&self) -> Arc<Extensions> {
         Arc::clone(&self.extensions)
+    }
+
+    /// The same for a command that is repeated.
+    #[must_use]
+    pub(super) fn watched(self, watch: &Arc<Mutex<Watch>>) -> Self {
+        Self { printer: self.printer.clone().watched(watch), ..self }
     }
 
     /// The tasks, for commands that can work with the valid ones only.

@@ -1,19 +1,25 @@
 //! From the command line to the command, and from its end to the exit code.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 use serde::Serialize;
 
-use super::args::{Cli, CliCommand, DelayedVerb, FailedVerb, JobsVerb, RunArgs};
+use super::args::{Cli, CliCommand, DelayedVerb, FailedVerb, JobsListArgs, JobsVerb, RunArgs};
 use super::command::{
-    check, delayed, enqueue, explain, failed, generate, health, history, locks, outputs, overview, perform, periodic,
-    plan, queues, running, store, tasks, workers,
+    check, delayed, enqueue, explain, failed, generate, health, history, locks, manual, outputs, overview, perform,
+    periodic, plan, queues, running, store, tasks, workers,
 };
 use super::context::CommandContext;
 use super::exit::{CliError, Exit};
+use super::manner::Manner;
+use super::meant::meant;
 use super::output::{Printer, warn};
+use super::watch::Watch;
 use crate::daemon::extensions::Extensions;
 use crate::daemon::handover;
 use crate::daemon::options::{RunError, RunOptions};
@@ -22,6 +28,10 @@ use crate::daemon::supervisor;
 use crate::process::{inherited, inherited_signals, shim};
 use crate::telemetry::stderr::write_line;
 use crate::text::clean;
+use crate::text::shell::{command_with_bytes, word_of_bytes};
+
+/// The shortest pause of `--watch`.
+const SHORTEST_WATCH: Duration = Duration::from_millis(100);
 
 /// Runs the command that the command line names.
 pub fn main(line: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -71,6 +81,7 @@ pub(super) fn main_with(line: impl IntoIterator<Item = OsString>, extensions: Ex
         }
     };
     let ended = match cli.command {
+        _ if cli.shown.watch.is_some() => watch(&line, context.extensions(), cli.shown.watch.unwrap_or_default()),
         None => daemon(&context, RunArgs::default()),
         Some(CliCommand::Run(args)) => daemon(&context, args),
         Some(command) => client(&context, command).map(|exit| ExitCode::from(exit.code())),
@@ -92,11 +103,21 @@ fn print_usage_error(line: &[OsString], error: &clap::Error) {
     };
     // An error of writing it is ignored.
     let _ = error.print();
+    if let Some(meant) = meant(line, &error) {
+        warn(&meant);
+    }
+    if error.kind() == clap::error::ErrorKind::InvalidUtf8
+        && let Some(word) = line.iter().find(|word| word.to_str().is_none())
+    {
+        let rename = command_with_bytes("queues rename", word.as_bytes(), "NAME");
+        let word = word_of_bytes(word.as_bytes());
+        warn(&format!("{word} is no text in UTF-8; if a queue has that name, give it one that is: {rename}"));
+    }
     if line.iter().any(|word| word == "--json") {
         let text = error.to_string();
         let first = text.lines().next().unwrap_or_default();
         let error = first.strip_prefix("error: ").unwrap_or(first).to_owned();
-        let _ = Printer::new(true).print(&ErrorOutput { error }, String::new);
+        let _ = Printer::new(true, Manner::default()).print(&ErrorOutput { error }, String::new);
     }
 }
 
@@ -113,9 +134,9 @@ fn says_run(line: &[OsString]) -> bool {
     while let Some(word) = words.next() {
         match word {
             "run" => return true,
-            "--config" | "--store" => drop(words.next()),
-            "--json" => {}
-            _ if word.starts_with("--config=") || word.starts_with("--store=") => {}
+            "--config" | "--store" | "--color" => drop(words.next()),
+            "--json" | "--wide" | "--utc" | "--watch" => {}
+            _ if ["--config=", "--store=", "--color=", "--watch="].iter().any(|option| word.starts_with(option)) => {}
             _ => return false,
         }
     }
@@ -175,6 +196,34 @@ fn daemon(context: &CommandContext, args: RunArgs) -> Result<ExitCode, CliError>
     })
 }
 
+/// Repeats a command that only looks, until it is ended.
+///
+/// # Errors
+/// Commands that change something, and errors that another look would meet again.
+fn watch(line: &[OsString], extensions: Arc<Extensions>, every: Duration) -> Result<ExitCode, CliError> {
+    let words: Vec<_> = line.iter().skip(1).map(|word| clean::line(&word.to_string_lossy()).into_owned()).collect();
+    let watch = Arc::new(Mutex::new(Watch::new(every.max(SHORTEST_WATCH), format!("windlass {}", words.join(" ")))));
+    loop {
+        // Parsed anew, because a command uses up what it was told, and files may have changed.
+        let cli = Cli::try_parse_from(line).map_err(|error| CliError::Usage(error.to_string()))?;
+        let context = CommandContext::of(&cli, Extensions::clone(&extensions))?.watched(&watch);
+        let Some(command) = cli.command.filter(CliCommand::looks) else {
+            let text = "--watch repeats a command that only looks, such as windlass queues --watch";
+            return Err(CliError::Usage(text.to_owned()));
+        };
+        match client(&context, command) {
+            Ok(_) => {}
+            Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                return Ok(ExitCode::from(Exit::Done.code()));
+            }
+            // The store may come back.
+            Err(error) if error.exit() == Exit::Unavailable => print_error(&context, &error),
+            Err(error) => return Err(error),
+        }
+        std::thread::sleep(every.max(SHORTEST_WATCH));
+    }
+}
+
 /// Runs a command other than the daemon, on a runtime of this thread.
 fn client(context: &CommandContext, command: CliCommand) -> Result<Exit, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -199,11 +248,14 @@ async fn dispatch(context: &CommandContext, command: CliCommand) -> Result<Exit,
         CliCommand::Tasks { verb } => tasks::run(context, verb).await,
         CliCommand::Check(args) => check::run(context, &args),
         CliCommand::Generate { verb } => generate::run(context, verb),
+        CliCommand::Completions { shell } => manual::completions(context, shell),
+        CliCommand::Man { folder } => manual::man(context, &folder),
         CliCommand::Queues { verb } => queues::run(context, verb).await,
-        CliCommand::Jobs { verb: JobsVerb::Delete(args) } => queues::delete_jobs(context, args).await,
-        CliCommand::Jobs { verb: JobsVerb::List(args) } => running::list(context, args).await,
-        CliCommand::Jobs { verb: JobsVerb::Cancel(args) } => running::cancel(context, args).await,
-        CliCommand::Jobs { verb: JobsVerb::Output(args) } => outputs::run(context, &args).await,
+        CliCommand::Jobs { verb: None } => running::list(context, JobsListArgs::default()).await,
+        CliCommand::Jobs { verb: Some(JobsVerb::Delete(args)) } => queues::delete_jobs(context, args).await,
+        CliCommand::Jobs { verb: Some(JobsVerb::List(args)) } => running::list(context, args).await,
+        CliCommand::Jobs { verb: Some(JobsVerb::Cancel(args)) } => running::cancel(context, args).await,
+        CliCommand::Jobs { verb: Some(JobsVerb::Output(args)) } => outputs::run(context, &args).await,
         CliCommand::Delayed { verb, list } => delayed::run(context, verb.unwrap_or(DelayedVerb::List(list))).await,
         CliCommand::Periodic { verb } => periodic::run(context, verb).await,
         CliCommand::Explain { verb } => explain::run(context, verb).await,
@@ -227,8 +279,16 @@ mod tests {
     #[test]
     fn a_line_that_says_run_is_known_without_reading_it() {
         let says = |line: &str| says_run(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
-        for line in ["w", "w run", "w run --bogus", "w --json run", "w --config run run", "w --config=c --store s run"]
-        {
+        for line in [
+            "w",
+            "w run",
+            "w run --bogus",
+            "w --json run",
+            "w --config run run",
+            "w --config=c --store s run",
+            "w --color never --utc --wide run",
+            "w --color=always run",
+        ] {
             assert!(says(line), "{line}");
         }
         for line in ["w enqueue run", "w --config run enqueue", "w --version", "w -h run", "w runs", "w --conf run"] {

@@ -29,6 +29,19 @@ pub(super) fn here() -> &'static Here {
     HERE.get_or_init(|| Here::of(std::env::var_os("TZ").map(|tz| tz.to_string_lossy().into_owned()).as_deref()))
 }
 
+/// The zone that this machine is set to, by the link that its clocks are read from. The system computes the times; this has
+/// their names.
+pub(super) fn of_machine() -> Option<Tz> {
+    static ZONE: OnceLock<Option<Tz>> = OnceLock::new();
+    let is_set = std::env::var_os("TZ").is_some_and(|tz| !tz.is_empty());
+    *ZONE.get_or_init(|| if is_set { None } else { named_by(&std::fs::read_link("/etc/localtime").ok()?) })
+}
+
+/// The zone that a path into a folder of zones names.
+fn named_by(link: &Path) -> Option<Tz> {
+    link.to_str()?.split_once("zoneinfo/")?.1.parse().ok()
+}
+
 /// A time as the clocks here show it, in a format of `chrono`.
 pub(super) fn shown(at: DateTime<Utc>, format: &str) -> String {
     match here() {
@@ -115,6 +128,14 @@ fn is_change(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_zone_of_a_machine_is_read_from_its_link() {
+        let named = |link: &str| named_by(Path::new(link));
+        assert_eq!(named("/usr/share/zoneinfo/Europe/Berlin"), Some(Tz::Europe__Berlin));
+        assert_eq!(named("../usr/share/zoneinfo/Etc/UTC"), Some(Tz::Etc__UTC));
+        assert_eq!((named("/etc/elsewhere"), named("/usr/share/zoneinfo/Nowhere")), (None, None));
+    }
 
     #[test]
     fn a_zone_is_known_by_its_name_by_a_whole_rule_or_not_at_all() {

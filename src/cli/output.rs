@@ -4,29 +4,50 @@
 //! read [`Text`], which is made of clean lines, and a JSON document has the characters in question escaped.
 
 use std::io::{self, BufRead, IsTerminal, Write as _};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
+use unicode_width::UnicodeWidthStr as _;
 
 use super::exit::CliError;
 use super::here::shown;
+use super::manner::Manner;
+use super::watch::Watch;
 use crate::text::clean;
 
+/// How wide a terminal is taken for that does not tell it.
+const USUAL: usize = 80;
+
 /// Prints results as text or JSON.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Printer {
     json: bool,
+    manner: Manner,
+    watch: Option<Arc<Mutex<Watch>>>,
 }
 
 impl Printer {
     /// A printer of JSON or of text.
     #[must_use]
-    pub(super) fn new(json: bool) -> Self {
-        Self { json }
+    pub(super) fn new(json: bool, manner: Manner) -> Self {
+        Self { json, manner, watch: None }
+    }
+
+    /// The same, whose output is looked at again and again.
+    #[must_use]
+    pub(super) fn watched(self, watch: &Arc<Mutex<Watch>>) -> Self {
+        Self { watch: Some(Arc::clone(watch)), ..self }
+    }
+
+    /// How results are shown.
+    #[must_use]
+    pub(super) fn manner(&self) -> Manner {
+        self.manner
     }
 
     /// Does it print JSON?
     #[must_use]
-    pub(super) fn is_json(self) -> bool {
+    pub(super) fn is_json(&self) -> bool {
         self.json
     }
 
@@ -34,7 +55,7 @@ impl Printer {
     ///
     /// # Errors
     /// Fails if stdout cannot be written; a closed pipe is not an error.
-    pub(super) fn print<T: Serialize, P: Into<Text>>(self, document: &T, text: impl FnOnce() -> P) -> io::Result<()> {
+    pub(super) fn print<T: Serialize, P: Into<Text>>(&self, document: &T, text: impl FnOnce() -> P) -> io::Result<()> {
         self.write(&if self.json { json_line(document)? } else { text().into().0 })
     }
 
@@ -43,7 +64,7 @@ impl Printer {
     /// # Errors
     /// Fails if stdout cannot be written.
     pub(super) fn stream<T: Serialize, P: Into<Text>>(
-        self,
+        &self,
         document: &T,
         text: impl FnOnce() -> P,
     ) -> io::Result<bool> {
@@ -60,7 +81,7 @@ impl Printer {
     /// # Errors
     /// As [`print`](Self::print).
     pub(super) fn report<T: Serialize, P: Into<Text>>(
-        self,
+        &self,
         document: &T,
         text: impl Fn() -> P,
     ) -> Result<(), CliError> {
@@ -68,10 +89,24 @@ impl Printer {
         self.print(document, &text).map_err(|error| CliError::Unreported { outcome: outcome(), error })
     }
 
-    fn write(self, output: &str) -> io::Result<()> {
+    /// Prints a program of our own making, as it stands.
+    ///
+    /// # Errors
+    /// As [`print`](Self::print).
+    pub(super) fn program(&self, program: &str) -> io::Result<()> {
+        self.write(program)
+    }
+
+    fn write(&self, output: &str) -> io::Result<()> {
+        let picture = self.watch.as_ref().filter(|_| self.manner.terminal.is_some() && !self.json).map(|watch| {
+            // A watch that panicked was only shown.
+            watch.lock().unwrap_or_else(PoisonError::into_inner).picture(output, self.manner)
+        });
+        let output = picture.as_deref().unwrap_or(output);
         let mut stdout = io::stdout().lock();
         match stdout.write_all(output.as_bytes()).and_then(|()| stdout.flush()) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            // Who watches on would never end.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe && self.watch.is_none() => Ok(()),
             written => written,
         }
     }
@@ -93,6 +128,40 @@ impl Text {
         self.0.push('\n');
     }
 
+    /// Adds a line that is to be looked at so.
+    pub(super) fn push_in(&mut self, tone: Tone, line: impl AsRef<str>, manner: Manner) {
+        match tone.begin().filter(|_| manner.coloured) {
+            Some(begin) => {
+                self.0.push_str(begin);
+                self.0.push_str(&clean::line(line.as_ref()));
+                self.0.push_str("\x1b[0m\n");
+            }
+            None => self.push(line),
+        }
+    }
+
+    /// Adds a sentence. On a terminal it is broken between words, and the lines after the first are indented by two.
+    pub(super) fn push_wrapped(&mut self, tone: Tone, sentence: &str, manner: Manner) {
+        let Some(width) = manner.terminal.filter(|_| !manner.wide) else {
+            return self.push_in(tone, sentence, manner);
+        };
+        let sentence = clean::line(sentence);
+        let mut line = String::new();
+        for word in sentence.split(' ') {
+            // What is longer than a line is broken by the terminal, so that it can still be copied.
+            if !line.trim_start().is_empty() && line.width() + 1 + word.width() > width {
+                self.push_in(tone, &line, manner);
+                line = format!("  {word}");
+            } else {
+                if !line.is_empty() {
+                    line.push(' ');
+                }
+                line.push_str(word);
+            }
+        }
+        self.push_in(tone, &line, manner);
+    }
+
     /// Adds other lines.
     #[must_use]
     pub(super) fn and(mut self, lines: impl Into<Self>) -> Self {
@@ -104,6 +173,30 @@ impl Text {
     #[cfg(test)]
     pub(super) fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// How a line is to be looked at. Colour never tells anything that the words do not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tone {
+    /// As any other.
+    Plain,
+    /// It stands above others.
+    Heading,
+    /// Something is held back on purpose.
+    Held,
+    /// Something is wrong.
+    Wrong,
+}
+
+impl Tone {
+    fn begin(self) -> Option<&'static str> {
+        match self {
+            Self::Plain => None,
+            Self::Heading => Some("\x1b[1m"),
+            Self::Held => Some("\x1b[33m"),
+            Self::Wrong => Some("\x1b[31m"),
+        }
     }
 }
 
@@ -158,13 +251,17 @@ pub(super) fn confirm(question: &str, yes: bool) -> Result<(), CliError> {
     }
 }
 
-/// The width of the terminal that stdout is, if it is one. The part of `rustix` that tells it comes with clap's
+/// The columns and rows of the terminal that stdout is, if it is one. The part of `rustix` that tells them comes with clap's
 /// `wrap_help`, without which there is no command line.
 #[must_use]
-pub(super) fn terminal_width() -> Option<usize> {
+pub(super) fn terminal_size() -> (Option<usize>, Option<usize>) {
     let stdout = io::stdout();
-    let size = rustix::termios::tcgetwinsize(&stdout).ok().filter(|_| stdout.is_terminal())?;
-    Some(size.ws_col.into()).filter(|width| *width > 0)
+    if !stdout.is_terminal() {
+        return (None, None);
+    }
+    let size = rustix::termios::tcgetwinsize(&stdout).ok();
+    let told = |number: u16| Some(usize::from(number)).filter(|number| *number > 0);
+    (size.and_then(|size| told(size.ws_col)).or(Some(USUAL)), size.and_then(|size| told(size.ws_row)))
 }
 
 /// A date of a document as the clocks here show it, to the second.
@@ -189,6 +286,21 @@ mod tests {
     use super::*;
 
     const FOREIGN: &str = "(\\PC|[\\x00-\\x1f\\x7f-\\x9f\u{2028}\u{202e}\u{61c}]|\nwindlass: done){0,30}";
+
+    #[test]
+    fn a_sentence_is_broken_between_words_on_a_terminal_only() {
+        let wrapped = |terminal, sentence: &str| {
+            let mut text = Text::default();
+            text.push_wrapped(Tone::Wrong, sentence, Manner { terminal, ..Manner::default() });
+            text.0
+        };
+        assert_eq!(wrapped(None, "! one two three"), "! one two three\n");
+        assert_eq!(wrapped(Some(9), "! one two three"), "! one two\n  three\n");
+        assert_eq!(wrapped(Some(9), "! a-word-that-is-long b"), "!\n  a-word-that-is-long\n  b\n");
+        let mut coloured = Text::default();
+        coloured.push_in(Tone::Wrong, "a\u{1b}[2J", Manner { coloured: true, ..Manner::default() });
+        assert_eq!(coloured.0, "\u{1b}[31ma\\u001b[2J\u{1b}[0m\n");
+    }
 
     proptest! {
         #[test]

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::output::Text;
+use super::manner::Manner;
+use super::output::{Text, Tone};
 use super::table::TextTable;
 use crate::admin::runs::{PastRunView, RunsView};
 use crate::config::element::duration::show;
@@ -11,7 +12,7 @@ use crate::config::element::duration::show;
 const ERROR: usize = 48;
 
 /// When a run began (or ended, if that is not known), how it went, and how long it was.
-pub(super) fn cells(run: Option<&PastRunView>) -> [String; 3] {
+pub(super) fn cells(run: Option<&PastRunView>, manner: Manner) -> [String; 3] {
     let Some(run) = run else { return ["-", "-", "-"].map(str::to_owned) };
     let outcome = match &run.error {
         Some(error) => {
@@ -20,11 +21,11 @@ pub(super) fn cells(run: Option<&PastRunView>) -> [String; 3] {
         }
         None => run.outcome.clone(),
     };
-    [began(run), outcome, took(run)]
+    [began(run, manner), outcome, took(run, manner)]
 }
 
 /// The runs of a task as a table.
-pub(super) fn runs_text(found: &RunsView) -> Text {
+pub(super) fn runs_text(found: &RunsView, manner: Manner) -> Text {
     let name = &found.name;
     if found.runs.is_empty() {
         return Text::from(match found.keep_runs {
@@ -34,29 +35,39 @@ pub(super) fn runs_text(found: &RunsView) -> Text {
     }
     let scheduled = found.runs.iter().any(|run| run.schedule.is_some());
     let headings = ["began", "outcome", "took", "#attempt", "scheduled for", "worker", "schedule", "error"];
-    let mut table = TextTable::new(&headings);
+    let mut table = TextTable::new(&headings).uncut(&["began", "took", "outcome", "scheduled for"]).falling_away(&[
+        "worker",
+        "schedule",
+        "attempt",
+        "scheduled for",
+    ]);
     for run in &found.runs {
         let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         let attempt = run.attempt.map_or_else(|| "-".to_owned(), |attempt| attempt.to_string());
-        let (began, took, at, worker) = (began(run), took(run), text(&run.scheduled_at), text(&run.worker));
+        let (began, took, at, worker) =
+            (began(run, manner), took(run, manner), text(&run.scheduled_at), text(&run.worker));
+        let at = if at == "-" { at } else { manner.time(&at, || at.clone()) };
         let (schedule, error) = (text(&run.schedule), text(&run.error));
         table.row([&began, &run.outcome, &took, &attempt, &at, &worker, &schedule, &error]);
+        table.tone(if run.outcome == "failed" { Tone::Wrong } else { Tone::Plain });
     }
-    table.column_if("schedule", scheduled).text()
+    table.column_if("schedule", scheduled).text(manner)
 }
 
-/// In UTC, to the second.
-fn began(run: &PastRunView) -> String {
+/// In a pipe in UTC, to the second.
+fn began(run: &PastRunView, manner: Manner) -> String {
     let time = run.started.as_deref().unwrap_or(&run.ended);
-    match time.split_once('.') {
+    manner.time(time, || match time.split_once('.') {
         Some((seconds, _)) => format!("{seconds}Z"),
         None => time.to_owned(),
-    }
+    })
 }
 
-/// With milliseconds only where they matter.
-fn took(run: &PastRunView) -> String {
+/// In a pipe with milliseconds only where they matter.
+fn took(run: &PastRunView, manner: Manner) -> String {
     let Some(ms) = run.duration_ms else { return "-".to_owned() };
-    let ms = if ms < 10_000 { ms } else { ms / 1000 * 1000 };
-    show(Duration::from_millis(ms)).to_string()
+    manner.span(ms, || {
+        let ms = if ms < 10_000 { ms } else { ms / 1000 * 1000 };
+        show(Duration::from_millis(ms)).to_string()
+    })
 }

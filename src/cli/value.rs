@@ -5,12 +5,9 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
-<<<<<<< HEAD
-use crate::admin::filter::{Filter, FilterError};
-use crate::client::moment::{Moment, MomentError, parse_delay};
-=======
+use super::meant::{object, pair};
+use crate::admin::filter::Filter;
 use crate::client::moment::{Moment, MomentError, parse_delay, parse_typed_delay};
->>>>>>> 3b81bd9 (Refuse durations without a unit, and give each command an example)
 use crate::client::wall_time::WallTime;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::error::closest;
@@ -70,11 +67,17 @@ pub(super) fn since(text: &str) -> Result<Since, String> {
     time(text).map(Since::Time).map_err(|error| format!("{error}; or how long ago: 2h, 1day"))
 }
 
-<<<<<<< HEAD
-/// `--filter FILTER`.
-pub(super) fn filter(text: &str) -> Result<Filter, FilterError> {
-    Filter::parse(text, SystemClock.now_ms())
-=======
+/// `--filter FILTER`. An empty one would match everything.
+pub(super) fn filter(text: &str) -> Result<Filter, String> {
+    if text.trim().is_empty() {
+        return Err(
+            "the filter is empty, so that every job would match: is the shell variable set from which it comes?"
+                .to_owned(),
+        );
+    }
+    Filter::parse(text, SystemClock.now_ms()).map_err(|error| error.to_string())
+}
+
 /// `--error TEXT`. An empty text is in every error, and comes from a variable of the shell that nobody set.
 pub(super) fn part(text: &str) -> Result<String, String> {
     match text.trim() {
@@ -84,7 +87,6 @@ pub(super) fn part(text: &str) -> Result<String, String> {
         }
         _ => Ok(text.to_owned()),
     }
->>>>>>> 3b81bd9 (Refuse durations without a unit, and give each command an example)
 }
 
 /// `--zone ZONE`.
@@ -130,6 +132,14 @@ pub(super) fn arg(text: &str) -> Result<String, String> {
 
 /// Says where the text stops being JSON, and how to quote a bare word.
 fn explain(text: &str, error: &EcmaError) -> String {
+    if pair(text).is_some() {
+        return format!("{error}; as a JSON object it is '{}'", object(&[text]));
+    }
+    if text.trim_start().starts_with(['{', '[']) && !text.contains('"') && text.contains(char::is_alphabetic) {
+        return format!(
+            "{error}; did the shell take its quotes away? Put single quotes around all of it: '{{\"name\":\"Ada\"}}'"
+        );
+    }
     let word = !text.is_empty() && text.chars().all(|char| char.is_alphanumeric() || "-_.@ ".contains(char));
     if word { format!("{error}; as a JSON string it is '\"{text}\"'") } else { error.to_string() }
 }
@@ -142,6 +152,8 @@ mod tests {
     fn bad_json_is_told_with_its_place() {
         assert_eq!(args("{\"a\":}").unwrap_err(), "not valid JSON: expected value at line 1 column 6");
         assert!(arg("ann@x.org").unwrap_err().ends_with("as a JSON string it is '\"ann@x.org\"'"));
+        assert!(args("name=Ada").unwrap_err().ends_with("as a JSON object it is '{\"name\":\"Ada\"}'"));
+        assert!(args("{name:Ada}").unwrap_err().contains("did the shell take its quotes away?"));
         assert_eq!(arg("\"ann\"").unwrap(), "\"ann\"");
     }
 }

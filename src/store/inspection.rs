@@ -121,6 +121,32 @@ pub struct DeleteQueue {
 
 arrow!(DeleteQueue, "delete_queue", Repeatable -> u64; Admin);
 
+/// Moves jobs of a queue to the end of another one, at most `most` in their order; the name is forgotten with the last of
+/// them. The name is bytes, because this is for names that are no text, whose jobs nobody claims. No identities, locks or
+/// waits are known of such jobs.
+#[derive(Debug, Clone)]
+pub struct RenameQueue {
+    /// The name.
+    pub name: Bytes,
+    /// The other queue.
+    pub to: QueueName,
+    /// How many jobs are moved at most.
+    pub most: usize,
+}
+
+arrow!(RenameQueue, "rename_queue", Repeatable -> Renamed; Admin);
+
+/// What a step of a renaming did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Renamed {
+    /// Was there such a queue?
+    pub known: bool,
+    /// How many jobs were moved.
+    pub moved: u64,
+    /// Are there more?
+    pub more: bool,
+}
+
 /// Pauses a queue, or all queues: when this returns, no exchange claims from it until it is resumed. Enqueueing and
 /// promotion continue. On Redis, pausing all queues also stops Ruby's workers, because they use the same key. The queue
 /// need not exist, and the pause stays when the queue is deleted. False if it was paused before.

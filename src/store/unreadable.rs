@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::role::{Admin, arrow};
+use crate::text::shell::command_with_bytes;
 
 /// How many records of a kind a line names.
 const MAX_NAMED: usize = 4;
@@ -103,18 +104,27 @@ pub struct PassedOver {
     pub(super) count: u64,
     /// The first of them, in the order of their names: the order in which a store lists them may change.
     named: BTreeMap<String, String>,
+    /// The name of one that a command can mend.
+    mended: Option<Vec<u8>>,
 }
 
 impl PassedOver {
     /// Nothing yet.
     #[must_use]
     pub fn new(kind: RecordKind) -> Self {
-        Self { kind, count: 0, named: BTreeMap::new() }
+        Self { kind, count: 0, named: BTreeMap::new(), mended: None }
     }
 
     /// Passes over the record of this name, for this reason.
     pub fn add(&mut self, name: &[u8], reason: &str) {
         self.count += 1;
+        // A command with a longer one could not be read. The first in order, as below.
+        if self.kind == RecordKind::Queue
+            && name.len() <= MAX_SHOWN
+            && self.mended.as_deref().is_none_or(|least| name < least)
+        {
+            self.mended = Some(name.to_vec());
+        }
         self.named.insert(shown(name), reason.chars().take(MAX_SHOWN).collect());
         if self.named.len() > MAX_NAMED {
             self.named.pop_last();
@@ -134,8 +144,14 @@ impl PassedOver {
         let noun = self.kind.noun(self.count);
         let more = if self.count > self.named.len() as u64 { ", ..." } else { "" };
         let is = if self.count == 1 { "is" } else { "are" };
+        let mend = match &self.mended {
+            Some(name) => {
+                format!("give it a name that is text: {}", command_with_bytes("queues rename", name, "NAME"))
+            }
+            None => "correct or remove what stands there".to_owned(),
+        };
         format!(
-            "{} {noun} in {place} cannot be read and {is} passed over: {}{more}; correct or remove what stands there",
+            "{} {noun} in {place} cannot be read and {is} passed over: {}{more}; {mend}",
             self.count,
             named.join(", ")
         )
@@ -186,6 +202,8 @@ mod tests {
             "{}",
             passed.text("resque:queues")
         );
+        let told = r"give it a name that is text: windlass queues rename $'caf\351\033' NAME";
+        assert!(passed.text("resque:queues").ends_with(told), "{}", passed.text("resque:queues"));
     }
 
     #[test]

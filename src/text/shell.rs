@@ -11,6 +11,36 @@ pub fn word(text: &str) -> String {
     }
 }
 
+/// Bytes as one word of a shell. Those that are no text are written in the quotes of bash, zsh and ksh, `$'caf\xE9'`, which POSIX
+/// has since 2024.
+#[must_use]
+pub fn word_of_bytes(bytes: &[u8]) -> String {
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && !text.contains(super::clean::is_unsafe)
+    {
+        return word(text);
+    }
+    let mut out = "$'".to_owned();
+    // In octal, because three digits end there: a hexadecimal digit that follows would be taken along.
+    let octal = |bytes: &[u8], out: &mut String| {
+        for byte in bytes {
+            out.push_str(&format!("\\{byte:03o}"));
+        }
+    };
+    for chunk in bytes.utf8_chunks() {
+        for letter in chunk.valid().chars() {
+            match letter {
+                '\'' | '\\' => out.extend(['\\', letter]),
+                _ if super::clean::is_unsafe(letter) => octal(letter.encode_utf8(&mut [0; 4]).as_bytes(), &mut out),
+                _ => out.push(letter),
+            }
+        }
+        octal(chunk.invalid(), &mut out);
+    }
+    out.push('\'');
+    out
+}
+
 /// A command of this program for people to type: what it does, and the names to which it does it. A name may hold
 /// anything, because it comes from a store: it becomes one word, and none is taken for an option.
 #[must_use]
@@ -18,6 +48,13 @@ pub fn command(verb: &str, names: &[&str]) -> String {
     let end = if names.iter().any(|name| name.starts_with('-')) { " --" } else { "" };
     let names: String = names.iter().map(|name| format!(" {}", word(name))).collect();
     format!("windlass {verb}{end}{names}")
+}
+
+/// The same for one name that may be no text, with what follows it.
+#[must_use]
+pub fn command_with_bytes(verb: &str, name: &[u8], rest: &str) -> String {
+    let end = if name.starts_with(b"-") { " --" } else { "" };
+    format!("windlass {verb}{end} {} {rest}", word_of_bytes(name))
 }
 
 /// The same where the name is the value of the option at the end of `verb`.
@@ -42,6 +79,18 @@ mod tests {
         assert_eq!(word("/a/b.toml"), "/a/b.toml");
         assert_eq!(word("/a b/it's"), r"'/a b/it'\''s'");
         assert_eq!((word(""), word("$(x)")), ("''".to_owned(), "'$(x)'".to_owned()));
+    }
+
+    #[test]
+    fn a_shell_reads_the_bytes_that_were_meant() {
+        let long: Vec<u8> = (1..=255).collect();
+        for bytes in [&b"caf\xe9"[..], b"\xff0", b"it's\xfe\\", "\u{202e}a".as_bytes(), b"plain", b"a b", &long] {
+            let word = word_of_bytes(bytes);
+            assert!(!word.contains(super::super::clean::is_unsafe), "{word}");
+            let output =
+                std::process::Command::new("bash").arg("-c").arg(format!("printf %s {word}")).output().unwrap();
+            assert_eq!(output.stdout, bytes, "{word}");
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ use windlass::store::engine::OpenLane;
 use windlass::store::faults::{Fault, Faults};
 use windlass::store::inspection::{
     ClearFailed, DeleteEach, DeleteJobs, DeleteLock, DeleteQueue, FailedJob, JobsToDelete, Pause, QueueEnd,
-    RemoveFailed, Resume, RetryFailed,
+    RemoveFailed, RenameQueue, Resume, RetryFailed,
 };
 use windlass::store::instance::{Bury, Extend, Join, Leave, LockRenewal, Oversee, Register, Suspect, Unregister};
 use windlass::store::meter::Outcome;
@@ -300,6 +300,12 @@ fn jobs_rows() -> Vec<Row> {
             Box::pin(async move {
                 fill(&f.store, "q", &jobs(0..3)).await;
                 DeleteQueue { queue: queue("q") }
+            })
+        }),
+        row::<RenameQueue>(Again::Answers("Renamed { known: false, moved: 0, more: false }"), |f| {
+            Box::pin(async move {
+                fill(&f.store, "q", &jobs(0..3)).await;
+                RenameQueue { name: Bytes::from_static(b"q"), to: queue("r"), most: 10 }
             })
         }),
         row::<AskRun>(Same, |f| {

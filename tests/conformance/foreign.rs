@@ -325,6 +325,49 @@ async fn a_queue_whose_name_is_no_text_is_named_byte_by_byte() {
 }
 
 #[tokio::test]
+async fn a_queue_whose_name_is_no_text_is_given_one() {
+    use windlass::admin::queue_rename::rename;
+    let name = &b"caf\xe9"[..];
+    for f in [Fixture::redis().await, Fixture::sqlite().await] {
+        fill(&f.store, "caf\u{e9}", &jobs(0..1)).await;
+        match &f.place {
+            Place::Redis { .. } => {
+                let list = [f.key("queue:").as_bytes(), name].concat();
+                f.redis_command(&[&b"SADD"[..], f.key("queues").as_bytes(), name]);
+                for job in jobs(1..251) {
+                    f.redis_command(&[&b"RPUSH"[..], &list, &job]);
+                }
+            }
+            Place::Sqlite { .. } => {
+                // As a blob, and as a text that is none.
+                let connection = rusqlite::Connection::open(f.place.file()).expect("the file must open");
+                connection
+                    .execute("INSERT INTO queues (name) VALUES (CAST(?1 AS TEXT)), (?1)", [name])
+                    .expect("it is inserted");
+                for (place, job) in (0_i64..).zip(jobs(1..251).iter()) {
+                    let queue = if place < 120 { "CAST(?1 AS TEXT)" } else { "?1" };
+                    let sql = format!("INSERT INTO jobs (queue, position, payload) VALUES ({queue}, ?2, ?3)");
+                    connection.execute(&sql, rusqlite::params![name, place, &job[..]]).expect("it is inserted");
+                }
+            }
+        }
+        let store = f.store.narrow::<windlass::store::role::Admin>();
+        assert_eq!(
+            unreadable(&f.store).await,
+            [(RecordKind::Queue, if matches!(f.place, Place::Redis { .. }) { 1 } else { 2 })]
+        );
+        let mut told = Vec::new();
+        let renamed = rename(&store, name, "caf\u{e9}", |moved| told.push(moved)).await.expect("rename");
+        assert_eq!((renamed.moved, told), (250, vec![100, 200, 250]));
+        assert_eq!(queued(&f.store, "caf\u{e9}").await, jobs(0..251), "in their order, behind what was there");
+        assert_eq!(unreadable(&f.store).await, []);
+        assert!(rename(&store, name, "other", |_| {}).await.is_err(), "it is gone");
+        assert!(rename(&store, "caf\u{e9}".as_bytes(), "other", |_| {}).await.is_err(), "it is text");
+        assert!(rename(&store, name, " ", |_| {}).await.is_err(), "a name is wanted");
+    }
+}
+
+#[tokio::test]
 async fn a_leader_of_any_name_leads() {
     let f = Fixture::redis().await;
     let lock = f.key("resque_scheduler_leader_lock");

@@ -36,6 +36,7 @@ mod inspect;
 mod lease;
 mod log;
 mod lost_keys;
+mod manners;
 mod moving;
 mod no_store;
 mod notify;

@@ -106,6 +106,20 @@ impl Place {
         command
     }
 
+    /// A line of a shell on a terminal, in this folder.
+    pub(crate) fn terminal(&self, line: &str) -> Command {
+        let mut command = self.command(&[]);
+        let mut script = Command::new("script");
+        script.args(["-qec", line, "/dev/null"]).current_dir(self.path()).stdin(Stdio::null());
+        for (name, value) in command.env("TZ", "UTC").get_envs() {
+            match value {
+                Some(value) => script.env(name, value),
+                None => script.env_remove(name),
+            };
+        }
+        script
+    }
+
     pub(crate) fn run(&self, args: &[&str]) -> Ended {
         self.run_with(args, "")
     }

@@ -67,3 +67,14 @@ pub(crate) struct GenerateConfigArgs {
     #[arg(long)]
     pub force: bool,
 }
+
+/// Whose completions are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CompletedShell {
+    /// bash
+    Bash,
+    /// zsh
+    Zsh,
+    /// fish
+    Fish,
+}

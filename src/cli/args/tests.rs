@@ -55,6 +55,7 @@ fn what_contradicts_itself_is_refused() {
         "workers clean --older-than 60",
         "jobs cancel x --wait 5",
         "failed remove --error=",
+        "failed remove --filter=",
         "enqueue t --at noon",
         "enqueue t --zone UTC",
         "enqueue t --in 10m --zone UTC",

@@ -145,6 +145,16 @@ pub(crate) enum QueuesVerb {
         #[arg(long)]
         all: bool,
     },
+    /// Give a queue whose name is no text (UTF-8) one that is: its jobs, which nobody claims, go to the end of that queue
+    #[command(after_help = "Example:\n  windlass queues rename $'caf\\351' café")]
+    Rename {
+        /// Its name, as windlass queues writes it
+        #[arg(value_name = "QUEUE")]
+        queue: std::ffi::OsString,
+        /// The new name; a queue of this name may exist
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
     /// Delete a queue with its jobs; its pause stays
     #[command(after_help = "Example:\n  windlass queues delete mail")]
     Delete {
@@ -406,7 +416,7 @@ pub(crate) enum JobsVerb {
     Output(JobsOutputArgs),
 }
 
-/// `jobs list`.
+/// `jobs`, `jobs list`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct JobsListArgs {
     /// Only jobs of this task
@@ -415,6 +425,12 @@ pub(crate) struct JobsListArgs {
     /// How many jobs at most
     #[arg(long, value_name = "N", default_value_t = LISTED)]
     pub limit: usize,
+}
+
+impl Default for JobsListArgs {
+    fn default() -> Self {
+        Self { task: None, limit: LISTED }
+    }
 }
 
 /// `jobs cancel`.

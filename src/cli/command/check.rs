@@ -10,8 +10,9 @@ use crate::admin::tasks::{self, TaskView};
 use crate::cli::args::CheckArgs;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
+use crate::cli::fields::FieldList;
+use crate::cli::manner::Manner;
 use crate::cli::output::{Text, count_noun};
-use crate::cli::table::FieldList;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::element::crash_policy::OnCrash;
 use crate::config::element::duration::show;
@@ -157,17 +158,17 @@ pub(crate) fn run(context: &CommandContext, args: &CheckArgs) -> Result<Exit, Cl
     let (told, rest) = error::to_tell(&problems);
     output.problems = told.iter().map(ProblemView::of).collect();
     output.problem_count = error::count(&problems);
-    context.printer.print(&output, || text(&output, rest, &fields, grace))?;
+    context.printer.print(&output, || text(&output, rest, &fields, grace, context.printer.manner()))?;
     Ok(if output.ok { Exit::Done } else { Exit::Usage })
 }
 
-fn text(output: &CheckOutput, problems_untold: usize, fields: &FieldList, grace: Duration) -> Text {
+fn text(output: &CheckOutput, problems_untold: usize, fields: &FieldList, grace: Duration, manner: Manner) -> Text {
     let mut text = fields.text();
     if output.config.is_some() {
         text.push("");
         text.push(count(output.tasks.len(), "task", "tasks"));
         if !output.tasks.is_empty() {
-            text = text.and(list_text(&output.tasks));
+            text = text.and(list_text(&output.tasks, manner));
             if output.tasks.iter().any(|task| !task.calendars.is_empty()) {
                 text.push("");
                 text = text.and(calendars_text(&output.tasks));

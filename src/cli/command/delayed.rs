@@ -12,6 +12,7 @@ use crate::cli::args::{DelayedVerb, NamedJobArgs};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::input;
+use crate::cli::manner::Manner;
 use crate::cli::output::{Text, count_noun};
 use crate::cli::table::TextTable;
 use crate::client::request::ResolvedJob;
@@ -36,6 +37,7 @@ struct DelayedDeleteOutput {
 /// # Errors
 /// Invalid names, failures of the store.
 pub(crate) async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<Exit, CliError> {
+    let manner = context.printer.manner();
     match verb {
         DelayedVerb::List(list) => {
             let at = list.at.map(|at| at.said(list.zone)).transpose()?.map(|said| said.moment);
@@ -45,9 +47,9 @@ pub(crate) async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<E
                 if page.jobs.is_empty() && !page.more {
                     return Text::from(if at.is_some() { "no jobs are due then" } else { "no delayed jobs" });
                 }
-                let table = delayed_table(&page.jobs);
+                let table = delayed_table(&page.jobs, manner);
                 let more = if page.more { "there are more: use --limit N" } else { "" };
-                table.text().and(more)
+                table.text(manner).and(more)
             })?;
         }
         DelayedVerb::Timestamps { limit } => {
@@ -57,11 +59,15 @@ pub(crate) async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<E
                 if output.timestamps.is_empty() && !output.more {
                     return Text::from("no delayed jobs");
                 }
-                let mut table = TextTable::new(&["at", "#ms", "#jobs"]);
+                let mut table = TextTable::new(&["at", "#ms", "#jobs"]).uncut(&["at"]);
                 for due in &output.timestamps {
-                    table.row([&due.at, &due.ms.to_string(), &due.length.to_string()]);
+                    table.row([
+                        &manner.moment(due.ms, || due.at.clone()),
+                        &due.ms.to_string(),
+                        &due.length.to_string(),
+                    ]);
                 }
-                table.text().and(if output.more { "there are more: use --limit N" } else { "" })
+                in_short(table, manner).text(manner).and(if output.more { "there are more: use --limit N" } else { "" })
             })?;
         }
         DelayedVerb::Find(job) => {
@@ -75,7 +81,7 @@ pub(crate) async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<E
                 if output.times.is_empty() {
                     return Text::from(format!("{} is not delayed with these arguments", job.task));
                 }
-                times_table(&output.times)
+                times_table(&output.times, manner)
             })?;
         }
         DelayedVerb::Delete(DelayedSelectArgs { task: Some(task), args, queue, at: None, .. }) => {
@@ -91,7 +97,7 @@ pub(crate) async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<E
                 }
                 let number = u64::try_from(output.deleted).unwrap_or(u64::MAX);
                 Text::from(format!("deleted, due at {}", count_noun(number, "time", "times")))
-                    .and(times_table(&output.times))
+                    .and(times_table(&output.times, manner))
             })?;
         }
         DelayedVerb::Delete(select) => return changed(context, select, Change::Delete).await,
@@ -136,17 +142,21 @@ async fn resolve(context: &CommandContext, job: NamedJobArgs) -> Result<(Store<A
 }
 
 /// Delayed jobs, and what failed of those that wait for another attempt.
-fn delayed_table(jobs: &[DelayedView]) -> TextTable {
-    let mut table = TextTable::new(&["at", "#ms", "queue", "class", "args", "#failed", "last error", "put off"]);
+fn delayed_table(jobs: &[DelayedView], manner: Manner) -> TextTable {
+    let mut table = TextTable::new(&["at", "#ms", "queue", "class", "args", "#failed", "last error", "put off"])
+        .uncut(&["at"])
+        .falling_away(&["queue", "put off", "last error", "failed", "args"]);
     for due in jobs {
         let queue = due.job.queue.as_deref().unwrap_or("-");
         let failed = due.failed_attempts.map(|count| count.to_string()).unwrap_or_default();
         let error = due.last_error.as_deref().unwrap_or_default();
         let (ms, class, args) = (due.ms.to_string(), due.job.class_text(), due.job.args_text());
-        table.row([&due.at, &ms, queue, class, args, &failed, error, &put_off_text(due)]);
+        let at = manner.moment(due.ms, || due.at.clone());
+        table.row([&at, &ms, queue, class, args, &failed, error, &put_off_text(due)]);
     }
     let some_failed = jobs.iter().any(|due| due.failed_attempts.is_some());
     let put_off = jobs.iter().any(|due| due.redelivered.is_some() || due.later.is_some());
+    let table = in_short(table, manner);
     table.column_if("failed", some_failed).column_if("last error", some_failed).column_if("put off", put_off)
 }
 
@@ -158,10 +168,15 @@ fn put_off_text(due: &DelayedView) -> String {
     [cut_off, later].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-fn times_table(times: &[TimeView]) -> Text {
-    let mut table = TextTable::new(&["at", "#ms"]);
+fn times_table(times: &[TimeView], manner: Manner) -> Text {
+    let mut table = TextTable::new(&["at", "#ms"]).uncut(&["at"]);
     for time in times {
-        table.row([&time.at, &time.ms.to_string()]);
+        table.row([&manner.moment(time.ms, || time.at.clone()), &time.ms.to_string()]);
     }
-    table.text()
+    in_short(table, manner).text(manner)
+}
+
+/// Without the milliseconds on a terminal: they say the same as the time, to programs.
+fn in_short(table: TextTable, manner: Manner) -> TextTable {
+    table.column_if("ms", manner.terminal.is_none() || manner.wide)
 }

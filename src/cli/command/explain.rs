@@ -5,7 +5,8 @@ use crate::cli::args::ExplainVerb;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::input;
-use crate::cli::output::{Text, local_time};
+use crate::cli::manner::Manner;
+use crate::cli::output::{Text, Tone, local_time};
 use crate::client::request::Request;
 use crate::text::shell;
 
@@ -35,7 +36,7 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<ExplainVerb>) -> 
             explain::job(&store, here, JobSubject::Job(&job)).await?
         }
     };
-    context.printer.print(&explanation, || text(&explanation, is_bare, &host))?;
+    context.printer.print(&explanation, || text(&explanation, is_bare, &host, context.printer.manner()))?;
     Ok(match explanation.state {
         State::Runs => Exit::Done,
         State::NotFound => Exit::NotFound,
@@ -43,7 +44,7 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<ExplainVerb>) -> 
     })
 }
 
-fn text(explanation: &Explanation, is_bare: bool, host: &str) -> Text {
+fn text(explanation: &Explanation, is_bare: bool, host: &str, manner: Manner) -> Text {
     if is_bare && explanation.findings.is_empty() {
         return Text::from("nothing needs attention");
     }
@@ -57,8 +58,12 @@ fn text(explanation: &Explanation, is_bare: bool, host: &str) -> Text {
         text.push(format!("{}: {state}", explanation.subject));
     }
     for Finding { blocks, text: sentence, since, command, on, .. } in &explanation.findings {
-        let since = since.as_deref().map(|since| format!(" (since {})", local_time(since))).unwrap_or_default();
-        text.push(format!("{} {sentence}{since}", if *blocks { "!" } else { "-" }));
+        let since = since
+            .as_deref()
+            .map(|since| format!(" (since {})", manner.clock(since, || local_time(since))))
+            .unwrap_or_default();
+        let (mark, tone) = if *blocks { ("!", Tone::Wrong) } else { ("-", Tone::Plain) };
+        text.push_wrapped(tone, &format!("{mark} {sentence}{since}"), manner);
         if let Some(command) = command {
             // As a comment, so that the line can be typed as it is.
             let on = on.as_deref().filter(|on| *on != host).map(|on| format!(" # on {}", shell::word(on)));

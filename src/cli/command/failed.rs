@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::failed_text::{list_text, short, show_text};
 use crate::admin::AdminError;
-use crate::admin::failed::{self, FailedPage, FailedView, FoundFailure, SHOWN_ID};
+use crate::admin::failed::{self, FoundFailure};
 use crate::admin::failed_retry::{self, RetryOutcome};
 use crate::admin::failed_search::{self, FailedFilter};
 use crate::admin::known::expect_known;
@@ -14,13 +15,11 @@ use crate::cli::args::verbs::FailedFilterArgs;
 use crate::cli::args::{FailedListArgs, FailedVerb};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Text, confirm, count_noun, local_time, warn};
+use crate::cli::output::{Text, confirm, count_noun, warn};
 use crate::cli::progress::Progress;
-use crate::cli::table::{FieldList, TextTable};
 use crate::cli::value::Since;
 use crate::clock::{Clock as _, SystemClock};
 use crate::job::QueueName;
-use crate::job::output_end::last_of_stderr;
 use crate::plugin::registry::Plugins;
 use crate::store::handle::Store;
 use crate::store::role::Admin;
@@ -57,6 +56,7 @@ impl RetryOutput {
 /// Jobs that do not exist or cannot be retried, failures of the store.
 pub(crate) async fn run(context: &CommandContext, verb: FailedVerb) -> Result<Exit, CliError> {
     let store = context.store().await?;
+    let manner = context.printer.manner();
     match verb {
         FailedVerb::List(FailedListArgs { start: None, stop: None, filter, limit }) => {
             let filter = filter_of(filter)?;
@@ -65,11 +65,11 @@ pub(crate) async fn run(context: &CommandContext, verb: FailedVerb) -> Result<Ex
             if page.failed.is_empty() && page.more != Some(true) {
                 expect_something(context, &store, &filter).await?;
             }
-            context.printer.print(&page, || list_text(&page, !filter.is_empty()))?;
+            context.printer.print(&page, || list_text(&page, !filter.is_empty(), manner))?;
         }
         FailedVerb::List(list) => {
             let page = failed::list(&store, list.start.unwrap_or(0), list.stop.unwrap_or(99)).await?;
-            context.printer.print(&page, || list_text(&page, false))?;
+            context.printer.print(&page, || list_text(&page, false, manner))?;
         }
         FailedVerb::Count => {
             let count = CountOutput { count: failed::count(&store).await? };
@@ -77,7 +77,7 @@ pub(crate) async fn run(context: &CommandContext, verb: FailedVerb) -> Result<Ex
         }
         FailedVerb::Show { address } => {
             let view = failed::find(&store, &address).await?.view();
-            context.printer.print(&view, || show_text(&view))?;
+            context.printer.print(&view, || show_text(&view, manner))?;
         }
         FailedVerb::Remove { addresses, all: false, filter, .. } if filter_is_empty(&filter) => {
             return remove_some(context, &store, &addresses).await;
@@ -316,81 +316,4 @@ fn gone(id: &str) -> String {
 fn title(found: &FoundFailure) -> String {
     let view = found.view();
     format!("{} {}", short(&view.id), view.class.as_deref().unwrap_or("(no job)"))
-}
-
-fn short(id: &str) -> &str {
-    id.get(..SHOWN_ID).unwrap_or(id)
-}
-
-fn list_text(page: &FailedPage, is_filtered: bool) -> Text {
-    if page.count == 0 {
-        return Text::from("no failed jobs");
-    }
-    let all = count_noun(page.count, "failed job", "failed jobs");
-    if page.failed.is_empty() && page.more != Some(true) {
-        return Text::from(format!("none of {all} match"));
-    }
-    let output = "last line of stderr";
-    let headings = ["#pos", "id", "failed at", "queue", "class", "args", "job", "error", output];
-    let mut table = TextTable::new(&headings);
-    for view in &page.failed {
-        let at = view.failed_at.as_deref().map(local_time).unwrap_or_default();
-        let class = view.class.as_deref().unwrap_or("(no job)");
-        let class = if view.retried_at.is_some() { format!("{class} (retried)") } else { class.to_owned() };
-        let queue = view.queue.as_deref().unwrap_or("-");
-        let args = view.args.as_ref().map(|args| args.get()).or(view.args_left_out.as_deref()).unwrap_or("-");
-        let (position, error) = (view.position.to_string(), error_text(view));
-        let (said, job) = (last_output(view).unwrap_or_default(), view.job_id.as_deref().unwrap_or_default());
-        table.row([&position, short(&view.id), &at, queue, &class, args, job, &error, said]);
-    }
-    let table = table.column_if("job", page.failed.iter().any(|view| view.job_id.is_some()));
-    let table = table.column_if(output, page.failed.iter().any(|view| last_output(view).is_some()));
-    let told = match page.more {
-        Some(true) => format!("{all} in all; there are more of these: use --limit N"),
-        _ if is_filtered => format!("{} of {all}", page.failed.len()),
-        _ => format!("{all} in all"),
-    };
-    table.text().and(told)
-}
-
-/// The last line that a job's program wrote to stderr. What other programs keep there are stacks.
-fn last_output(view: &FailedView) -> Option<&str> {
-    view.job_id.as_ref().and_then(|_| last_of_stderr(&view.backtrace))
-}
-
-/// The error in one line. The class is left out if it equals the message.
-fn error_text(view: &FailedView) -> String {
-    match (view.exception.as_deref(), view.error.as_deref()) {
-        (Some(exception), Some(error)) if exception != error => format!("{exception}: {error}"),
-        (_, Some(error)) => error.to_owned(),
-        (Some(exception), None) => exception.to_owned(),
-        (None, None) => view.problem.clone().unwrap_or_default(),
-    }
-}
-
-fn show_text(view: &FailedView) -> Text {
-    let mut fields = FieldList::default();
-    fields
-        .add("id", &view.id)
-        .add("position", &view.position.to_string())
-        .maybe("class", view.class.as_deref())
-        .maybe("queue", view.queue.as_deref())
-        .maybe("args", view.args.as_ref().map(|args| args.get()))
-        .maybe("worker", view.worker.as_deref())
-        .maybe("failed at", view.failed_at.as_deref())
-        .maybe("retried at", view.retried_at.as_deref())
-        .maybe("job id", view.job_id.as_deref())
-        .maybe("attempt", view.attempt.map(|attempt| attempt.to_string()).as_deref())
-        .maybe("exception", view.exception.as_deref())
-        .maybe("error", view.error.as_deref())
-        .maybe("problem", view.problem.as_deref())
-        .maybe("raw", view.raw.as_deref());
-    let mut text = fields.text();
-    if !view.backtrace.is_empty() {
-        text.push("backtrace:");
-        for line in &view.backtrace {
-            text.push(format!("  {line}"));
-        }
-    }
-    text
 }

@@ -10,6 +10,7 @@ use crate::admin::delayed::TimeView;
 use crate::admin::held_back::HeldBack;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
+use crate::cli::manner::Manner;
 use crate::cli::output::Text;
 use crate::daemon::host;
 use crate::process::sweep;
@@ -96,7 +97,7 @@ pub(crate) async fn run(context: &CommandContext) -> Result<Exit, CliError> {
     let instances: Vec<_> = instances.into_values().map(health).collect();
     let healthy = !instances.is_empty() && instances.iter().all(|one| one.extends && one.stuck.is_none());
     let output = HealthOutput { healthy, instances, held_back };
-    context.printer.print(&output, || text(&output))?;
+    context.printer.print(&output, || text(&output, context.printer.manner()))?;
     Ok(if output.healthy { Exit::Done } else { Exit::Failure })
 }
 
@@ -114,7 +115,7 @@ async fn instances_of_this_host(store: &Store<Admin>) -> Result<Vec<InstanceStat
     Ok(states)
 }
 
-fn text(output: &HealthOutput) -> Text {
+fn text(output: &HealthOutput, manner: Manner) -> Text {
     if output.instances.is_empty() {
         let none = Text::from("no instance of this machine is registered in the store; start one: windlass run");
         return output.held_back.lines().into_iter().fold(none, Text::and);
@@ -124,7 +125,10 @@ fn text(output: &HealthOutput) -> Text {
         let what = match &one.stuck {
             _ if !one.extends => "does not extend its lease: it hangs, or it does not reach the store".to_owned(),
             Some(StuckSince { since, why }) => {
-                format!("cannot exchange jobs with the store since {}: failed to {why}", since.at)
+                format!(
+                    "cannot exchange jobs with the store since {}: failed to {why}",
+                    manner.clock(&since.at, || since.at.clone())
+                )
             }
             None => "works".to_owned(),
         };

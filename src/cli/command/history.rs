@@ -6,6 +6,7 @@ use crate::admin::history::{self, CountsView, Window};
 use crate::cli::args::{HistoryArgs, HistoryBy, HistoryWindow};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
+use crate::cli::manner::Manner;
 use crate::cli::output::{Text, local_time};
 use crate::cli::table::TextTable;
 use crate::job::run_counts::{DURATION_BOUNDS_MS, Percentile};
@@ -23,6 +24,7 @@ pub(crate) async fn run(context: &CommandContext, args: HistoryArgs) -> Result<E
     context.warn_of_problems(&tasks);
     let store = context.store().await?;
     let task = args.task.as_deref();
+    let manner = context.printer.manner();
     let window = match args.window {
         HistoryWindow::Hour => Window::Hour,
         HistoryWindow::Day => Window::Day,
@@ -34,7 +36,7 @@ pub(crate) async fn run(context: &CommandContext, args: HistoryArgs) -> Result<E
             if output.tasks.is_empty() {
                 return nothing(task, window);
             }
-            let mut table = Table::new("task", &output.total);
+            let mut table = Table::new("task", &output.total, manner);
             for one in &output.tasks {
                 table.add(&one.task, &one.counts);
             }
@@ -55,9 +57,9 @@ pub(crate) async fn run(context: &CommandContext, args: HistoryArgs) -> Result<E
             Window::Day => output.coarser(HOUR),
             Window::Month => output.coarser(DAY),
         };
-        let mut table = Table::new("local time", &output.total);
+        let mut table = Table::new("local time", &output.total, manner);
         for time in &times {
-            table.add(&local_time(&time.at), &time.counts);
+            table.add(&manner.clock(&time.at, || local_time(&time.at)), &time.counts);
         }
         table.add("all", &output.total);
         table.text()
@@ -79,19 +81,30 @@ fn nothing(task: Option<&str>, window: Window) -> Text {
 struct Table {
     rows: TextTable,
     cancelled: bool,
+    manner: Manner,
 }
 
 impl Table {
-    fn new(what: &str, total: &CountsView) -> Self {
+    fn new(what: &str, total: &CountsView, manner: Manner) -> Self {
         let ends = ["#done", "#failed", "#retried", "#later", "#cut off", "#cancelled"];
         let rest = ["#dropped", "#failure rate", "#mean", "#p50", "#p95"];
         let headings: Vec<&str> = [what].into_iter().chain(ends).chain(rest).collect();
-        Self { rows: TextTable::new(&headings), cancelled: total.cancelled > 0 }
+        let rows = TextTable::new(&headings).uncut(&["local time"]).falling_away(&[
+            "dropped",
+            "later",
+            "cut off",
+            "p50",
+            "retried",
+            "mean",
+            "cancelled",
+            "failure rate",
+        ]);
+        Self { rows, cancelled: total.cancelled > 0, manner }
     }
 
     /// Who never cancels jobs sees no column for that.
     fn text(self) -> Text {
-        self.rows.column_if("cancelled", self.cancelled).text()
+        self.rows.column_if("cancelled", self.cancelled).text(self.manner)
     }
 
     fn add(&mut self, what: &str, counts: &CountsView) {
@@ -100,8 +113,8 @@ impl Table {
         let [later, cut_off, cancelled] = [counts.later, counts.cut_off, counts.cancelled].map(number);
         let dropped = number(counts.vetoed.saturating_add(counts.dropped));
         let rate = counts.failure_rate.map_or_else(|| "-".to_owned(), |rate| format!("{:.1} %", rate * 100.0));
-        let mean = counts.mean_ms.map_or_else(|| "-".to_owned(), time);
-        let [p50, p95] = [50, 95].map(|percent| bound(counts.percentile(percent)));
+        let mean = counts.mean_ms.map_or_else(|| "-".to_owned(), |ms| self.manner.span(ms, || time(ms)));
+        let [p50, p95] = [50, 95].map(|percent| bound(counts.percentile(percent), self.manner));
         let cells = [&done, &failed, &retried, &later, &cut_off, &cancelled, &dropped, &rate, &mean, &p50, &p95];
         let [done, failed, retried, later, cut_off, cancelled, dropped, rate, mean, p50, p95] =
             cells.map(String::as_str);
@@ -109,7 +122,7 @@ impl Table {
     }
 }
 
-/// A duration in words, with as many digits as people read.
+/// A duration in a pipe, with as many digits as people read.
 fn time(ms: u64) -> String {
     match ms {
         0..1000 => format!("{ms}ms"),
@@ -119,8 +132,8 @@ fn time(ms: u64) -> String {
 }
 
 /// What is known of a duration: the bound of its bucket.
-fn bound(percentile: Option<Percentile>) -> String {
-    let exact = |ms| humantime::format_duration(Duration::from_millis(ms)).to_string();
+fn bound(percentile: Option<Percentile>, manner: Manner) -> String {
+    let exact = |ms| manner.span(ms, || humantime::format_duration(Duration::from_millis(ms)).to_string());
     match percentile {
         Some(Percentile::AtMost(ms)) => format!("<={}", exact(ms)),
         Some(Percentile::Longer) => format!(">{}", exact(DURATION_BOUNDS_MS[DURATION_BOUNDS_MS.len() - 1])),
@@ -139,6 +152,6 @@ mod tests {
             ["0ms", "999ms", "1.0s", "59.9s", "1m", "1h 2m 5s"]
         );
         let bounds = [Some(Percentile::AtMost(5)), Some(Percentile::AtMost(2500)), Some(Percentile::Longer), None];
-        assert_eq!(bounds.map(bound), ["<=5ms", "<=2s 500ms", ">30m", "-"]);
+        assert_eq!(bounds.map(|bounds| bound(bounds, Manner::default())), ["<=5ms", "<=2s 500ms", ">30m", "-"]);
     }
 }

@@ -149,15 +149,19 @@ fn list(context: &CommandContext, path: &Path, runs: &[KeptRun], limit: usize) -
         runs: runs.iter().take(limit).map(|run| KeptOutputView::of(path, run)).collect(),
         more: runs.len() > limit,
     };
+    let manner = context.printer.manner();
     context.printer.print(&output, || {
         if output.runs.is_empty() && !output.more {
             return Text::from(format!("no output is kept in {}", output.folder));
         }
-        let mut table = TextTable::new(&["written", "#bytes", "claim", "id"]);
+        let mut table = TextTable::new(&["written", "#bytes", "claim", manner.word("job", "id")])
+            .uncut(&["written"])
+            .falling_away(&["bytes", "claim"]);
         for run in &output.runs {
-            table.row_with_last([&run.written, &run.bytes.to_string(), &run.claim], &run.id);
+            let written = manner.moment(run.written_ms, || run.written.clone());
+            table.row_with_last([&written, &run.bytes.to_string(), &run.claim], &run.id);
         }
-        table.text().and(if output.more { "there are more: use jobs output --limit N" } else { "" })
+        table.text(manner).and(if output.more { "there are more: use jobs output --limit N" } else { "" })
     })?;
     Ok(Exit::Done)
 }

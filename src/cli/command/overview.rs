@@ -7,8 +7,9 @@ use crate::cli::args::LeaderArgs;
 use crate::cli::command::queues::queue_table;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
+use crate::cli::fields::FieldList;
 use crate::cli::output::{Text, count_noun};
-use crate::cli::table::{FieldList, TextTable};
+use crate::cli::table::TextTable;
 
 /// Shows how many jobs succeeded and failed.
 ///
@@ -24,7 +25,7 @@ pub(crate) async fn stats(context: &CommandContext) -> Result<Exit, CliError> {
             table.row([&worker.name, &worker.processed.to_string(), &worker.failed.to_string()]);
         }
         let more = format!("there are more workers: these are the first {}", overview::LISTED);
-        table.text().and(if stats.more { more.as_str() } else { "" })
+        table.text(context.printer.manner()).and(if stats.more { more.as_str() } else { "" })
     })?;
     Ok(Exit::Done)
 }
@@ -63,7 +64,7 @@ pub(crate) async fn details(context: &CommandContext) -> Result<Exit, CliError> 
         let table = queue_table(&details.queues);
         let more = if details.more_queues { "there are more: use queues list --limit N" } else { "" };
         let text = details.held_back.lines().into_iter().fold(fields.text(), Text::and);
-        text.and(table.text()).and(more)
+        text.and(table.text(context.printer.manner())).and(more)
     })?;
     Ok(Exit::Done)
 }

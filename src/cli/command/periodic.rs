@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::admin::AdminError;
 use crate::admin::calendar::ZonedView;
 use crate::admin::delayed::TimeView;
 use crate::admin::periodic::{self, PeriodicView, RunNowOutcome, StartOutcome};
@@ -9,7 +10,8 @@ use crate::admin::schedules::{self, OfTask, ScheduleRun, ScheduleView};
 use crate::cli::args::verbs::{LISTED, PeriodicVerb};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Text, count_noun, local_time, warn};
+use crate::cli::manner::Manner;
+use crate::cli::output::{Text, Tone, count_noun, local_time, warn};
 use crate::cli::past_runs::cells;
 use crate::cli::table::TextTable;
 use crate::clock::{Clock, SystemClock};
@@ -60,6 +62,22 @@ fn is_zero(count: &usize) -> bool {
 /// # Errors
 /// Tasks that are not periodic, failures of the store.
 pub(crate) async fn run(context: &CommandContext, verb: Option<PeriodicVerb>) -> Result<Exit, CliError> {
+    carry_out(context, verb).await.map_err(|error| match error {
+        CliError::Admin(AdminError::NotFound { what: "periodic task", name, .. }) if is_defined(context, &name) => {
+            let once = command("enqueue", &[&name]);
+            CliError::Failed(format!(
+                "task {name} does not run by itself: its file has neither frequency nor schedule; to run it once: {once}"
+            ))
+        }
+        other => other,
+    })
+}
+
+fn is_defined(context: &CommandContext, name: &str) -> bool {
+    context.tasks().is_ok_and(|tasks| tasks.registry.get(name).is_some())
+}
+
+async fn carry_out(context: &CommandContext, verb: Option<PeriodicVerb>) -> Result<Exit, CliError> {
     let store = context.store().await?;
     let tasks = context.tasks()?;
     let registry = &tasks.registry;
@@ -80,7 +98,7 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<PeriodicVerb>) ->
             of_tasks
                 .chain(output.schedules.iter().filter_map(|one| one.unreadable.as_ref()))
                 .for_each(|text| warn(text));
-            context.printer.print(&output, || list_text(&output))?;
+            context.printer.print(&output, || list_text(&output, context.printer.manner()))?;
         }
         PeriodicVerb::Start { task } => {
             let outcome = periodic::start(&store, registry, &task).await?;
@@ -151,7 +169,7 @@ async fn schedule(
     Ok(Exit::Done)
 }
 
-fn list_text(output: &PeriodicListOutput) -> Text {
+fn list_text(output: &PeriodicListOutput, manner: Manner) -> Text {
     if output.periodic.is_empty() && output.schedules.is_empty() {
         return Text::from("no periodic tasks: no task file has frequency or schedule");
     }
@@ -167,13 +185,16 @@ fn list_text(output: &PeriodicListOutput) -> Text {
             "due",
             "there, and here",
             "queue",
-        ]);
+        ])
+        .uncut(&["last run", "took", "due", "state"])
+        .falling_away(&["queue", "there, and here", "took", "when"]);
         for task in &output.periodic {
-            let (due, clocks) = times(task.due.as_ref(), task.zoned.as_ref());
-            let [began, outcome, took] = cells(task.last_run.as_ref());
-            table.row([&task.task, &when(task), task.state, &began, &outcome, &took, due, &clocks, &task.queue]);
+            let (due, clocks) = times(task.due.as_ref(), task.zoned.as_ref(), manner);
+            let [began, outcome, took] = cells(task.last_run.as_ref(), manner);
+            table.row([&task.task, &when(task), task.state, &began, &outcome, &took, &due, &clocks, &task.queue]);
+            table.tone(tone(task.state, &outcome));
         }
-        text = text.and(table.text());
+        text = text.and(table.text(manner));
         if output.more > 0 {
             let more = count_noun(output.more as u64, "task that is", "tasks that are");
             text.push(format!("and {more} not defined here; windlass periodic list --limit N shows more"));
@@ -195,27 +216,41 @@ fn list_text(output: &PeriodicListOutput) -> Text {
             "there, and here",
             "queue",
             "args",
-        ]);
+        ])
+        .uncut(&["last", "last run", "took", "due", "state"])
+        .falling_away(&["args", "queue", "last", "there, and here", "took", "when"]);
         for one in &output.schedules {
-            let (due, clocks) = times(one.due.as_ref(), one.zoned.as_ref());
-            let last = one.last.as_ref().map_or("-", |last| last.at.as_str());
+            let (due, clocks) = times(one.due.as_ref(), one.zoned.as_ref(), manner);
+            let last = one.last.as_ref();
+            let last = last.map_or_else(|| "-".to_owned(), |last| manner.moment(last.ms, || last.at.clone()));
             let args = one.args.as_ref().map_or("-", |args| args.get());
             let zone = if one.time_zone == "UTC" { String::new() } else { format!(" ({})", one.time_zone) };
             let when = format!("{}{zone}", one.schedule);
-            let [began, outcome, took] = cells(one.last_run.as_ref());
-            table.row([&one.id, &when, one.state, last, &began, &outcome, &took, due, &clocks, &one.queue, args]);
+            let [began, outcome, took] = cells(one.last_run.as_ref(), manner);
+            table.row([&one.id, &when, one.state, &last, &began, &outcome, &took, &due, &clocks, &one.queue, args]);
+            table.tone(tone(one.state, &outcome));
         }
-        text = text.and(table.text());
+        text = text.and(table.text(manner));
     }
     text
 }
 
-/// A time in UTC, and what clocks show then: in the zone of its expression, and here if that differs.
-fn times<'t>(due: Option<&'t TimeView>, zoned: Option<&ZonedView>) -> (&'t str, String) {
-    let Some(due) = due else { return ("-", String::new()) };
+/// What needs a look.
+fn tone(state: &str, outcome: &str) -> Tone {
+    match state {
+        "stopped" | "halted" => Tone::Held,
+        _ if outcome.starts_with("failed") => Tone::Wrong,
+        _ => Tone::Plain,
+    }
+}
+
+/// A time, and what clocks show then: in the zone of its expression, and here if that differs.
+fn times(due: Option<&TimeView>, zoned: Option<&ZonedView>, manner: Manner) -> (String, String) {
+    let Some(due) = due else { return ("-".to_owned(), String::new()) };
     let here = local_time(&due.at);
     let there = zoned.filter(|zoned| zoned.time_zone != "UTC" && !zoned.text.starts_with(&here));
-    (&due.at, there.map_or_else(|| here.clone(), |zoned| format!("{}, {here}", zoned.text)))
+    let told = manner.moment(due.ms, || due.at.clone());
+    (told, there.map_or_else(|| here.clone(), |zoned| format!("{}, {here}", zoned.text)))
 }
 
 /// The cadence of the task, for people.

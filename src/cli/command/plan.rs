@@ -24,6 +24,7 @@ pub(crate) async fn run(context: &CommandContext, args: PlanArgs) -> Result<Exit
         Some(task) => plan_task(&store, &tasks.registry, task, now_ms, until_ms, args.limit).await?,
         None => plan(&store, &tasks.registry, now_ms, until_ms, args.limit).await?,
     };
+    let manner = context.printer.manner();
     context.printer.print(&output, || {
         let at_rest = |text: Text| {
             output.at_rest.iter().fold(text, |text, one| {
@@ -35,7 +36,9 @@ pub(crate) async fn run(context: &CommandContext, args: PlanArgs) -> Result<Exit
         }
         // In the zone of each schedule; a column without content is left out.
         let zoned = output.plan.iter().any(|planned| planned.zoned.as_ref().is_some_and(|one| one.time_zone != "UTC"));
-        let mut table = TextTable::new(&["at", "local time", "in its zone", "task", "args", "queue", "why"]);
+        let mut table = TextTable::new(&["at", "local time", "in its zone", "task", "args", "queue", "why"])
+            .uncut(&["at", "local time"])
+            .falling_away(&["queue", "args", "in its zone", "why", "at"]);
         for planned in &output.plan {
             let why = match planned.why {
                 PlanReason::Periodic => "periodic",
@@ -43,12 +46,13 @@ pub(crate) async fn run(context: &CommandContext, args: PlanArgs) -> Result<Exit
                 PlanReason::Delayed => "delayed",
             };
             let arguments = planned.args.as_ref().map_or("-", |args| args.get());
-            let (at, here) = (&planned.time.at, local(planned.second));
+            let at = manner.moment(planned.time.ms, || planned.time.at.clone());
+            let here = manner.clock(&planned.time.at, || local(planned.second));
             let there = planned.zoned.as_ref().map_or("", |one| one.text.as_str());
-            table.row([at, &here, there, &planned.task, arguments, &planned.queue, why]);
+            table.row([&at, &here, there, &planned.task, arguments, &planned.queue, why]);
         }
         let more = if output.more { "there are more: use --limit N" } else { "" };
-        at_rest(table.column_if("in its zone", zoned).text().and(more))
+        at_rest(table.column_if("in its zone", zoned).text(manner).and(more))
     })?;
     Ok(Exit::Done)
 }

@@ -1,14 +1,19 @@
 //! `queues` and `jobs`: lengths, jobs, deletion, pauses.
 
+use std::os::unix::ffi::OsStrExt as _;
+
 use crate::admin::jobs as queued_jobs;
 use crate::admin::known::not_found;
+use crate::admin::queue_rename;
 use crate::admin::queues::{self, QueuePause, QueueView};
 use crate::cli::args::{JobsDeleteArgs, LISTED, NamedJobArgs, QueuesVerb};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::input;
-use crate::cli::output::{Text, confirm, count_noun};
+use crate::cli::output::{Text, Tone, confirm, count_noun};
+use crate::cli::progress::Progress;
 use crate::cli::table::TextTable;
+use crate::cli::told;
 use crate::client::{Request, RequestError};
 use crate::curve::Age;
 use crate::text::clean::named;
@@ -20,6 +25,7 @@ use crate::text::shell::command;
 /// Queues that do not exist, failures of the store.
 pub(crate) async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> Result<Exit, CliError> {
     let store = context.store().await?;
+    let manner = context.printer.manner();
     match verb.unwrap_or(QueuesVerb::List { limit: LISTED }) {
         QueuesVerb::List { limit } => {
             let output = queues::list(&store, limit).await?;
@@ -34,12 +40,12 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> R
                 // Whoever compares must know of when the ages are.
                 let waits = output.queues.iter().any(|queue| queue.wait.oldest_ms.is_some());
                 if let Some(ago_ms) = output.sampled_ago_ms.filter(|ago_ms| waits && *ago_ms >= 3_000) {
-                    text.push(format!("how long jobs wait is of {} ago", about(ago_ms)));
+                    text.push(format!("how long jobs wait is of {} ago", in_seconds(ago_ms)));
                 }
                 if output.queues.is_empty() && !output.more {
                     return text.and("no queues: nothing was enqueued yet");
                 }
-                text.and(queue_table(&output.queues).text()).and(more)
+                text.and(queue_table(&output.queues).text(manner)).and(more)
             })?;
         }
         QueuesVerb::Show { queue, start, stop } => {
@@ -53,7 +59,7 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> R
                 for job in &page.jobs {
                     table.row([job.class_text(), job.args_text()]);
                 }
-                text.and(table.text())
+                text.and(table.text(manner))
             })?;
         }
         QueuesVerb::Pause { queue, all: _ } => {
@@ -63,6 +69,12 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> R
         QueuesVerb::Resume { queue, all: _ } => {
             let resumed = queues::pause(&store, queue.as_deref(), false).await?;
             context.printer.report(&resumed, || told(&resumed))?;
+        }
+        QueuesVerb::Rename { queue, name } => {
+            let mut progress = Progress::new("jobs were moved");
+            let renamed = queue_rename::rename(&store, queue.as_bytes(), &name, |moved| progress.at(moved)).await?;
+            let text = || format!("moved {} to queue {}", count_noun(renamed.moved, "job", "jobs"), renamed.queue);
+            context.printer.report(&renamed, text)?;
         }
         QueuesVerb::Delete { queue, yes } => {
             let found = queues::find(&store, &queue).await?;
@@ -92,12 +104,15 @@ pub(super) fn queue_table(queues: &[QueueView]) -> TextTable {
             &wait.oldest().map(age).unwrap_or_default(),
             &number(wait.in_per_minute),
             &number(wait.out_per_minute),
-            &wait.empty_in_ms.map(|ms| format!("about {}", about(ms))).unwrap_or_default(),
+            &wait.empty_in_ms.map(|ms| format!("about {}", in_seconds(ms))).unwrap_or_default(),
             if *paused { "paused" } else { "" },
         ]);
+        table.tone(if *paused { Tone::Held } else { Tone::Plain });
     }
     let any = |has: fn(&QueueView) -> bool| queues.iter().any(has);
     table
+        .uncut(&["oldest", "empty in", "state"])
+        .falling_away(&["in/min", "out/min", "empty in", "oldest"])
         .column_if("oldest", any(|queue| queue.wait.oldest().is_some()))
         .column_if("in/min", any(|queue| queue.wait.in_per_minute.is_some()))
         .column_if("out/min", any(|queue| queue.wait.out_per_minute.is_some()))
@@ -110,28 +125,15 @@ fn age(Age { at_least_ms, at_most_ms, .. }: Age) -> String {
     // A sample a second is as exact as it gets, and people need no more.
     const EXACT_MS: u64 = 2_000;
     match at_most_ms {
-        None => format!(">= {}", about(at_least_ms)),
-        Some(most_ms) if most_ms.saturating_sub(at_least_ms) <= EXACT_MS => about(at_least_ms),
-        Some(most_ms) => format!("{}-{}", about(at_least_ms), about(most_ms)),
+        None => format!(">= {}", in_seconds(at_least_ms)),
+        Some(most_ms) if most_ms.saturating_sub(at_least_ms) <= EXACT_MS => in_seconds(at_least_ms),
+        Some(most_ms) => format!("{}-{}", in_seconds(at_least_ms), in_seconds(most_ms)),
     }
 }
 
-/// A duration in its two largest units.
-fn about(ms: u64) -> String {
-    const MINUTE: u64 = 60;
-    const HOUR: u64 = 60 * MINUTE;
-    const DAY: u64 = 24 * HOUR;
-    let seconds = ms / 1000;
-    let of = |unit: u64, name: char, rest: u64, rest_name: char| {
-        let (whole, part) = (seconds / unit, seconds % unit / rest);
-        if part == 0 { format!("{whole}{name}") } else { format!("{whole}{name} {part}{rest_name}") }
-    };
-    match seconds {
-        0..MINUTE => format!("{seconds}s"),
-        MINUTE..HOUR => of(MINUTE, 'm', 1, 's'),
-        HOUR..DAY => of(HOUR, 'h', MINUTE, 'm'),
-        _ => of(DAY, 'd', HOUR, 'h'),
-    }
+/// A duration that is known to the second.
+fn in_seconds(ms: u64) -> String {
+    told::span(ms / 1000 * 1000)
 }
 
 /// `jobs delete`: deletes jobs from their queue.
@@ -226,11 +228,5 @@ mod tests {
         assert_eq!(age(10_000, Some(20_000)), "10s-20s");
         assert_eq!(age(40_000, None), ">= 40s");
         assert_eq!(age(0, Some(0)), "0s");
-    }
-
-    #[test]
-    fn a_duration_has_two_units_at_most() {
-        let texts = [59_999, 60_000, 61_000, 3_600_000, 5_430_000, 86_400_000, 90_060_000].map(about);
-        assert_eq!(texts, ["59s", "1m", "1m 1s", "1h", "1h 30m", "1d", "1d 1h"]);
     }
 }

@@ -11,6 +11,7 @@ use crate::admin::running::{self, CancelState, CancelledRun, RunPage, RunningVie
 use crate::cli::args::{JobsCancelArgs, JobsListArgs};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
+use crate::cli::manner::Manner;
 use crate::cli::output::{Text, confirm, count_noun, local_time};
 use crate::cli::table::TextTable;
 use crate::job::QueueName;
@@ -40,15 +41,18 @@ pub(crate) async fn list(context: &CommandContext, args: JobsListArgs) -> Result
     {
         expect_known(&context.tasks()?.registry, task)?;
     }
-    context.printer.print(&page, || list_text(&page))?;
+    context.printer.print(&page, || list_text(&page, context.printer.manner()))?;
     Ok(Exit::Done)
 }
 
-fn list_text(page: &RunPage) -> Text {
+fn list_text(page: &RunPage, manner: Manner) -> Text {
     if page.runs.is_empty() && !page.more {
         return Text::from("no job runs now");
     }
-    let mut table = TextTable::new(&["class", "queue", "since", "#attempt", "worker", "args", "id"]);
+    let mut table =
+        TextTable::new(&["class", "queue", "since", "#attempt", "worker", "args", manner.word("job", "id")])
+            .uncut(&["since"])
+            .falling_away(&["worker", "args", "attempt", "queue"]);
     for run in &page.runs {
         let args = run.args.as_ref().map(|args| args.get()).or(run.args_left_out.as_deref()).unwrap_or_default();
         let attempt = run.attempt.map_or_else(String::new, |attempt| attempt.to_string());
@@ -56,7 +60,7 @@ fn list_text(page: &RunPage) -> Text {
             [
                 class(run),
                 run.queue.as_deref().unwrap_or("-"),
-                &run.since.as_deref().map_or_else(|| "-".to_owned(), local_time),
+                &run.since.as_deref().map_or_else(|| "-".to_owned(), |at| manner.time(at, || local_time(at))),
                 &attempt,
                 &run.worker,
                 args,
@@ -65,7 +69,7 @@ fn list_text(page: &RunPage) -> Text {
         );
     }
     let more = if page.more { ", and more: use jobs list --limit N" } else { "" };
-    table.text().and(format!("{}{more}", count_noun(page.runs.len() as u64, "job runs", "jobs run")))
+    table.text(manner).and(format!("{}{more}", count_noun(page.runs.len() as u64, "job runs", "jobs run")))
 }
 
 fn class(run: &RunningView) -> &str {

@@ -10,10 +10,12 @@ use crate::admin::tasks::{self as listing, HandlerView, PluginView, TaskView};
 use crate::cli::args::TasksVerb;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
+use crate::cli::fields::FieldList;
 use crate::cli::here::shown;
+use crate::cli::manner::Manner;
 use crate::cli::output::{Text, count_noun, warn};
 use crate::cli::past_runs::runs_text;
-use crate::cli::table::{FieldList, TextTable};
+use crate::cli::table::TextTable;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::element::duration::{show, words};
 
@@ -39,7 +41,7 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<TasksVerb>) -> Re
                 if output.tasks.is_empty() {
                     return Text::from(format!("no tasks in {}", folder.display()));
                 }
-                list_text(&output.tasks)
+                list_text(&output.tasks, context.printer.manner())
             })?;
         }
         TasksVerb::Show { name } => {
@@ -49,15 +51,17 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<TasksVerb>) -> Re
         TasksVerb::Runs { name, last } => {
             let found = runs::of(&context.store().await?, &registry, &name, last).await?;
             found.unreadable.iter().for_each(|text| warn(text));
-            context.printer.print(&found, || runs_text(&found))?;
+            context.printer.print(&found, || runs_text(&found, context.printer.manner()))?;
         }
     }
     Ok(Exit::Done)
 }
 
 /// The tasks as a table.
-pub(super) fn list_text(tasks: &[TaskView]) -> Text {
-    let mut table = TextTable::new(&["name", "queue", "every", "plugins", "runs"]);
+pub(super) fn list_text(tasks: &[TaskView], manner: Manner) -> Text {
+    let mut table = TextTable::new(&["name", "queue", "every", "plugins", "runs"])
+        .uncut(&["name", "every"])
+        .falling_away(&["plugins", "queue"]);
     for task in tasks {
         let plugins: Vec<_> = task.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
         let every = match &task.schedule {
@@ -67,7 +71,7 @@ pub(super) fn list_text(tasks: &[TaskView]) -> Text {
         };
         table.row([&task.name, &task.queue, &every, &plugins.join(" "), &task.run.text()]);
     }
-    table.text()
+    table.text(manner)
 }
 
 /// How the expressions of these tasks were understood, and when they come next: in their zone, and here if that differs.

@@ -7,8 +7,10 @@ use crate::admin::workers::{self, CleanedWorker, WorkerView};
 use crate::cli::args::{LISTED, WorkersVerb};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
+use crate::cli::fields::FieldList;
+use crate::cli::manner::Manner;
 use crate::cli::output::{Text, confirm, count_noun, local_time};
-use crate::cli::table::{FieldList, TextTable};
+use crate::cli::table::TextTable;
 use crate::clock::{Clock, SystemClock};
 use crate::text::shell::command;
 
@@ -23,14 +25,15 @@ struct CleanOutput {
 /// Workers that do not exist, failures of the store.
 pub(crate) async fn run(context: &CommandContext, verb: Option<WorkersVerb>) -> Result<Exit, CliError> {
     let store = context.store().await?;
+    let manner = context.printer.manner();
     match verb.unwrap_or(WorkersVerb::List { limit: LISTED }) {
         WorkersVerb::List { limit } => {
             let output = worker_page::list(&store, limit).await?;
-            context.printer.print(&output, || list_text(&output))?;
+            context.printer.print(&output, || list_text(&output, manner))?;
         }
         WorkersVerb::Show { name } => {
             let worker = workers::show(&store, &name).await?;
-            context.printer.print(&worker, || show_text(&worker))?;
+            context.printer.print(&worker, || show_text(&worker, manner))?;
         }
         WorkersVerb::Clean { older_than, yes } => {
             let now_ms = SystemClock.now_ms();
@@ -76,13 +79,15 @@ fn cleaned_text(cleaned: &CleanedWorker) -> Text {
     text
 }
 
-fn list_text(page: &WorkerPage) -> Text {
+fn list_text(page: &WorkerPage, manner: Manner) -> Text {
     let workers = &page.workers;
     if workers.is_empty() && !page.more {
         let none = Text::from("no workers are registered");
         return page.held_back.lines().into_iter().fold(none, Text::and);
     }
-    let mut table = TextTable::new(&["name", "queues", "since", "queue", "class", "args"]);
+    let mut table = TextTable::new(&["name", "queues", "since", "queue", "class", "args"])
+        .uncut(&["name", "since"])
+        .falling_away(&["queues", "args", "queue"]);
     for worker in workers {
         let queues = worker.queues.as_deref().unwrap_or("-");
         match &worker.working {
@@ -95,26 +100,28 @@ fn list_text(page: &WorkerPage) -> Text {
                 let class = worker.state.map_or_else(|| class.to_owned(), |state| format!("{class} ({state})"));
                 let args = job.args.as_ref().map(|args| args.get());
                 let args = args.or(job.args_left_out.as_deref()).or(job.raw.as_deref()).unwrap_or_default();
-                let since = job.run_at.as_deref().map_or_else(|| "-".to_owned(), local_time);
+                let since =
+                    job.run_at.as_deref().map_or_else(|| "-".to_owned(), |at| manner.time(at, || local_time(at)));
                 table.row([&worker.name, queues, &since, job.queue.as_deref().unwrap_or("-"), &class, args]);
             }
         }
     }
     let working = workers.iter().filter(|worker| worker.working.is_some()).count();
-    let mut text = table.text().and(format!("{working} of {} working", workers.len()));
+    let mut text = table.text(manner).and(format!("{working} of {} working", workers.len()));
     page.held_back.lines().into_iter().for_each(|line| text.push(line));
     text.and(if page.more { "there are more: use workers list --limit N" } else { "" })
 }
 
-fn show_text(worker: &WorkerView) -> Text {
+fn show_text(worker: &WorkerView, manner: Manner) -> Text {
+    let time = |date: &Option<String>| date.as_deref().map(|date| manner.whole_time(date));
     let mut fields = FieldList::default();
     fields
         .add("id", &worker.id)
         .add("name", &worker.name)
         .maybe("queues", worker.queues.as_deref())
-        .maybe("started", worker.started.as_deref())
+        .maybe("started", time(&worker.started).as_deref())
         .maybe("state", worker.state)
-        .add("pinged", worker.pinged.as_deref().unwrap_or("never"));
+        .add("pinged", time(&worker.pinged).as_deref().unwrap_or("never"));
     match &worker.working {
         None => {
             fields.add("working on", "nothing");
@@ -125,8 +132,8 @@ fn show_text(worker: &WorkerView) -> Text {
                 .maybe("queue", job.queue.as_deref())
                 .maybe("args", job.args.as_ref().map(|args| args.get()))
                 .maybe("raw", job.raw.as_deref())
-                .maybe("job id", job.id.as_deref())
-                .maybe("since", job.run_at.as_deref());
+                .maybe(manner.word("job", "job id"), job.id.as_deref())
+                .maybe("since", time(&job.run_at).as_deref());
         }
     }
     fields.text()

@@ -45,6 +45,11 @@ impl Keys {
         self.join(&[b"queue", queue.as_str().as_bytes()])
     }
 
+    /// The list of a queue of any name.
+    pub(super) fn queue_of(&self, name: &[u8]) -> Bytes {
+        self.join(&[b"queue", name])
+    }
+
     /// What precedes the name in the key of a queue.
     pub(super) fn queue_prefix(&self) -> Bytes {
         self.join(&[b"queue", b""])

@@ -45,6 +45,7 @@ mod refusal;
 mod refused_keys;
 mod rejoin;
 mod removed;
+mod rename;
 mod reply;
 mod rights;
 mod runs;

@@ -38,6 +38,7 @@ mod private;
 mod promote;
 mod recover;
 mod rejoin;
+mod rename;
 mod retries;
 mod runs;
 mod sampling;
