@@ -24,7 +24,9 @@ const LONGEST_LINE: usize = 4 << 20;
 
 /// Hides in an answer.
 pub(super) async fn hide(redactor: &Redactor, response: &mut Response) {
-    if redactor.is_idle() || !is_ours(response.headers()) {
+    // An answer to HEAD has no body, and tells the length of the one that it stands for.
+    let is_empty = response.body().size_hint().exact() == Some(0);
+    if redactor.is_idle() || is_empty || !is_ours(response.headers()) {
         return;
     }
     let body = std::mem::take(response.body_mut());
