@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::brake::Brake;
 use super::delayed::{self, DelayedPage, TimeView, TimestampsPage};
 use super::error::AdminError;
 use super::failed::{self, FailedPage, FoundFailure};
@@ -209,7 +210,7 @@ impl TaskApi {
 
     /// `retryStuckJobs`: calls `each` with the outcome of each job.
     pub async fn retry_stuck_jobs(&self, each: impl FnMut(RetryOutcome)) -> ApiResult<()> {
-        Ok(failed_retry::retry_stuck(&self.store, &self.registry, &self.plugins, each).await?)
+        Ok(failed_retry::retry_stuck(&self.store, &self.registry, &self.plugins, &Brake::default(), each).await?)
     }
 
     /// `cleanOldWorkers`: removes workers that have worked on one job for longer than `age_ms` milliseconds.

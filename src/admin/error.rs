@@ -1,5 +1,6 @@
 //! Why something could not be shown or corrected.
 
+use crate::client::request::RequestError;
 use crate::job::NameError;
 use crate::store::error::StoreError;
 
@@ -67,6 +68,9 @@ pub enum AdminError {
         /// What is wrong with it.
         error: NameError,
     },
+    /// What a mended job would take is not what its task takes.
+    #[error("{0}")]
+    Request(#[from] RequestError),
     /// The store failed.
     #[error("failed to {0}")]
     Store(#[from] StoreError),

@@ -6,8 +6,11 @@
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::brake::Brake;
 use super::error::AdminError;
 use super::failed::{FoundFailure, PAGE, SHOWN_ID, id};
+use super::failed_mend::{Mend, MendedView};
+use super::failed_search::FailedFilter;
 use super::remedy::remedy;
 use crate::client::enqueue_hooks::EnqueueHooks;
 use crate::job::{Args, FailureView, Identity, PayloadView, QueueName};
@@ -38,6 +41,9 @@ pub enum RetryOutcome {
         class: Option<String>,
         /// Where it went.
         queue: String,
+        /// What it went back with, if not as it was.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mended: Option<MendedView>,
         /// The errors of plugins that failed after the job was written.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         after_enqueue_errors: Vec<String>,
@@ -83,7 +89,25 @@ pub async fn retry(
     found: &FoundFailure,
     queue: Option<&QueueName>,
 ) -> Result<RetryOutcome, AdminError> {
-    let retrier = Retrier { store, registry, plugins, queue };
+    retry_one(&Retrier { queue, ..Retrier::new(store, registry, plugins) }, found).await
+}
+
+/// The same with other arguments or to another queue, in the one step that takes its record from the list. The arguments were
+/// [checked](Mend::checked).
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn retry_mended(
+    store: &Store<Admin>,
+    registry: &Registry,
+    plugins: &Plugins,
+    found: &FoundFailure,
+    mend: &Mend,
+) -> Result<RetryOutcome, AdminError> {
+    retry_one(&Retrier { mend: Some(mend), ..Retrier::new(store, registry, plugins) }, found).await
+}
+
+async fn retry_one(retrier: &Retrier<'_>, found: &FoundFailure) -> Result<RetryOutcome, AdminError> {
     let gone = RetryOutcome::Gone { id: found.id.clone() };
     let ready = match retrier.prepare(found, &FailureView::parse(&found.record)) {
         Ok(ready) => ready,
@@ -94,8 +118,18 @@ pub async fn retry(
     Ok(outcome.unwrap_or(gone))
 }
 
-/// Retries all failed jobs, or all of one class, oldest first; with `unknown` only those that failed because no task had
-/// their name. Jobs that fail after the call began are left.
+/// Which failed jobs are retried together.
+#[derive(Debug, Clone, Copy)]
+pub struct RetrySelection<'a> {
+    /// Those that match this.
+    pub filter: &'a FailedFilter,
+    /// Only those that failed because no task had their name.
+    pub unknown: bool,
+    /// The queue of jobs that name none.
+    pub queue: Option<&'a QueueName>,
+}
+
+/// Retries all that are selected, oldest first. Jobs that fail after the call began are left.
 /// `each` is called with the outcome of each job as soon as it is known.
 ///
 /// # Errors
@@ -104,19 +138,15 @@ pub async fn retry_all(
     store: &Store<Admin>,
     registry: &Registry,
     plugins: &Plugins,
-    class: Option<&str>,
-    unknown: bool,
-    queue: Option<&QueueName>,
+    selection: RetrySelection<'_>,
+    brake: &Brake,
     mut each: impl FnMut(RetryOutcome),
 ) -> Result<(), AdminError> {
-    let is_meant = |view: &FailureView| {
-        (!unknown || view.is_unknown_class())
-            && class.is_none_or(|class| {
-                let job = view.payload.as_ref().and_then(|payload| PayloadView::parse(payload).ok());
-                job.is_some_and(|job| job.class == class)
-            })
-    };
-    Retrier { store, registry, plugins, queue }.retry_each(is_meant, |_| None, &mut each).await
+    let RetrySelection { filter, unknown, queue } = selection;
+    let is_meant =
+        |record: &[u8], view: &FailureView| (!unknown || view.is_unknown_class()) && filter.is_meant(record, view);
+    let retrier = Retrier { queue, brake: Some(brake), ..Retrier::new(store, registry, plugins) };
+    retrier.retry_each(is_meant, |_| None, &mut each).await
 }
 
 /// Retries the jobs that failed because their workers vanished, oldest first. It is node-resque's `retryStuckJobs`,
@@ -129,6 +159,7 @@ pub async fn retry_stuck(
     store: &Store<Admin>,
     registry: &Registry,
     plugins: &Plugins,
+    brake: &Brake,
     mut each: impl FnMut(RetryOutcome),
 ) -> Result<(), AdminError> {
     let why_not = |view: &FailureView| {
@@ -137,7 +168,9 @@ pub async fn retry_stuck(
              arguments are right",
         )
     };
-    Retrier { store, registry, plugins, queue: None }.retry_each(FailureView::is_stuck, why_not, &mut each).await
+    let is_stuck = |_: &[u8], view: &FailureView| view.is_stuck();
+    let retrier = Retrier { brake: Some(brake), ..Retrier::new(store, registry, plugins) };
+    retrier.retry_each(is_stuck, why_not, &mut each).await
 }
 
 /// A failed job that can go back.
@@ -145,6 +178,7 @@ struct Ready {
     id: String,
     class: Option<String>,
     job: FailedJob,
+    mended: Option<MendedView>,
     hooks: Option<EnqueueHooks>,
 }
 
@@ -154,20 +188,28 @@ struct Retrier<'a> {
     plugins: &'a Plugins,
     /// The queue of jobs that name none.
     queue: Option<&'a QueueName>,
+    /// What changes on the way.
+    mend: Option<&'a Mend>,
+    /// Whether it shall end early.
+    brake: Option<&'a Brake>,
 }
 
-impl Retrier<'_> {
+impl<'a> Retrier<'a> {
+    fn new(store: &'a Store<Admin>, registry: &'a Registry, plugins: &'a Plugins) -> Self {
+        Self { store, registry, plugins, queue: None, mend: None, brake: None }
+    }
+
     /// Retries the selected records, oldest first, of those that existed when it began.
     async fn retry_each(
         &self,
-        is_meant: impl Fn(&FailureView) -> bool,
+        is_meant: impl Fn(&[u8], &FailureView) -> bool,
         why_not: impl Fn(&FailureView) -> Option<&'static str>,
         each: &mut impl FnMut(RetryOutcome),
     ) -> Result<(), AdminError> {
         // A job that fails again goes to the end of the list, behind the records that are read here.
         let mut left = i64::try_from(self.store.run(FailedCount).await?).unwrap_or(i64::MAX);
         let mut position = 0;
-        while left > 0 {
+        while left > 0 && !self.brake.is_some_and(Brake::is_pulled) {
             let page = self.store.run(FailedRecords { start: position, stop: position + PAGE.min(left) - 1 }).await?;
             if page.is_empty() {
                 return Ok(());
@@ -182,7 +224,7 @@ impl Retrier<'_> {
             for (seen, record) in (position..).zip(page) {
                 left -= 1;
                 let view = FailureView::parse(&record);
-                if !is_meant(&view) {
+                if !is_meant(&record, &view) {
                     not_meant += 1;
                     continue;
                 }
@@ -199,7 +241,7 @@ impl Retrier<'_> {
                         self.send_alone(ready, &mut tell).await?;
                     }
                     Ok(ready) => {
-                        let size = ready.job.failed.record.len() + ready.job.payload.len();
+                        let size = ready.job.failed.record.len() + ready.job.goes().len();
                         if batch.len() >= FAILED_BATCH || bytes + size > FAILED_BATCH_BYTES {
                             self.send(std::mem::take(&mut batch), &mut tell).await?;
                             bytes = 0;
@@ -220,14 +262,18 @@ impl Retrier<'_> {
         let id = found.id.clone();
         let cannot = |reason: String| RetryOutcome::NotRetriable { id: id.clone(), reason };
         let Some(payload) = view.payload.clone() else { return Err(cannot("its record holds no job".to_owned())) };
-        let job = PayloadView::parse(&payload).ok();
+        let (mended, told) = self.mend.and_then(|mend| mend.applied(view)).unzip();
+        let goes = mended.clone().unwrap_or_else(|| payload.clone());
+        let job = PayloadView::parse(&goes).ok();
         let named = view.queue.as_deref().filter(|name| !name.trim().is_empty());
         let named = named.or_else(|| job.as_ref()?.queue.as_deref().filter(|name| !name.trim().is_empty()));
-        let queue = match (named.map(QueueName::new), self.queue) {
-            (Some(Ok(queue)), _) => queue,
-            (None, Some(queue)) => queue.clone(),
-            (Some(Err(error)), _) => return Err(cannot(format!("the queue its record names: {error}"))),
-            (None, None) => {
+        let asked = self.mend.and_then(|mend| mend.queue.as_ref());
+        let queue = match (asked, named.map(QueueName::new), self.queue) {
+            (Some(queue), ..) => queue.clone(),
+            (None, Some(Ok(queue)), _) => queue,
+            (None, None, Some(queue)) => queue.clone(),
+            (None, Some(Err(error)), _) => return Err(cannot(format!("the queue its record names: {error}"))),
+            (None, None, None) => {
                 let short = id.get(..SHOWN_ID).unwrap_or(&id);
                 let retry = command("failed retry --queue Q", &[short]);
                 return Err(cannot(format!("its record names no queue; say which with \"{retry}\"")));
@@ -240,8 +286,8 @@ impl Retrier<'_> {
         let class = job.map(|job| job.class.into_owned());
         let identity = view.identity.as_ref().map(Identity::retried_by_hand);
         let failed = FailedRecord { record: found.record.clone(), position: Some(found.position) };
-        let job = FailedJob { failed, queue, payload, admissions, identity };
-        Ok(Ready { id: id.clone(), class, job, hooks })
+        let job = FailedJob { failed, queue, payload, admissions, identity, mended };
+        Ok(Ready { id: id.clone(), class, job, mended: told, hooks })
     }
 
     /// Asks the task's own plugins, then retries the job.
@@ -284,7 +330,7 @@ impl Retrier<'_> {
 impl Ready {
     /// The outcome for people. Plugins are told of a job that is on its queue.
     async fn told(self, outcome: Retried) -> RetryOutcome {
-        let Self { id, class, job, hooks } = self;
+        let Self { id, class, job, mended, hooks } = self;
         match outcome {
             Retried::Yes => {
                 let complaints = match &hooks {
@@ -292,12 +338,12 @@ impl Ready {
                     None => Vec::new(),
                 };
                 let after_enqueue_errors = complaints.iter().map(ToString::to_string).collect();
-                RetryOutcome::Retried { id, class, queue: job.queue.as_str().to_owned(), after_enqueue_errors }
+                RetryOutcome::Retried { id, class, queue: job.queue.as_str().to_owned(), mended, after_enqueue_errors }
             }
             Retried::Gone => RetryOutcome::Gone { id },
             Retried::Refused { plugin } => {
                 let refused_by = job.admissions.iter().find(|admission| admission.plugin() == plugin);
-                let remedy = refused_by.and_then(|by| Some(remedy(by, &PayloadView::parse(&job.payload).ok()?)));
+                let remedy = refused_by.and_then(|by| Some(remedy(by, &PayloadView::parse(job.goes()).ok()?)));
                 let (refused_by, remedy) = (plugin.to_owned(), remedy.unwrap_or_default());
                 RetryOutcome::Refused { id, class, refused_by, reason: None, remedy }
             }

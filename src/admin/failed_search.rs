@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 
+use super::brake::Brake;
 use super::error::AdminError;
 use super::failed::{self, Address, FailedPage, FailedView, FoundFailure};
 use super::filter::{Filter, at_ms, error_tells};
@@ -32,6 +33,8 @@ pub struct FailedFilter {
     pub error: Option<String>,
     /// That failed at this time or later, in milliseconds since the Unix epoch. A record without a date does not match.
     pub since_ms: Option<i64>,
+    /// Only those that failed because no task had their name.
+    pub unknown: bool,
     /// That match this as well.
     pub also: Filter,
 }
@@ -40,8 +43,8 @@ impl FailedFilter {
     /// Does it match every job?
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { task, queue, error, since_ms, also } = self;
-        task.is_none() && queue.is_none() && error.is_none() && since_ms.is_none() && also.is_empty()
+        let Self { task, queue, error, since_ms, unknown, also } = self;
+        task.is_none() && queue.is_none() && error.is_none() && since_ms.is_none() && !unknown && also.is_empty()
     }
 
     /// Does it match this record? `view` is what the record says.
@@ -53,6 +56,7 @@ impl FailedFilter {
                 let job = view.payload.as_ref().and_then(|payload| PayloadView::parse(payload).ok());
                 job.is_some_and(|job| job.class == task)
             })
+            && (!self.unknown || view.is_unknown_class())
             && self.also.matches(record, view)
     }
 
@@ -161,13 +165,14 @@ pub(super) async fn find_among_newest(
     found.ok_or_else(|| AdminError::NotFailed(address.to_owned()))
 }
 
-/// How many match. `progress` is told how many were found.
+/// How many match. `progress` is told how many were found. Asked to stop, it tells those that it found.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
 pub async fn count(
     store: &Store<Admin>,
     filter: &FailedFilter,
+    brake: &Brake,
     mut progress: impl FnMut(u64),
 ) -> Result<u64, AdminError> {
     let mut found = 0;
@@ -175,19 +180,21 @@ pub async fn count(
     each_from_end(store, all, async |page| {
         found += page.iter().filter(|(_, record)| filter.is_meant(record, &FailureView::parse(record))).count() as u64;
         progress(found);
-        Ok(true)
+        Ok(!brake.is_pulled())
     })
     .await?;
     Ok(found)
 }
 
-/// Removes those that match and that were there when it began, many in one step. `progress` is told how many are gone.
+/// Removes those that match and that were there when it began, many in one step, until it is asked to stop. `progress` is told
+/// how many are gone.
 ///
 /// # Errors
 /// Fails when the store cannot be reached; what `progress` was told is gone.
 pub async fn remove(
     store: &Store<Admin>,
     filter: &FailedFilter,
+    brake: &Brake,
     mut progress: impl FnMut(u64),
 ) -> Result<u64, AdminError> {
     let mut removed = 0;
@@ -201,7 +208,7 @@ pub async fn remove(
             progress(removed);
         })
         .await?;
-        Ok(true)
+        Ok(!brake.is_pulled())
     })
     .await?;
     Ok(removed)
@@ -250,7 +257,7 @@ async fn remove_batches(
 }
 
 /// Calls `each` with pages of records, from the end of the list to its beginning, as long as it answers true.
-async fn each_from_end(
+pub(super) async fn each_from_end(
     store: &Store<Admin>,
     count: u64,
     mut each: impl AsyncFnMut(Vec<(i64, Bytes)>) -> Result<bool, AdminError>,

@@ -4,6 +4,8 @@
 //! and never stops a listing. Bytes are removed from the store exactly as they were written.
 
 pub mod api;
+pub mod audit;
+pub mod brake;
 pub mod calendar;
 pub mod copy;
 mod dates;
@@ -14,6 +16,9 @@ pub mod enqueued;
 pub mod error;
 pub mod explain;
 pub mod failed;
+pub mod failed_export;
+pub mod failed_groups;
+pub mod failed_mend;
 pub mod failed_page;
 pub mod failed_retry;
 pub mod failed_search;

@@ -2,6 +2,7 @@
 //!
 //! This file has the commands; the arguments of each are in `args/`.
 
+pub(super) mod failed;
 pub(super) mod generate;
 pub(super) mod job;
 pub(super) mod shown;
@@ -11,13 +12,14 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+pub(super) use failed::{FailedListArgs, FailedVerb};
 pub(super) use generate::{CompletedShell, GenerateVerb};
 pub(super) use job::{EnqueueArgs, NamedJobArgs, PerformArgs};
 pub(super) use shown::ShownArgs;
 pub(super) use verbs::{
-    CheckArgs, DelayedListArgs, DelayedVerb, ExplainVerb, FailedListArgs, FailedVerb, HistoryArgs, HistoryBy,
-    HistoryWindow, JobsCancelArgs, JobsDeleteArgs, JobsListArgs, JobsOutputArgs, JobsVerb, LISTED, LeaderArgs,
-    LocksVerb, PeriodicVerb, PlanArgs, QueuesVerb, RunArgs, StoreVerb, TasksVerb, WorkersVerb,
+    AuditArgs, CheckArgs, DelayedListArgs, DelayedVerb, ExplainVerb, HistoryArgs, HistoryBy, HistoryWindow,
+    JobsCancelArgs, JobsDeleteArgs, JobsListArgs, JobsOutputArgs, JobsVerb, LISTED, LeaderArgs, LocksVerb,
+    PeriodicVerb, PlanArgs, QueuesVerb, RunArgs, StoreVerb, TasksVerb, WorkersVerb,
 };
 
 const EXAMPLES: &str = "\
@@ -164,6 +166,9 @@ pub(super) enum CliCommand {
         #[command(flatten)]
         list: FailedListArgs,
     },
+    /// Show who changed what: the last changes by commands and over HTTP, the newest first
+    #[command(after_help = "Examples:\n  windlass audit\n  windlass audit --limit 1000 --json")]
+    Audit(AuditArgs),
     /// List the workers of all programs; show or remove one
     #[command(after_help = "Examples:\n  windlass workers\n  windlass workers show web-1-windlass:4711+1\n  \
                             windlass workers force-clean web-1-windlass:4711+1 --yes")]
@@ -243,9 +248,17 @@ impl CliCommand {
             Self::Run(_) | Self::Perform(_) | Self::Generate { .. } | Self::Store { .. } | Self::Check(_)
         ) || matches!(
             self,
-            Self::Completions { .. } | Self::Man { .. } | Self::Jobs { verb: Some(JobsVerb::Output(_)) }
+            Self::Completions { .. }
+                | Self::Man { .. }
+                | Self::Jobs { verb: Some(JobsVerb::Output(_)) }
+                | Self::Failed { verb: Some(FailedVerb::Export { .. }), .. }
         );
         !asks && !self.changes()
+    }
+
+    /// Is it written down who did it? Jobs that are put in are not: they are no changes to what is there.
+    pub(super) fn is_audited(&self) -> bool {
+        self.changes() && !matches!(self, Self::Enqueue(_))
     }
 
     /// Does it change a store? A copy between stores tells its outcome itself.
@@ -270,7 +283,7 @@ impl CliCommand {
                 matches!(verb, Some(PeriodicVerb::Start { .. } | PeriodicVerb::Stop { .. } | PeriodicVerb::Run { .. }))
             }
             Self::Failed { verb, .. } => {
-                matches!(verb, Some(FailedVerb::Remove { .. } | FailedVerb::RetryStuck | FailedVerb::Retry { .. }))
+                matches!(verb, Some(FailedVerb::Remove { .. } | FailedVerb::RetryStuck | FailedVerb::Retry(_)))
             }
             Self::Workers { verb } => {
                 matches!(verb, Some(WorkersVerb::Clean { .. } | WorkersVerb::ForceClean { .. }))

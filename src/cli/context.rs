@@ -1,7 +1,7 @@
 //! What commands use: configuration, tasks and store, each read only when it is needed.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::args::{Cli, CliCommand};
@@ -45,6 +45,8 @@ pub(super) struct CommandContext {
     /// The daemon to ask for the configuration: this command runs in one of its jobs, and nobody named another one.
     daemon: Option<String>,
     extensions: Arc<Extensions>,
+    /// The store that the command works on, once it is open.
+    opened: Mutex<Option<Store<Whole>>>,
 }
 
 impl CommandContext {
@@ -68,7 +70,7 @@ impl CommandContext {
         let daemon = sources.env.get(mark::DAEMON).filter(|_| !is_daemon && !sources.names_a_file()).cloned();
         let (printer, extensions) =
             (Printer::new(cli.json, Manner::of(&cli.shown, terminal_size())), Arc::new(extensions));
-        Ok(Self { printer, sources, loaded: OnceLock::new(), daemon, extensions })
+        Ok(Self { printer, sources, loaded: OnceLock::new(), daemon, extensions, opened: Mutex::default() })
     }
 
     /// Where the configuration comes from.
@@ -245,7 +247,19 @@ impl CommandContext {
     async fn opened<R>(&self, config: &Config) -> Result<Store<R>, CliError> {
         let access = Access::command(config.security.trusted());
         let store = Self::open(&config.store.url, &config.store.tls, &config.store.namespace, access).await?;
-        Ok(self.extensions.over(&config.overrides, store).narrow())
+        let store: Store<Whole> = self.extensions.over(&config.overrides, store);
+        *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(store.clone());
+        Ok(store.narrow())
+    }
+
+    /// The store that the command worked on, if it opened one.
+    pub(super) fn store_in_use<R>(&self) -> Option<Store<R>> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Store::narrow)
+    }
+
+    /// The command is done with its store.
+    pub(super) fn close_store(&self) {
+        drop(self.opened.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// A store that the command line names, and that is there; a relative path is taken from the working directory, certificates from

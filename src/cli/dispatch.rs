@@ -10,9 +10,10 @@ use clap::{CommandFactory, Parser};
 use serde::Serialize;
 
 use super::args::{Cli, CliCommand, DelayedVerb, FailedVerb, JobsListArgs, JobsVerb, RunArgs};
+use super::audited;
 use super::command::{
-    check, delayed, enqueue, explain, failed, generate, health, history, locks, manual, outputs, overview, perform,
-    periodic, plan, queues, running, store, tasks, workers,
+    audit, check, delayed, enqueue, explain, failed, generate, health, history, locks, manual, outputs, overview,
+    perform, periodic, plan, queues, running, store, tasks, workers,
 };
 use super::context::CommandContext;
 use super::exit::{CliError, Exit};
@@ -84,7 +85,7 @@ pub(super) fn main_with(line: impl IntoIterator<Item = OsString>, extensions: Ex
         _ if cli.shown.watch.is_some() => watch(&line, context.extensions(), cli.shown.watch.unwrap_or_default()),
         None => daemon(&context, RunArgs::default()),
         Some(CliCommand::Run(args)) => daemon(&context, args),
-        Some(command) => client(&context, command).map(|exit| ExitCode::from(exit.code())),
+        Some(command) => client(&context, command, &line).map(|exit| ExitCode::from(exit.code())),
     };
     ended.unwrap_or_else(|error| {
         print_error(&context, &error);
@@ -211,7 +212,7 @@ fn watch(line: &[OsString], extensions: Arc<Extensions>, every: Duration) -> Res
             let text = "--watch repeats a command that only looks, such as windlass queues --watch";
             return Err(CliError::Usage(text.to_owned()));
         };
-        match client(&context, command) {
+        match client(&context, command, line) {
             Ok(_) => {}
             Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
                 return Ok(ExitCode::from(Exit::Done.code()));
@@ -225,14 +226,22 @@ fn watch(line: &[OsString], extensions: Arc<Extensions>, every: Duration) -> Res
 }
 
 /// Runs a command other than the daemon, on a runtime of this thread.
-fn client(context: &CommandContext, command: CliCommand) -> Result<Exit, CliError> {
+fn client(context: &CommandContext, command: CliCommand, line: &[OsString]) -> Result<Exit, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| CliError::Failed(format!("failed to start: {error}")))?;
-    let changes = command.changes();
+    let (changes, audited) = (command.changes(), command.is_audited());
+    let carried_out = async {
+        let ended = dispatch(context, command).await;
+        if audited {
+            audited::keep(context, line, &ended).await;
+        }
+        context.close_store();
+        ended
+    };
     let ended = runtime
-        .block_on(dispatch(context, command))
+        .block_on(carried_out)
         .map_err(|error| if changes { error.of_a_change(context.undoes_failed_steps()) } else { error });
     // The command is done: a connection that hangs must not delay its end.
     runtime.shutdown_background();
@@ -261,6 +270,7 @@ async fn dispatch(context: &CommandContext, command: CliCommand) -> Result<Exit,
         CliCommand::Explain { verb } => explain::run(context, verb).await,
         CliCommand::Plan(args) => plan::run(context, args).await,
         CliCommand::Failed { verb, list } => failed::run(context, verb.unwrap_or(FailedVerb::List(list))).await,
+        CliCommand::Audit(args) => audit::run(context, &args).await,
         CliCommand::Workers { verb } => workers::run(context, verb).await,
         CliCommand::Locks { verb } => locks::run(context, verb).await,
         CliCommand::Store { verb } => store::run(context, verb).await,

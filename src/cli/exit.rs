@@ -94,6 +94,9 @@ pub(super) enum CliError {
         /// What went wrong.
         error: StoreError,
     },
+    /// A person stopped it in the middle of many jobs.
+    #[error("{0}")]
+    Stopped(String),
     /// Something else failed.
     #[error("{0}")]
     Failed(String),
@@ -216,11 +219,12 @@ impl CliError {
                 | AdminError::Changed { .. }
                 | AdminError::Busy { .. } => Exit::Failure,
                 AdminError::BadAddress(_) | AdminError::Name { .. } | AdminError::SameStore { .. } => Exit::Usage,
+                AdminError::Request(_) => Exit::Usage,
                 AdminError::Store(error) => store(error),
             },
             Self::Store { error, .. } | Self::Interrupted { error, .. } => store(error),
             Self::NoDatabase { .. } | Self::Undirected(_) => Exit::Unavailable,
-            Self::Failed(_) | Self::Output(_) => Exit::Failure,
+            Self::Failed(_) | Self::Stopped(_) | Self::Output(_) => Exit::Failure,
             Self::Unreported { .. } => Exit::Unreported,
         }
     }

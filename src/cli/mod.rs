@@ -4,6 +4,7 @@
 //! codes. Results go to stdout, everything else to stderr. A program that is built from the library uses [`Program`].
 
 mod args;
+mod audited;
 mod command;
 mod context;
 mod dispatch;

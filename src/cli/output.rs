@@ -24,13 +24,15 @@ pub(super) struct Printer {
     json: bool,
     manner: Manner,
     watch: Option<Arc<Mutex<Watch>>>,
+    /// The last change that was reported, as JSON.
+    reported: Arc<Mutex<Option<String>>>,
 }
 
 impl Printer {
     /// A printer of JSON or of text.
     #[must_use]
     pub(super) fn new(json: bool, manner: Manner) -> Self {
-        Self { json, manner, watch: None }
+        Self { json, manner, watch: None, reported: Arc::default() }
     }
 
     /// The same, whose output is looked at again and again.
@@ -85,6 +87,9 @@ impl Printer {
         document: &T,
         text: impl Fn() -> P,
     ) -> Result<(), CliError> {
+        if let Ok(document) = serde_json::to_string(document) {
+            *self.reported.lock().unwrap_or_else(PoisonError::into_inner) = Some(document);
+        }
         let outcome = || text().into().0.lines().collect::<Vec<_>>().join("; ");
         self.print(document, &text).map_err(|error| CliError::Unreported { outcome: outcome(), error })
     }
@@ -95,6 +100,30 @@ impl Printer {
     /// As [`print`](Self::print).
     pub(super) fn program(&self, program: &str) -> io::Result<()> {
         self.write(program)
+    }
+
+    /// What was reported last, which is asked for once.
+    pub(super) fn take_reported(&self) -> Option<String> {
+        self.reported.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Prints documents, one a line, whether or not JSON was asked for. False: nobody reads them any more.
+    ///
+    /// # Errors
+    /// Fails if stdout cannot be written.
+    pub(super) fn lines<T: Serialize>(&self, documents: &[T]) -> io::Result<bool> {
+        let mut stdout = io::stdout().lock();
+        let mut write = || -> io::Result<()> {
+            for document in documents {
+                stdout.write_all(json_line(document)?.as_bytes())?;
+            }
+            stdout.flush()
+        };
+        match write() {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn write(&self, output: &str) -> io::Result<()> {

@@ -13,12 +13,16 @@
 
 mod api;
 mod attempts;
+mod audited;
 mod connection;
+mod failed_index;
 mod guard;
 mod health;
 mod listener;
 mod metrics;
 mod openapi;
+mod operation;
+mod operations;
 mod outer;
 mod patience;
 mod peer;

@@ -42,6 +42,7 @@ impl From<AdminError> for Problem {
             AdminError::Ambiguous { .. } => Self::new(Kind::Ambiguous, said),
             AdminError::NotRetriable { .. } => Self::new(Kind::NotRetriable, said),
             AdminError::Changed { .. } | AdminError::Busy { .. } => Self::new(Kind::Changed, said),
+            AdminError::Request(error) => error.into(),
             AdminError::Store(error) => error.into(),
             _ => Self::new(Kind::Malformed, said),
         }

@@ -7,6 +7,7 @@ use axum::extract::Request;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, delete, get, post};
 
+use super::audited;
 use super::guard::{caller, host, origin, read_only, role};
 use super::outer::{self, Ids};
 use super::problem::{Kind, Problem};
@@ -44,6 +45,11 @@ impl Route {
         Self { name, role: Some(Role::Admin), handler }
     }
 
+    /// Does it change what is there? Jobs that are put in change nothing.
+    fn changes(&self) -> bool {
+        matches!(self.role, Some(Role::Operate | Role::Admin)) && !self.name.starts_with("GET ")
+    }
+
     fn path(&self) -> &'static str {
         self.name.split_once(' ').map_or(self.name, |(_, path)| path)
     }
@@ -72,6 +78,11 @@ pub(super) fn routes() -> Vec<Route> {
         Route::operate("POST /api/v1/periodic/{task}/stop", post(api::periodic::stop)),
         Route::operate("POST /api/v1/periodic/{task}/run", post(api::periodic::run)),
         Route::read("GET /api/v1/failed", get(api::failed::list)),
+        Route::read("GET /api/v1/failed/groups", get(api::failed_many::groups)),
+        Route::read("GET /api/v1/failed.ndjson", get(api::failed_many::export)),
+        Route::operate("POST /api/v1/failed/operations", post(api::operations::begin)),
+        Route::read("GET /api/v1/operations/{id}", get(api::operations::show)),
+        Route::operate("DELETE /api/v1/operations/{id}", delete(api::operations::stop)),
         Route::read("GET /api/v1/failed/{id}", get(api::failed::show)),
         Route::operate("POST /api/v1/failed/{id}/retry", post(api::failed::retry)),
         Route::admin("DELETE /api/v1/failed/{id}", delete(api::failed::remove)),
@@ -79,6 +90,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::read("GET /api/v1/instances", get(api::workers::instances)),
         Route::read("GET /api/v1/locks", get(api::locks::list)),
         Route::admin("DELETE /api/v1/locks/{key}", delete(api::locks::delete)),
+        Route::read("GET /api/v1/audit", get(api::audit::list)),
         Route::read("GET /api/v1/stats", get(api::overview::stats)),
         Route::read("GET /api/v1/details", get(api::overview::details)),
         Route::read("GET /api/v1/leader", get(api::overview::leader)),
@@ -90,8 +102,11 @@ pub(super) fn router(site: &Site) -> Router {
     let mut router = Router::new();
     let routes = routes();
     site.requests.know(routes.iter().map(|route| route.name));
-    for route in routes {
+    for mut route in routes {
         let path = route.path();
+        if route.changes() {
+            route.handler = route.handler.route_layer(from_fn_with_state((site.clone(), route.name), audited::keep));
+        }
         let handler = match route.role {
             Some(_) if path == metrics::PATH => {
                 route.handler.route_layer(from_fn_with_state(site.clone(), metrics::check))

@@ -7,6 +7,8 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::attempts::Attempts;
+use super::failed_index::FailedIndex;
+use super::operation::Operations;
 use super::problem::{Kind, Problem};
 use super::requests::Requests;
 use crate::client::enqueue::Client;
@@ -127,6 +129,10 @@ pub struct Site {
     pub(super) attempts: Arc<Attempts>,
     /// What was asked for.
     pub(super) requests: Arc<Requests>,
+    /// What is done to many failed jobs.
+    pub(super) operations: Arc<Operations>,
+    /// The failed jobs by kind.
+    pub(super) failed_index: Arc<FailedIndex>,
 }
 
 impl Site {
@@ -151,6 +157,8 @@ impl Site {
             tally: Tally::default(),
             attempts: Arc::default(),
             requests: Arc::default(),
+            operations: Arc::default(),
+            failed_index: Arc::default(),
         }
     }
 

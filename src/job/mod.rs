@@ -9,6 +9,7 @@ pub mod finished_run;
 pub mod first_queues;
 pub mod identity;
 pub mod lock_key;
+pub mod mend;
 pub mod name;
 pub mod outcome;
 pub mod output_end;

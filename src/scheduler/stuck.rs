@@ -224,6 +224,7 @@ async fn retry(context: &SchedulerContext, record: &Bytes) -> Result<bool, Store
             admissions: admissions.unwrap_or_default(),
             // The job of a foreign worker has no identity.
             identity: None,
+            mended: None,
         };
         match context.store.run(RetryFailed { jobs: vec![job_again] }).await?.first() {
             Some(Retried::Yes) => (

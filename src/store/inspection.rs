@@ -252,6 +252,17 @@ pub struct FailedJob {
     pub admissions: Vec<Admission>,
     /// The identity of the job from then on, if its record has one.
     pub identity: Option<Identity>,
+    /// What goes to the queue in place of the job's bytes. The conditions hold for it; the state of Retry is that of the job
+    /// as it was.
+    pub mended: Option<Bytes>,
+}
+
+impl FailedJob {
+    /// The bytes that go to the queue.
+    #[must_use]
+    pub fn goes(&self) -> &Bytes {
+        self.mended.as_ref().unwrap_or(&self.payload)
+    }
 }
 
 /// Failed -> queue, for some jobs, each judged on its own, in order: removes the record and enqueues its job. The state of

@@ -23,6 +23,7 @@
 pub mod access;
 pub mod announce;
 pub mod arrow;
+pub mod audit;
 pub mod backend;
 pub mod delayed;
 pub mod effect;

@@ -6,13 +6,14 @@ use windlass::store::queueing::When;
 
 use crate::fixture::{Fixture, NOW_S};
 use crate::inspect::fail;
-use crate::look::{NOT_DELAYED, delay, failed, job, jobs, lock, locks, queue, queued, take};
+use crate::look::{NOT_DELAYED, admit, delay, failed, job, jobs, lock, locks, queue, queued, take};
 use crate::support::verbs::Verbs as _;
 
 behaviours! {
     many_records_are_removed_wherever_they_stand_by_now,
     many_retries_are_judged_one_by_one,
     a_whole_batch_is_retried_in_order,
+    a_mended_job_goes_in_place_of_the_failed_one,
     what_the_store_refuses_ends_the_step_before_it,
 }
 
@@ -22,7 +23,7 @@ fn at(record: &Bytes, position: i64) -> FailedRecord {
 
 /// A job that goes back to this queue.
 fn back(failed: FailedRecord, name: &str, payload: Bytes) -> FailedJob {
-    FailedJob { failed, queue: queue(name), payload, admissions: Vec::new(), identity: None }
+    FailedJob { failed, queue: queue(name), payload, admissions: Vec::new(), identity: None, mended: None }
 }
 
 async fn many_records_are_removed_wherever_they_stand_by_now(f: &Fixture) {
@@ -95,4 +96,22 @@ async fn what_the_store_refuses_ends_the_step_before_it(f: &Fixture) {
     assert_eq!((failed(&f.store).await.len(), queued(&f.store, "q").await), (2, vec![job(0)]));
     assert_eq!(retry(2).await.expect("retry_failed"), [Retried::Yes]);
     assert_eq!(failed(&f.store).await, records[1..2]);
+}
+
+async fn a_mended_job_goes_in_place_of_the_failed_one(f: &Fixture) {
+    let records = fail(f, &jobs(0..3)).await;
+    admit(&f.store, "busy", &job(7), &[take(&lock(7), 60)]).await;
+    let mended = |n: usize, goes: usize, name: &str| FailedJob {
+        mended: Some(job(goes)),
+        admissions: vec![take(&lock(goes), 60)],
+        ..back(at(&records[n], 0), name, job(n))
+    };
+    let retries = vec![mended(0, 5, "q"), mended(1, 7, "q"), mended(2, 6, "other")];
+    let outcomes = f.store.run(RetryFailed { jobs: retries.clone() }).await.expect("retry_failed");
+    assert_eq!(outcomes, [Retried::Yes, Retried::Refused { plugin: "QueueLock" }, Retried::Yes]);
+    assert_eq!(failed(&f.store).await, records[1..2], "the refused one stays as it was");
+    assert_eq!((queued(&f.store, "q").await, queued(&f.store, "other").await), (vec![job(5)], vec![job(6)]));
+    let outcomes = f.store.run(RetryFailed { jobs: retries }).await.expect("retry_failed");
+    assert_eq!(outcomes, [Retried::Gone, Retried::Refused { plugin: "QueueLock" }, Retried::Gone], "once");
+    assert_eq!(queued(&f.store, "q").await, [job(5)]);
 }

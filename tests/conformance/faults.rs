@@ -15,6 +15,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::Duration;
 use windlass::job::{ClaimToken, Identity, LockKey, Progress, RunOutcome};
 use windlass::store::arrow::{Arrow, Kind, Perform};
+use windlass::store::audit::KeepAudit;
 use windlass::store::delayed::{DeleteDelayed, MoveDelayed, MoveTo};
 use windlass::store::effect::Verdict;
 use windlass::store::engine::Engine;
@@ -558,11 +559,13 @@ fn correction_rows() -> Vec<Row> {
                     queue: queue("q"),
                     payload: job(n),
                     identity: None,
+                    mended: None,
                     admissions: vec![take(&lock(n), 60)],
                 };
                 RetryFailed { jobs: failed(&f.store).await.iter().enumerate().map(job).collect() }
             })
         }),
+        row::<KeepAudit>(Never, |_| Box::pin(async { KeepAudit { entry: Bytes::from_static(b"{}") } })),
         row::<ClearFailed>(Answers("0"), |f| {
             Box::pin(async move {
                 two_failed(f).await;

@@ -36,6 +36,7 @@ macro_rules! engine_tests {
     };
 }
 
+mod audit;
 mod barred;
 mod busy;
 mod calendar;

@@ -19,6 +19,7 @@ mod health;
 mod limits;
 mod listening;
 mod metrics;
+mod operations;
 mod pages;
 mod reads;
 mod world;

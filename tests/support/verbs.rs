@@ -109,6 +109,7 @@ verbs! {
                 payload: payload.clone(),
                 admissions: admissions.to_vec(),
                 identity: identity.cloned(),
+                mended: None,
             }],
         };
     sweep_identities(cursor: u64) -> SweepIdentities SweepIdentities { cursor };

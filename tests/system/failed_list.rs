@@ -77,6 +77,77 @@ fn several_are_removed_by_their_ids_or_by_what_they_match() {
 }
 
 #[test]
+fn all_that_match_are_counted_before_they_are_retried() {
+    let folder = folder();
+    let (code, said) = folder.windlass(&["failed", "retry", "--filter", "task:bad", "--dry-run"]);
+    assert_eq!((code, said.as_str()), (Some(0), "2 failed jobs would be retried\n"));
+    let (code, said) = folder.windlass(&["failed", "remove", "--task", "bad", "--dry-run", "--json"]);
+    assert_eq!((code, said.as_str()), (Some(0), "{\"count\":2}\n"));
+    let (code, said) = folder.windlass(&["failed", "retry", "--filter", "task:bad"]);
+    assert!(code == Some(64) && said.contains("Retry 2 failed jobs?") && said.contains("--yes"), "{said}");
+    let (code, said) = folder.windlass(&["failed", "retry", "--filter", "task:bad", "--expect", "7", "--yes"]);
+    assert!(code == Some(1) && said.contains("2 jobs match, and 7 were expected"), "{said}");
+    assert_eq!(folder.windlass(&["failed", "count"]).1, "3\n", "nothing was changed");
+    assert_eq!(folder.windlass(&["failed", "count", "--filter", "-task:bad"]).1, "1\n");
+    let (code, said) = folder.windlass(&["failed", "remove", "--filter", "", "--yes"]);
+    assert!(code == Some(64) && said.contains("every job would match"), "{said}");
+    let retry = ["failed", "retry", "--filter", "task:bad", "--expect", "2", "--yes"];
+    assert_eq!(folder.windlass(&retry), (Some(0), "retried 2 jobs\n".to_owned()));
+    let (_, queue) = folder.windlass(&["queues", "show", "default", "--json"]);
+    assert!(queue.find("[1]") < queue.find("[3]") && !queue.contains("[2]"), "oldest first: {queue}");
+}
+
+#[test]
+fn a_job_goes_back_with_other_arguments_and_to_another_queue() {
+    let folder = Folder::new("sqlite:windlass.db", "");
+    folder.script("bad", "exit 3");
+    let task = folder.read("tasks.d/bad.toml").replace("[run]", "[inputs.to]\nrequired = true\n[run]");
+    std::fs::write(folder.path("tasks.d/bad.toml"), task).unwrap();
+    let daemon = folder.daemon();
+    assert_eq!(folder.windlass(&["enqueue", "bad", "--args", r#"{"to":"ad@a"}"#]).0, Some(0));
+    eventually("it failed", || folder.windlass(&["failed", "count"]).1 == "1\n");
+    daemon.stop();
+    let (code, said) = folder.windlass(&["failed", "retry", "0", "--args", r#"{"too":1}"#]);
+    assert!(code == Some(64) && said.contains("to"), "{said}");
+    let (code, said) = folder.windlass(&["failed", "retry", "--all", "--args", "[]"]);
+    assert!(code == Some(64) && said.contains("one job"), "{said}");
+    std::fs::write(folder.path("args.json"), r#"[{"to": "ada@a"}]"#).unwrap();
+    let (code, said) = folder.windlass(&["failed", "retry", "0", "--args", "@args.json", "--queue", "slow", "--json"]);
+    assert_eq!(code, Some(0), "{said}");
+    let told: Value = serde_json::from_str(&said).unwrap();
+    let mended = json!({"args_before": r#"[{"to":"ad@a"}]"#, "args": r#"[{"to":"ada@a"}]"#, "queue_before": "default"});
+    assert_eq!((&told["queue"], &told["mended"]), (&json!("slow"), &mended), "{told}");
+    let (_, queue) = folder.windlass(&["queues", "show", "slow", "--json"]);
+    assert!(queue.contains(r#"[{"to":"ada@a"}]"#) && queue.contains(r#""queue":"slow""#), "{queue}");
+    let (_, audit) = folder.windlass(&["audit", "--json"]);
+    let page: Value = serde_json::from_str(&audit).unwrap();
+    let entries = page["audit"].as_array().unwrap();
+    assert_eq!(entries.len(), 1, "what changed nothing is not there: {audit}");
+    assert_eq!((&entries[0]["what"], &entries[0]["outcome"]), (&json!("failed retry"), &json!("done")), "{audit}");
+    assert_eq!(entries[0]["result"]["mended"], mended, "the arguments as they were: {audit}");
+}
+
+#[test]
+fn failures_of_one_kind_are_counted_together_and_acted_on() {
+    let folder = folder();
+    let (_, said) = folder.windlass(&["failed", "groups", "--json"]);
+    let found: Value = serde_json::from_str(&said).unwrap();
+    let counts: Vec<_> = found["groups"].as_array().unwrap().iter().map(|one| (&one["class"], &one["count"])).collect();
+    assert_eq!(counts, [(&json!("bad"), &json!(2)), (&json!("worse"), &json!(1))], "{said}");
+    assert_eq!((&found["scanned"], &found["complete"]), (&json!(3), &json!(true)));
+    let (_, text) = folder.windlass(&["failed", "list", "--group", "--limit", "1"]);
+    assert!(text.contains("bad") && !text.contains("worse") && text.contains("1 are in other groups"), "{text}");
+    let group = format!("group:{}", &found["groups"][0]["id"].as_str().unwrap()[..8]);
+    assert_eq!(args_of(&folder, &["--filter", &group]), [json!(3), json!(1)]);
+    let (code, said) = folder.windlass(&["failed", "export", "--filter", &group]);
+    let lines: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(code == Some(0) && lines.len() == 2 && lines[0]["args"] == json!([3]), "{said}");
+    assert_eq!(folder.windlass(&["failed", "remove", "--filter", &group, "--yes"]).0, Some(0));
+    let (_, audit) = folder.windlass(&["audit"]);
+    assert!(audit.contains("failed remove") && audit.contains(&group) && audit.contains("\"removed\":2"), "{audit}");
+}
+
+#[test]
 fn a_periodic_job_is_retried_while_its_next_run_waits() {
     let folder = Folder::new("sqlite:windlass.db", "");
     folder.script("backup", "test -e mended || exit 3; sleep 300");

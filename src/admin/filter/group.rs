@@ -3,7 +3,10 @@
 
 use super::digest_of;
 use crate::job::{FailureView, PayloadView};
+use crate::text::cut::cut;
 
+/// How much of a name is kept.
+const SHOWN: usize = 200;
 /// How much of a message tells what kind it is.
 const LONGEST: usize = 300;
 /// The fewest digits that are taken for an id, if letters are among them.
@@ -32,7 +35,8 @@ impl Group {
             view.exception.as_deref().unwrap_or_default(),
             &error,
         ]);
-        Self { id, class, exception: view.exception.clone(), error }
+        let shown = |text: &str| cut(text, SHOWN);
+        Self { id, class: class.as_deref().map(shown), exception: view.exception.as_deref().map(shown), error }
     }
 }
 

@@ -123,7 +123,7 @@ impl Reader<'_> {
             let what = "expected a term behind the minus, such as -task:resize; to search for a minus, write \"-\"";
             return Err(FilterError { place: begins, what: what.to_owned() });
         }
-        Ok(Term { is_not, condition: Condition::Raw(value.text().to_lowercase()) })
+        Ok(Term { is_not, condition: Condition::Raw(words(&value)?) })
     }
 
     /// The rest of a value, up to white space. `begun` are its first characters, without stars that mean anything.
@@ -180,19 +180,19 @@ impl Reader<'_> {
         }
         Ok(match (key, path) {
             ("args", Some(path)) => Condition::Argument(path_of(path, key_at)?, Pattern::of_pieces(value.pieces)),
-            ("args", None) => Condition::Args(value.text().to_lowercase()),
+            ("args", None) => Condition::Args(words(&value)?),
             ("task", _) => Condition::Task(Pattern::of_pieces(value.pieces)),
             ("queue", _) => Condition::Queue(Pattern::of_pieces(value.pieces)),
             ("worker", _) => Condition::Worker(Pattern::of_pieces(value.pieces)),
             ("exception", _) => Condition::Exception(Pattern::of_pieces(value.pieces)),
             ("job", _) => Condition::Job(Pattern::of_pieces(value.pieces)),
-            ("error", _) => Condition::Error(value.text().to_lowercase()),
+            ("error", _) => Condition::Error(words(&value)?),
             ("id", _) => Condition::Id(digits(&value)?),
             ("group", _) => Condition::Group(digits(&value)?),
             ("after", _) => Condition::After(self.time(&value)?),
             ("before", _) => Condition::Before(self.time(&value)?),
             ("is", _) => Condition::Is(quality(&value)?),
-            _ => Condition::Raw(value.text().to_lowercase()),
+            _ => Condition::Raw(words(&value)?),
         })
     }
 
@@ -239,6 +239,16 @@ fn path_of(path: &str, key_at: usize) -> Result<Vec<String>, FilterError> {
         return Err(FilterError { place: key_at + "args.".len(), what: what.to_owned() });
     }
     Ok(parts)
+}
+
+/// A text to be searched for, in lower case.
+fn words(value: &Value) -> Result<String, FilterError> {
+    let text = value.text().to_lowercase();
+    if text.is_empty() {
+        let what = "an empty text is in every record: is the shell variable set from which it comes?";
+        return Err(FilterError { place: value.place, what: what.to_owned() });
+    }
+    Ok(text)
 }
 
 /// The first digits of an id.

@@ -111,6 +111,8 @@ fn what_is_wrong_is_told_with_its_place() {
         ("after:soon", 7, "is no time"),
         ("is:stuk", 4, "did you mean stuck?"),
         ("id:xyz", 4, "hexadecimal"),
+        ("a error:\"\"", 9, "empty text"),
+        ("\"\"", 1, "empty text"),
         ("\u{fc}\u{fc} tsk:\u{fc}", 4, "tsk"),
     ] {
         let (at, what) = wrong(filter);

@@ -6,8 +6,7 @@ use chrono_tz::Tz;
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
 use super::job::{JobArgs, NamedJobArgs};
-use crate::admin::filter::Filter;
-use crate::cli::value::{self, Since, TimeArg};
+use crate::cli::value::{self, TimeArg};
 
 /// How many entries a listing shows if nothing else is asked for.
 pub(crate) const LISTED: usize = 1000;
@@ -97,6 +96,14 @@ pub(crate) enum HistoryBy {
     Time,
     /// A task
     Task,
+}
+
+/// `audit`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct AuditArgs {
+    /// Show at most N
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub limit: usize,
 }
 
 /// `queues ...`.
@@ -290,103 +297,6 @@ pub(crate) struct DelayedSelectArgs {
     /// Do not ask for confirmation
     #[arg(long)]
     pub yes: bool,
-}
-
-/// `failed`, `failed list`.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct FailedListArgs {
-    #[command(flatten)]
-    pub filter: FailedFilterArgs,
-    /// Show at most N
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    pub limit: usize,
-    /// Oldest first, from this position; the oldest job is at 0, negative positions count from the end
-    #[arg(long, value_name = "N", allow_negative_numbers = true, conflicts_with_all = ["filter", "of_task", "of_queue", "error", "since", "limit"])]
-    pub start: Option<i64>,
-    /// The last position
-    #[arg(long, value_name = "N", allow_negative_numbers = true, conflicts_with_all = ["filter", "of_task", "of_queue", "error", "since", "limit"])]
-    pub stop: Option<i64>,
-}
-
-/// Which failed jobs.
-#[derive(Debug, Default, ClapArgs)]
-pub(crate) struct FailedFilterArgs {
-    /// Only jobs that match: 'task:resize error:"no space" -queue:img* args.to.city:Berlin after:-2h'
-    #[arg(long, value_name = "FILTER", allow_hyphen_values = true, value_parser = value::filter)]
-    pub filter: Option<Filter>,
-    /// Only jobs of this task
-    #[arg(long = "task", id = "of_task", value_name = "T")]
-    pub task: Option<String>,
-    /// Only jobs from this queue
-    #[arg(long = "queue", id = "of_queue", value_name = "Q")]
-    pub queue: Option<String>,
-    /// Only jobs whose error or last lines of stderr hold this text, in upper or lower case
-    #[arg(long, value_name = "TEXT", value_parser = value::part)]
-    pub error: Option<String>,
-    /// Only jobs that failed since this time, or in this time: 2h, 1day, "today 08:00", 2026-11-24T03:26:18Z
-    #[arg(long, value_name = "TIME", value_parser = value::since)]
-    pub since: Option<Since>,
-}
-
-/// `failed ...`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum FailedVerb {
-    /// List failed jobs, newest first
-    #[command(after_help = "Examples:\n  windlass failed list --task sendMail --since 2h\n  \
-                            windlass failed list --start 0 --stop 9     # the ten oldest")]
-    List(FailedListArgs),
-    /// Show how many failed jobs there are
-    #[command(after_help = "Example:\n  windlass failed count")]
-    Count,
-    /// Show a failed job with its backtrace
-    #[command(after_help = "Examples:\n  windlass failed show 3f9a01c2d4e5\n  \
-                            windlass failed show -1     # the newest")]
-    Show {
-        /// Its id or position in the list, or the job's id
-        #[arg(value_name = "ID", allow_negative_numbers = true)]
-        address: String,
-    },
-    /// Remove failed jobs: some, all that match, or all
-    #[command(after_help = "Examples:\n  windlass failed remove 3f9a01c2d4e5\n  \
-                            windlass failed remove --task sendMail --error timeout\n  \
-                            windlass failed remove --all --yes")]
-    Remove {
-        /// Their ids or positions in the list, or the ids of jobs
-        #[arg(value_name = "ID", allow_negative_numbers = true, required_unless_present_any = ["all", "filter", "of_task", "of_queue", "error", "since"])]
-        addresses: Vec<String>,
-        /// Remove all failed jobs
-        #[arg(long, conflicts_with_all = ["addresses", "filter", "of_task", "of_queue", "error", "since"])]
-        all: bool,
-        #[command(flatten)]
-        filter: FailedFilterArgs,
-        /// Do not ask for confirmation
-        #[arg(long)]
-        yes: bool,
-    },
-    /// Retry the jobs of workers that vanished or were removed
-    #[command(after_help = "Example:\n  windlass failed retry-stuck")]
-    RetryStuck,
-    /// Put failed jobs back on their queues: some, all, or all of a task
-    #[command(after_help = "Examples:\n  windlass failed retry 3f9a01c2d4e5\n  \
-                            windlass failed retry --task sendMail\n  \
-                            windlass failed retry --all")]
-    Retry {
-        /// Their ids or positions in the list, or the ids of jobs
-        #[arg(value_name = "ID", allow_negative_numbers = true, required_unless_present_any = ["all", "task", "unknown"])]
-        addresses: Vec<String>,
-        /// Retry all failed jobs
-        #[arg(long, conflicts_with_all = ["addresses", "task"])]
-        all: bool,
-        /// Retry all failed jobs of this task
-        #[arg(long, value_name = "T", conflicts_with = "addresses")]
-        task: Option<String>,
-        /// Retry all that failed because no task had their name
-        #[arg(long, conflicts_with_all = ["addresses", "all"])]
-        unknown: bool,
-        /// The queue for jobs whose record and payload name none
-        #[arg(long, value_name = "Q")]
-        queue: Option<String>,
-    },
 }
 
 /// `jobs ...`.

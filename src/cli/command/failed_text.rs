@@ -1,6 +1,6 @@
 //! Failed jobs, for people.
 
-use crate::admin::failed::{FailedPage, FailedView, SHOWN_ID};
+use crate::admin::failed::{FailedPage, FailedView, FoundFailure, SHOWN_ID};
 use crate::cli::fields::FieldList;
 use crate::cli::manner::Manner;
 use crate::cli::output::{Text, count_noun, local_time};
@@ -10,6 +10,17 @@ use crate::job::output_end::last_of_stderr;
 /// As much of an id as people read.
 pub(super) fn short(id: &str) -> &str {
     id.get(..SHOWN_ID).unwrap_or(id)
+}
+
+/// That it is there no more.
+pub(super) fn gone(id: &str) -> String {
+    format!("{} is not in the failed list any more: it was removed or retried in the meantime", short(id))
+}
+
+/// Its id and class.
+pub(super) fn title(found: &FoundFailure) -> String {
+    let view = found.view();
+    format!("{} {}", short(&view.id), view.class.as_deref().unwrap_or("(no job)"))
 }
 
 /// The list as a table.

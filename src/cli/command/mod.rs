@@ -1,5 +1,6 @@
 //! The commands, one a file.
 
+pub(super) mod audit;
 pub(super) mod check;
 pub(super) mod delayed;
 mod delayed_moves;

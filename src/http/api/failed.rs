@@ -12,6 +12,7 @@ use super::path::Name;
 use super::query::{Query, wrong};
 use crate::admin::error::AdminError;
 use crate::admin::failed::{self, FailedView, FoundFailure};
+use crate::admin::failed_mend::Mend;
 use crate::admin::failed_page::{self, FailedPlace};
 use crate::admin::failed_retry::{self, RetryOutcome};
 use crate::admin::failed_search::FailedFilter;
@@ -19,7 +20,7 @@ use crate::admin::filter::Filter;
 use crate::client::moment::{Moment, parse_delay};
 use crate::http::problem::{Kind, Problem};
 use crate::http::site::Site;
-use crate::job::QueueName;
+use crate::job::{Args, QueueName};
 use crate::text::shell::command;
 
 /// Some of the failed jobs.
@@ -45,18 +46,26 @@ pub(in crate::http) struct FailedRemoved {
     id: String,
 }
 
-/// `GET /failed`: the newest first.
-pub(in crate::http) async fn list(State(site): State<Site>, query: Query) -> Result<impl IntoResponse, Problem> {
-    const FILTERS: [&str; 5] = ["task", "queue", "error", "since", "filter"];
-    let query = query.only(&["task", "queue", "error", "since", "filter", "limit", "cursor"])?;
-    let (limit, owned) = (limit(&query)?, |name: &str| query.text(name).map(str::to_owned));
-    let meant = FailedFilter {
+/// The parameters that say which failed jobs.
+pub(super) const FILTERS: [&str; 5] = ["task", "queue", "error", "since", "filter"];
+
+/// Which failed jobs a request means.
+pub(super) fn meant(query: &Query, now_ms: i64) -> Result<FailedFilter, Problem> {
+    let owned = |name: &str| query.text(name).map(str::to_owned);
+    Ok(FailedFilter {
         task: owned("task"),
         queue: owned("queue"),
         error: owned("error"),
-        since_ms: since(&query, site.clock.now_ms())?,
-        also: filter(&query, site.clock.now_ms())?,
-    };
+        since_ms: since(query, now_ms)?,
+        unknown: false,
+        also: filter(query, now_ms)?,
+    })
+}
+
+/// `GET /failed`: the newest first.
+pub(in crate::http) async fn list(State(site): State<Site>, query: Query) -> Result<impl IntoResponse, Problem> {
+    let query = query.only(&["task", "queue", "error", "since", "filter", "limit", "cursor"])?;
+    let (limit, meant) = (limit(&query)?, meant(&query, site.clock.now_ms())?);
     // A cursor goes on with the filter that it began with. `since` moves with the clock if it is a duration.
     let filters = FILTERS.iter().filter_map(|name| Some([*name, query.text(name)?])).flatten();
     let list = List::of("failed", filters);
@@ -104,10 +113,20 @@ pub(in crate::http) async fn retry(
     body: JsonBody,
 ) -> Result<impl IntoResponse, Problem> {
     let query = query.only(&["at"])?;
-    let queue = match body.text() {
-        None => None,
-        Some(_) => body.members()?.only(&["queue"])?.string("queue")?,
+    let (queue, args) = match body.text() {
+        None => (None, None),
+        Some(_) => {
+            let members = body.members()?.only(&["queue", "args"])?;
+            (members.string("queue")?, members.raw("args").map(str::to_owned))
+        }
     };
+    let args = args.filter(|args| args != "null").map(|args| Args::from_json(&args)).transpose().map_err(|error| {
+        Problem::new(Kind::Malformed, format!("args: {error}")).wrong(
+            "/args",
+            "the arguments of a job",
+            "something else",
+        )
+    })?;
     let queue = queue.map(|queue| {
         QueueName::new(&queue).map_err(|error| {
             Problem::new(Kind::InvalidInputs, format!("queue {queue:?}: {error}")).wrong(
@@ -121,7 +140,8 @@ pub(in crate::http) async fn retry(
     let found = find(&site, &id, &query).await?;
     let (store, plugins) = (site.admin()?, Arc::clone(&site.plugins));
     let registry = Arc::clone(&site.content().registry);
-    let retried = async move { Ok(failed_retry::retry(&store, &registry, &plugins, &found, queue.as_ref()).await?) };
+    let mend = Mend { args, queue }.checked(&registry, &found)?;
+    let retried = async move { Ok(failed_retry::retry_mended(&store, &registry, &plugins, &found, &mend).await?) };
     match site.change(retried).await? {
         outcome @ (RetryOutcome::Retried { .. } | RetryOutcome::Refused { .. }) => Ok(Json(outcome)),
         RetryOutcome::NotRetriable { id, reason } => Err(Problem::new(

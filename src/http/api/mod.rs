@@ -1,13 +1,16 @@
 //! The API, `/api/v1`: one noun a file. Each route reads its request, calls the room that does the work for the command
 //! line as well, and answers with what that prints as JSON.
 
+pub(super) mod audit;
 mod body;
 pub(super) mod bulk;
 pub(super) mod delayed;
 pub(super) mod failed;
+pub(super) mod failed_many;
 pub(super) mod jobs;
 pub(super) mod list;
 pub(super) mod locks;
+pub(super) mod operations;
 pub(super) mod overview;
 mod path;
 pub(super) mod periodic;

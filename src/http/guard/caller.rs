@@ -14,6 +14,7 @@ use super::proxy;
 use crate::config::http::{HttpConfig, LoopbackMode, Role};
 use crate::event::Event;
 use crate::http::attempts::Attempts;
+use crate::http::audited::Who;
 use crate::http::peer::Peer;
 use crate::http::problem::{Kind, Problem};
 use crate::http::site::Site;
@@ -47,6 +48,10 @@ pub(in crate::http) async fn find(State(site): State<Site>, mut request: Request
     let content = site.content();
     match judge(&content.http, &site.attempts, peer, name, request.headers()) {
         Ok(caller) => {
+            if !request.method().is_safe() {
+                let who = who(&content.http, caller, peer, request.headers());
+                request.extensions_mut().insert(who);
+            }
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
@@ -57,6 +62,19 @@ pub(in crate::http) async fn find(State(site): State<Site>, mut request: Request
             refused.problem.into_response()
         }
     }
+}
+
+/// Who it is, for people to read.
+fn who(http: &HttpConfig, caller: Caller, peer: Peer, headers: &HeaderMap) -> Who {
+    let token = headers.get(AUTHORIZATION).and_then(|value| bearer(value.to_str().ok()?));
+    let held = token.and_then(|token| http.tokens.iter().find(|one| one.is(token)));
+    let who = match (caller, held) {
+        (Caller::Nobody, _) => "nobody".to_owned(),
+        (Caller::Local, _) | (_, None) => "a program of this machine".to_owned(),
+        (Caller::Holder(_), Some(held)) => format!("token {}", held.name),
+    };
+    let client = proxy::client(peer.address, headers, &http.trusted_proxies);
+    Who { who, from: client.map_or_else(|| "a socket".to_owned(), |address| address.to_string()) }
 }
 
 /// A refusal, and what people should know of it.

@@ -7,9 +7,11 @@ use serde_json::{Value, json};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::{Route, routes};
+use crate::admin::audit::AuditEntry;
 use crate::admin::delayed::DelayedView;
 use crate::admin::enqueued::EnqueueView;
 use crate::admin::failed::FailedView;
+use crate::admin::failed_groups::FailedGroups;
 use crate::admin::failed_retry::RetryOutcome;
 use crate::admin::instances::InstanceView;
 use crate::admin::overview::{Details, LeaderView, StatsView};
@@ -24,6 +26,7 @@ use crate::http::api::periodic::{PeriodicChanged, PeriodicPage};
 use crate::http::api::queues::{QueueJobsPage, QueuesPage};
 use crate::http::api::workers::WorkersAnswer;
 use crate::http::openapi::TEXT;
+use crate::http::operation::OperationView;
 use crate::http::problem::ProblemView;
 
 /// The file, from the root of the repository.
@@ -206,20 +209,48 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Operation {
         "POST /api/v1/periodic/{task}/run" => {
             Operation::new("Run a periodic task or schedule now").gives::<PeriodicChanged>(schemas)
         }
-        "GET /api/v1/failed" => Operation::new("The failed jobs that match, the newest first")
-            .query("task", "Of this task", text())
-            .query("queue", "From this queue", text())
-            .query("error", "Whose error holds this text", text())
-            .query("since", "That failed then or later: a time, or a duration before now", text())
-            .query("filter", "That match this as well: task:resize error:\"no space\" -queue:img*", text())
+        "GET /api/v1/failed" => filtered(Operation::new("The failed jobs that match, the newest first"))
             .paged()
             .gives::<FailedJobsPage>(schemas),
+        "GET /api/v1/failed/groups" => {
+            let limit = json!({"type": "integer", "minimum": 1, "maximum": 200, "default": 50});
+            filtered(Operation::new("The failed jobs that match, counted by kind"))
+                .query("limit", "How many groups at most", limit)
+                .gives::<FailedGroups>(schemas)
+        }
+        "GET /api/v1/failed.ndjson" => {
+            let line = schemas.of::<FailedView>();
+            filtered(Operation::new("All failed jobs that match, whole, a JSON line each")).answer(
+                200,
+                "application/x-ndjson",
+                line,
+            )
+        }
+        "POST /api/v1/failed/operations" => {
+            let body = json!({
+                "type": "object",
+                "required": ["action", "filter"],
+                "properties": {
+                    "action": {"enum": ["retry", "remove"]},
+                    "filter": text(),
+                    "expect": {"type": ["integer", "string"], "description": "How many match; needed without dry_run"},
+                    "dry_run": {"type": "boolean", "description": "Only tell how many match"}
+                },
+                "additionalProperties": false
+            });
+            let view = schemas.of::<OperationView>();
+            Operation::new("Retry or remove all failed jobs that match; GET /operations/{id} tells how far it is")
+                .body("application/json", body, true)
+                .answer(202, "application/json", view)
+        }
+        "GET /api/v1/operations/{id}" => Operation::new("How far an operation is").gives::<OperationView>(schemas),
+        "DELETE /api/v1/operations/{id}" => Operation::new("Stop an operation").gives::<OperationView>(schemas),
+        "GET /api/v1/audit" => Operation::new("Who changed what, the newest first").lists::<AuditEntry>(schemas),
         "GET /api/v1/failed/{id}" => hinted(Operation::new("A failed job")).gives::<FailedView>(schemas),
         "POST /api/v1/failed/{id}/retry" => {
-            let body = json!({"type": "object", "properties": {"queue": text()}, "additionalProperties": false});
-            let operation = Operation::new(
-                "Put a failed job back on its queue; the queue of the body counts if its record names none",
-            );
+            let body = json!({"type": "object", "properties": {"queue": text(), "args": any()}, "additionalProperties": false});
+            let operation =
+                Operation::new("Put a failed job back on its queue, or on another one, or with other arguments");
             hinted(operation).body("application/json", body, false).gives::<RetryOutcome>(schemas)
         }
         "DELETE /api/v1/failed/{id}" => hinted(Operation::new("Remove a failed job")).gives::<FailedRemoved>(schemas),
@@ -236,6 +267,15 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Operation {
         "GET /api/v1/leader" => Operation::new("The leaders").gives::<LeaderView>(schemas),
         other => panic!("{other} is not described here"),
     }
+}
+
+fn filtered(operation: Operation) -> Operation {
+    operation
+        .query("task", "Of this task", text())
+        .query("queue", "From this queue", text())
+        .query("error", "Whose error holds this text", text())
+        .query("since", "That failed then or later: a time, or a duration before now", text())
+        .query("filter", "That match this as well: task:resize error:\"no space\" -queue:img*", text())
 }
 
 fn hinted(operation: Operation) -> Operation {

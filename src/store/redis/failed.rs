@@ -67,16 +67,17 @@ async fn retry_failed(connection: &Connection, jobs: &[FailedJob]) -> Result<Vec
     let mut call = connection.call();
     verdict::places(&mut call, keys);
     call.arg(mark()).number(jobs.len());
-    for FailedJob { failed, queue, payload, admissions: conditions, identity } in jobs {
+    for job in jobs {
+        let FailedJob { failed, queue, payload, admissions: conditions, identity, .. } = job;
         call.key(keys.queue(queue));
         match failed.position {
             Some(position) => call.number(position),
             None => call.literal(""),
         };
-        call.arg(failed.record.clone()).text(queue.as_str()).arg(payload.clone());
+        call.arg(failed.record.clone()).text(queue.as_str()).arg(job.goes().clone());
         call.arg(identity.as_ref().map(verdict::encoded).unwrap_or_default());
         verdict::retry_keys(&mut call, keys, RetryKeys::of_job(payload).as_ref());
-        admissions(&mut call, keys, payload, conditions);
+        admissions(&mut call, keys, job.goes(), conditions);
     }
     let outcomes = reply::list(connection.run(&RETRY_FAILED, call).await?)?;
     let outcome = |(job, outcome): (&FailedJob, _)| {

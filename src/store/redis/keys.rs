@@ -290,6 +290,11 @@ impl Keys {
         self.join(&[b"windlass", b"tail", claim.as_str().as_bytes()])
     }
 
+    /// List: what people changed, the newest first.
+    pub(super) fn audit(&self) -> Bytes {
+        self.private(b"audit")
+    }
+
     /// Hash: an instance's name -> the instance that holds it.
     pub(super) fn names(&self) -> Bytes {
         self.private(b"names")

@@ -9,6 +9,7 @@
 //! twice, because only the arrow knows whether it may be repeated.
 
 mod apart;
+mod audit;
 mod calls;
 mod claim_queues;
 mod connection;

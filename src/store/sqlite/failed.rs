@@ -121,15 +121,15 @@ fn remove_failed(step: &Step<'_>, record: &[u8]) -> Result<bool, StoreError> {
 
 /// Failed -> queue.
 fn retry_failed(step: &Step<'_>, job: &FailedJob) -> Result<Retried, StoreError> {
-    let FailedJob { failed, queue, payload, admissions, identity } = job;
+    let FailedJob { failed, queue, payload, admissions, identity, .. } = job;
     let Some(place) = find_failed(step, &failed.record)? else { return Ok(Retried::Gone) };
-    if let Some(plugin) = enqueue::refused(step, admissions, payload)? {
+    if let Some(plugin) = enqueue::refused(step, admissions, job.goes())? {
         return Ok(Retried::Refused { plugin });
     }
     delete_failed(step, place)?;
     enqueue::take_locks(step, admissions)?;
     enqueue::make_known(step, queue)?;
-    enqueue::push_tail(step, queue, payload, identity.as_ref().map(Identity::encode).as_deref())?;
+    enqueue::push_tail(step, queue, job.goes(), identity.as_ref().map(Identity::encode).as_deref())?;
     retries::forget_job(step, payload)?;
     Ok(Retried::Yes)
 }

@@ -26,6 +26,7 @@ const STEPS: &[&str] = &[
     include_str!("schema/0014_ran.sql"),
     include_str!("schema/0015_failed_blocks.sql"),
     include_str!("schema/0016_showing.sql"),
+    include_str!("schema/0017_audit.sql"),
 ];
 
 /// `Wndl`, by which a file is known to be ours.

@@ -5,6 +5,7 @@
 //! those of the Redis engine, one per verb; their functions work inside a transaction, through a `step::Step`.
 
 mod apart;
+mod audit;
 mod cadence;
 mod claim;
 mod commit;

@@ -1,0 +1,207 @@
+//! The audit: who changed what, from where, and what came of it.
+//!
+//! An entry is written right after the change that it tells of, by whoever carried the change out for a person. What a
+//! command or a request answers stands in it as it was answered, so that every number and name in the answer is on record.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::error::AdminError;
+use crate::client::moment::Moment;
+use crate::store::audit::{KeepAudit, ReadAudit};
+use crate::store::handle::Store;
+use crate::store::role::Admin;
+use crate::text::cut::shorten;
+
+/// How long each part of an entry may be.
+const LONGEST: usize = 4096;
+
+/// How many entries are read at a time.
+const PAGE: usize = 200;
+
+/// An entry.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct AuditEntry {
+    /// When it was done, in milliseconds since the Unix epoch.
+    #[serde(default)]
+    pub at_ms: i64,
+    /// When it was done: RFC 3339 with milliseconds, in UTC.
+    #[serde(default, skip_deserializing)]
+    pub at: String,
+    /// Who did it, as far as that is known.
+    #[serde(default)]
+    pub who: String,
+    /// From where: a host for commands, an address for requests.
+    #[serde(default)]
+    pub from: String,
+    /// What was done: the words of a command, or a route.
+    #[serde(default)]
+    pub what: String,
+    /// Of what: the rest of the command line, or the path and the body of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// Was it done?
+    #[serde(default)]
+    pub outcome: AuditOutcome,
+    /// What was answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schema(value_type = Option<serde_json::Value>))]
+    pub result: Option<Box<RawValue>>,
+    /// Why it was not done, or the answer if it is too long to stand here whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<String>,
+}
+
+/// Whether a change was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AuditOutcome {
+    /// It was made.
+    Done,
+    /// Not all of it was made, or nothing; the answer tells.
+    Refused,
+    /// It failed; some of it may have been made.
+    #[default]
+    #[serde(other)]
+    Failed,
+}
+
+impl AuditEntry {
+    /// An entry of now.
+    #[must_use]
+    pub fn new(at_ms: i64, who: String, from: String, what: String, outcome: AuditOutcome) -> Self {
+        Self { at_ms, at: String::new(), who, from, what, request: None, outcome, result: None, told: None }
+    }
+
+    /// Adds of what it was done.
+    #[must_use]
+    pub fn request(mut self, request: String) -> Self {
+        self.request = Some(request).filter(|request| !request.is_empty());
+        self
+    }
+
+    /// Adds the answer.
+    #[must_use]
+    pub fn answered(mut self, answer: String) -> Self {
+        if answer.len() > LONGEST {
+            self.told = Some(answer);
+        } else {
+            match RawValue::from_string(answer) {
+                Ok(answer) => self.result = Some(answer),
+                Err(_) => self.told = None,
+            }
+        }
+        self
+    }
+
+    /// Adds why it was not done.
+    #[must_use]
+    pub fn because(mut self, why: String) -> Self {
+        self.told = Some(why);
+        self
+    }
+
+    fn encode(mut self) -> Bytes {
+        let told = [&mut self.who, &mut self.from, &mut self.what].into_iter();
+        for text in told.chain(self.request.as_mut()).chain(self.told.as_mut()) {
+            shorten(text, LONGEST);
+        }
+        // Texts and an answer that is JSON always become JSON.
+        Bytes::from(serde_json::to_vec(&self).unwrap_or_default())
+    }
+
+    /// What stands in the store; whatever it is, it is shown.
+    fn decode(entry: &[u8]) -> Self {
+        let unreadable = || {
+            let text = String::from_utf8_lossy(entry).into_owned();
+            Self::new(0, String::new(), String::new(), "(no entry of Windlass)".to_owned(), AuditOutcome::Failed)
+                .because(text)
+        };
+        let mut read: Self = serde_json::from_slice(entry).unwrap_or_else(|_| unreadable());
+        read.at = Moment::of_ms(read.at_ms).map(Moment::rfc3339_ms).unwrap_or_default();
+        let told = [&mut read.who, &mut read.from, &mut read.what].into_iter();
+        for text in told.chain(read.request.as_mut()).chain(read.told.as_mut()) {
+            shorten(text, LONGEST);
+        }
+        if let Some(long) = read.result.take_if(|result| result.get().len() > LONGEST) {
+            let mut long = String::from(Box::<str>::from(long));
+            shorten(&mut long, LONGEST);
+            read.told = Some(long);
+        }
+        read
+    }
+}
+
+/// Writes an entry.
+///
+/// # Errors
+/// Fails when the store cannot be reached or refuses it.
+pub async fn keep(store: &Store<Admin>, entry: AuditEntry) -> Result<(), AdminError> {
+    Ok(store.run(KeepAudit { entry: entry.encode() }).await?)
+}
+
+/// Some entries, the newest first.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct AuditPage {
+    /// The entries.
+    pub audit: Vec<AuditEntry>,
+    /// Are there older ones?
+    pub more: bool,
+}
+
+/// Entries behind the newest `skip`, at most `limit`.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn read(store: &Store<Admin>, skip: usize, limit: usize) -> Result<AuditPage, AdminError> {
+    let mut audit: Vec<AuditEntry> = Vec::new();
+    loop {
+        let wanted = (limit - audit.len()).min(PAGE);
+        let some = store.run(ReadAudit { skip: skip.saturating_add(audit.len()), limit: wanted + 1 }).await?;
+        let more = some.len() > wanted;
+        audit.extend(some.iter().take(wanted).map(|entry| AuditEntry::decode(entry)));
+        if !more || audit.len() >= limit {
+            return Ok(AuditPage { audit, more });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry() -> AuditEntry {
+        AuditEntry::new(1_795_490_778_000, "ada".into(), "web-1".into(), "failed remove".into(), AuditOutcome::Done)
+    }
+
+    #[test]
+    fn an_entry_is_read_as_it_was_written() {
+        let written = entry().request("--task resize".into()).answered("{\"removed\":3}".into());
+        let read = AuditEntry::decode(&written.encode());
+        assert_eq!((read.who.as_str(), read.from.as_str(), read.what.as_str()), ("ada", "web-1", "failed remove"));
+        assert_eq!(read.at, "2026-11-24T03:26:18.000Z");
+        assert_eq!((read.request.as_deref(), read.outcome), (Some("--task resize"), AuditOutcome::Done));
+        assert_eq!(read.result.unwrap().get(), "{\"removed\":3}");
+    }
+
+    #[test]
+    fn an_entry_is_bounded_and_whatever_stands_there_is_shown() {
+        let long = "x".repeat(100_000);
+        let told = entry().request(long.clone()).answered(format!("\"{long}\"")).encode();
+        assert!(told.len() < 3 * LONGEST, "{}", told.len());
+        assert!(AuditEntry::decode(&told).told.unwrap().ends_with("(100002 bytes)"));
+        for strange in
+            [&b"junk \xff"[..], b"{}", b"[1]", format!("\"{long}\"").as_bytes(), br#"{"outcome":"later","result":[1]}"#]
+        {
+            let read = AuditEntry::decode(strange);
+            assert!(read.told.as_ref().is_none_or(|told| told.len() <= LONGEST));
+            assert_eq!(read.outcome, AuditOutcome::Failed);
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Failures of one kind counted together.
+//!
+//! A scan walks from the newest record to older ones, in steps of bounded size, and keeps of each record only what counts it.
+//! Whoever serves many looks keeps the scan and lets it go on (`http/failed_index`).
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use super::error::AdminError;
+use super::failed::id;
+use super::failed_search::FailedFilter;
+use super::filter::{Group, at_ms};
+use crate::client::moment::Moment;
+use crate::job::{FailureView, PayloadView};
+use crate::store::handle::Store;
+use crate::store::inspection::{FailedCount, FailedRecords};
+use crate::store::role::Admin;
+
+/// How many records a step reads at most, and after how many bytes the next one reads fewer.
+const STEP: i64 = 200;
+const ENOUGH: usize = 256 * 1024;
+/// How many kinds are told apart. Failures of others are counted together.
+const MOST: usize = 1000;
+
+/// Failures of one kind.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct FailedGroup {
+    /// Its id: `group:ID` in a filter means its jobs.
+    pub id: String,
+    /// The class of the jobs; `null`: they are no jobs.
+    pub class: Option<String>,
+    /// The class of the error.
+    pub exception: Option<String>,
+    /// The first line of the message; what differs is `N` (numbers), `ID` (ids) and `".."` (quoted parts).
+    pub error: String,
+    /// How many failed so.
+    pub count: u64,
+    /// When the first of them failed: RFC 3339 with milliseconds, in UTC.
+    pub first: Option<String>,
+    /// When the last of them failed.
+    pub last: Option<String>,
+    /// The id of the newest of them.
+    pub newest: String,
+}
+
+/// Groups, those of most failures first.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct FailedGroups {
+    /// How many failed jobs there were.
+    pub count: u64,
+    /// How many of them were looked at, from the newest on.
+    pub scanned: u64,
+    /// Were all of them looked at?
+    pub complete: bool,
+    /// The groups.
+    pub groups: Vec<FailedGroup>,
+    /// How many failures are in groups that are not listed.
+    pub others: u64,
+}
+
+#[derive(Debug)]
+struct Counted {
+    group: Group,
+    count: u64,
+    first_ms: Option<i64>,
+    last_ms: Option<i64>,
+    newest: String,
+}
+
+/// A walk over the failed list that counts.
+#[derive(Debug)]
+pub struct GroupScan {
+    filter: FailedFilter,
+    /// How long the list was when the walk began.
+    length: u64,
+    /// Behind the next record that is read.
+    end: i64,
+    step: i64,
+    scanned: u64,
+    most: u64,
+    counted: HashMap<String, Counted>,
+    others: u64,
+    /// The last record of the list, and where it stands.
+    newest: Option<(i64, String)>,
+}
+
+impl GroupScan {
+    /// Begins at the newest record; of all records it looks at the newest `most`.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be reached.
+    pub async fn begin(store: &Store<Admin>, filter: FailedFilter, most: u64) -> Result<Self, AdminError> {
+        let length = store.run(FailedCount).await?;
+        let end = i64::try_from(length).unwrap_or(i64::MAX);
+        let (scanned, counted) = (0, HashMap::new());
+        Ok(Self { filter, length, end, step: 1, scanned, most, counted, others: 0, newest: None })
+    }
+
+    /// Looks at the next records, about 200; false when it is at its end.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be reached; the walk can go on.
+    pub async fn go_on(&mut self, store: &Store<Admin>) -> Result<bool, AdminError> {
+        if self.is_done() {
+            return Ok(false);
+        }
+        let left = i64::try_from(self.most - self.scanned).unwrap_or(i64::MAX);
+        let start = (self.end - self.step.min(left)).max(0);
+        let records = store.run(FailedRecords { start, stop: self.end - 1 }).await?;
+        if self.newest.is_none() {
+            self.newest = records.last().map(|record| (self.end - 1, id(record)));
+        }
+        let bytes: usize = records.iter().map(bytes::Bytes::len).sum();
+        for record in records.iter().rev() {
+            self.count(record);
+        }
+        self.scanned += u64::try_from(self.end - start).unwrap_or(0);
+        self.end = start;
+        self.step = if bytes < ENOUGH { (self.step * 2).min(STEP) } else { 1 };
+        Ok(!self.is_done())
+    }
+
+    /// Counts what failed since. False: the list changed below its end, so that what was counted may not be there any more.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be reached; what was counted stays.
+    pub async fn follow(&mut self, store: &Store<Admin>) -> Result<bool, AdminError> {
+        loop {
+            let start = self.newest.as_ref().map_or(0, |(position, _)| *position);
+            let records = store.run(FailedRecords { start, stop: start + STEP }).await?;
+            let is_whole = i64::try_from(records.len()).is_ok_and(|length| length <= STEP);
+            let mut records = (start..).zip(records);
+            if let Some((_, known)) = &self.newest
+                && records.next().is_none_or(|(_, record)| id(&record) != *known)
+            {
+                return Ok(false);
+            }
+            for (position, record) in records {
+                self.count(&record);
+                self.newest = Some((position, id(&record)));
+                self.scanned += 1;
+                self.length += 1;
+            }
+            if is_whole {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Was all looked at that it may look at?
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.end <= 0 || self.scanned >= self.most
+    }
+
+    fn count(&mut self, record: &[u8]) {
+        let view = FailureView::parse(record);
+        if !self.filter.is_meant(record, &view) {
+            return;
+        }
+        let job = view.payload.as_ref().and_then(|payload| PayloadView::parse(payload).ok());
+        let group = Group::of(&view, job.as_ref());
+        let at = at_ms(&view);
+        if !self.counted.contains_key(&group.id) && self.counted.len() >= MOST {
+            self.others += 1;
+            return;
+        }
+        let counted = self.counted.entry(group.id.clone()).or_insert_with(|| Counted {
+            group,
+            count: 0,
+            first_ms: at,
+            last_ms: at,
+            newest: id(record),
+        });
+        counted.count += 1;
+        if at > counted.last_ms {
+            (counted.last_ms, counted.newest) = (at, id(record));
+        }
+        counted.first_ms = counted.first_ms.into_iter().chain(at).min();
+    }
+
+    /// What was counted so far, at most so many groups.
+    #[must_use]
+    pub fn groups(&self, limit: usize) -> FailedGroups {
+        let mut all: Vec<&Counted> = self.counted.values().collect();
+        all.sort_by(|one, other| {
+            (other.count, other.last_ms, &other.group.id).cmp(&(one.count, one.last_ms, &one.group.id))
+        });
+        let listed = limit.min(all.len());
+        let rest: u64 = all[listed..].iter().map(|counted| counted.count).sum();
+        let date = |ms: Option<i64>| Moment::of_ms(ms?).map(Moment::rfc3339_ms);
+        let groups = all[..listed].iter().map(|counted| FailedGroup {
+            id: counted.group.id.clone(),
+            class: counted.group.class.clone(),
+            exception: counted.group.exception.clone(),
+            error: counted.group.error.clone(),
+            count: counted.count,
+            first: date(counted.first_ms),
+            last: date(counted.last_ms),
+            newest: counted.newest.clone(),
+        });
+        FailedGroups {
+            count: self.length,
+            scanned: self.scanned,
+            complete: self.end <= 0,
+            groups: groups.collect(),
+            others: self.others + rest,
+        }
+    }
+}
+
+/// The groups among the newest `most` that match. `progress` is told how many were looked at.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn groups(
+    store: &Store<Admin>,
+    filter: FailedFilter,
+    most: u64,
+    limit: usize,
+    mut progress: impl FnMut(u64),
+) -> Result<FailedGroups, AdminError> {
+    let mut scan = GroupScan::begin(store, filter, most).await?;
+    while scan.go_on(store).await? {
+        progress(scan.scanned);
+    }
+    Ok(scan.groups(limit))
+}
