@@ -21,7 +21,14 @@ pub(crate) async fn run(context: &CommandContext, args: &AuditArgs) -> Result<Ex
         let mut table = TextTable::new(&["at", "who", "from", "what", "of what", "outcome"]);
         for entry in &page.audit {
             let request = entry.request.as_deref().unwrap_or_default();
-            table.row([&manner.time(&entry.at, || local_time(&entry.at)), &entry.who, &entry.from, &entry.what, request, &outcome(entry)]);
+            table.row([
+                &manner.time(&entry.at, || local_time(&entry.at)),
+                &entry.who,
+                &entry.from,
+                &entry.what,
+                request,
+                &outcome(entry),
+            ]);
         }
         table.text(manner).and(if page.more { "there are more: use audit --limit N" } else { "" })
     })?;
