@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use chrono::{DateTime, Local, Utc};
-use chrono_tz::Tz;
+
+use crate::task::zone::NamedZone;
 
 /// Where systems keep their zones.
 const FOLDERS: [&str; 4] = ["/usr/share/zoneinfo", "/share/zoneinfo", "/etc/zoneinfo", "/usr/share/lib/zoneinfo"];
@@ -18,7 +19,7 @@ pub(super) enum Here {
     /// Those that the system computes: of the machine, of a file, of a rule in `TZ`.
     System,
     /// Those of a zone that is built in.
-    Zone(Tz),
+    Zone(NamedZone),
     /// This `TZ` names none.
     Unknown(String),
 }
@@ -31,14 +32,14 @@ pub(super) fn here() -> &'static Here {
 
 /// The zone that this machine is set to, by the link that its clocks are read from. The system computes the times; this has
 /// their names.
-pub(super) fn of_machine() -> Option<Tz> {
-    static ZONE: OnceLock<Option<Tz>> = OnceLock::new();
+pub(super) fn of_machine() -> Option<NamedZone> {
+    static ZONE: OnceLock<Option<NamedZone>> = OnceLock::new();
     let is_set = std::env::var_os("TZ").is_some_and(|tz| !tz.is_empty());
     *ZONE.get_or_init(|| if is_set { None } else { named_by(&std::fs::read_link("/etc/localtime").ok()?) })
 }
 
 /// The zone that a path into a folder of zones names.
-fn named_by(link: &Path) -> Option<Tz> {
+fn named_by(link: &Path) -> Option<NamedZone> {
     link.to_str()?.split_once("zoneinfo/")?.1.parse().ok()
 }
 
@@ -132,8 +133,8 @@ mod tests {
     #[test]
     fn the_zone_of_a_machine_is_read_from_its_link() {
         let named = |link: &str| named_by(Path::new(link));
-        assert_eq!(named("/usr/share/zoneinfo/Europe/Berlin"), Some(Tz::Europe__Berlin));
-        assert_eq!(named("../usr/share/zoneinfo/Etc/UTC"), Some(Tz::Etc__UTC));
+        assert_eq!(named("/usr/share/zoneinfo/Europe/Berlin"), Some("Europe/Berlin".parse().unwrap()));
+        assert_eq!(named("../usr/share/zoneinfo/Etc/UTC"), Some("Etc/UTC".parse().unwrap()));
         assert_eq!((named("/etc/elsewhere"), named("/usr/share/zoneinfo/Nowhere")), (None, None));
     }
 
@@ -146,7 +147,7 @@ mod tests {
             assert!(is_rule(rule), "{rule}");
         }
         for tz in ["Europe/Berlin", ":Europe/Berlin"] {
-            assert_eq!(Here::of(Some(tz)), Here::Zone(Tz::Europe__Berlin));
+            assert_eq!(Here::of(Some(tz)), Here::Zone("Europe/Berlin".parse().unwrap()));
         }
         for tz in
             ["CET-1CEST", "Nonsense/Zone", "CET-1CEST,M3.5.0", "CE-1", "CET-1CEST,M13.5.0,M10.5.0", "CET-x", "Berlin"]

@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chrono_tz::Tz;
-
 use super::meant::{object, pair};
 use crate::admin::filter::Filter;
 use crate::client::moment::{Moment, MomentError, parse_delay, parse_typed_delay};
@@ -14,6 +12,7 @@ use crate::config::error::closest;
 use crate::job::Args;
 use crate::job::ecma::{self, EcmaError};
 use crate::task::calendar::Calendar;
+use crate::task::zone::NamedZone;
 
 /// A time, and how it was written.
 #[derive(Debug, Clone)]
@@ -90,7 +89,7 @@ pub(super) fn part(text: &str) -> Result<String, String> {
 }
 
 /// `--zone ZONE`.
-pub(super) fn zone(name: &str) -> Result<Tz, String> {
+pub(super) fn zone(name: &str) -> Result<NamedZone, String> {
     name.parse().map_err(|_| {
         let nearest = closest(name, Calendar::zones()).map(|zone| format!("; did you mean {zone}?"));
         format!("there is no such zone: expected a name such as Europe/Berlin{}", nearest.unwrap_or_default())

@@ -1,7 +1,6 @@
 //! Times as people say and read them: in a zone that they name, and in the one here.
 
 use chrono::{DateTime, Local};
-use chrono_tz::Tz;
 
 use super::exit::CliError;
 use super::here::{Here, here, shown};
@@ -10,6 +9,7 @@ use super::value::{TimeArg, TimeForm};
 use crate::client::moment::Moment;
 use crate::client::wall_time::Clocks;
 use crate::clock::{Clock as _, SystemClock};
+use crate::task::zone::NamedZone;
 
 /// A time that was said, as a moment.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +25,7 @@ pub(super) enum Zone {
     /// Those here.
     Here,
     /// Those of a zone.
-    Named(Tz),
+    Named(NamedZone),
 }
 
 impl TimeArg {
@@ -33,7 +33,7 @@ impl TimeArg {
     ///
     /// # Errors
     /// A time that no store can hold.
-    pub(super) fn said(&self, zone: Option<Tz>) -> Result<SaidTime, CliError> {
+    pub(super) fn said(&self, zone: Option<NamedZone>) -> Result<SaidTime, CliError> {
         let clocks = zone.map_or(Zone::Here, Zone::Named);
         let wall = match self.time {
             TimeForm::Moment(moment) => {

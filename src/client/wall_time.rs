@@ -128,15 +128,14 @@ fn time_of(word: &str) -> Option<NaiveTime> {
 
 #[cfg(test)]
 mod tests {
-    use chrono_tz::Tz;
-
     use super::*;
+    use crate::task::zone::NamedZone;
 
     /// 2026-11-29 22:00 in Berlin, a Sunday.
     const NOW_MS: i64 = 1_795_986_000_000;
 
     fn found(text: &str, zone: &str) -> (String, Clocks) {
-        let zone: Tz = zone.parse().unwrap();
+        let zone: NamedZone = zone.parse().unwrap();
         let found = WallTime::parse(text).unwrap().find(&zone, NOW_MS).unwrap();
         (found.moment.rfc3339(), found.clocks)
     }
@@ -184,6 +183,6 @@ mod tests {
             assert_eq!(WallTime::parse(bad), None, "{bad}");
         }
         let before = WallTime::parse("1960-01-01 00:00").unwrap();
-        assert_eq!(before.find(&Tz::UTC, NOW_MS), None);
+        assert_eq!(before.find(&NamedZone::utc(), NOW_MS), None);
     }
 }

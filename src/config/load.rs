@@ -401,7 +401,7 @@ fn filter(text: &str) -> Result<String, Option<&'static str>> {
     if text.contains(['=', ',', ':', '[']) {
         // A build without the daemon does not use the level.
         #[cfg(feature = "daemon")]
-        if tracing_subscriber::EnvFilter::builder().parse(text).is_err() {
+        if crate::config::element::logging::targets(text).is_none() {
             return Err(None);
         }
         return Ok(text.to_owned());

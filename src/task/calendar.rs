@@ -11,11 +11,11 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
-use chrono_tz::Tz;
 use croner::parser::{CronParser, Seconds};
 use croner::{Cron, Weekday};
 
 use self::fields::Fields;
+use super::zone::NamedZone;
 
 /// The longest expression that is accepted, in bytes.
 const MAX_EXPRESSION: usize = 1000;
@@ -31,7 +31,7 @@ pub struct Calendar(Arc<ParsedCalendar>);
 struct ParsedCalendar {
     expression: String,
     cron: Cron,
-    zone: Tz,
+    zone: NamedZone,
 }
 
 /// Why a text is not a calendar.
@@ -66,8 +66,8 @@ impl Calendar {
             .parse(&text)
             .map_err(|error| CalendarError::Expression(error.to_string()))?;
         let zone = match zone {
-            None => Tz::UTC,
-            Some(name) => Tz::from_str(name).map_err(|_| CalendarError::Zone(name.to_owned()))?,
+            None => NamedZone::utc(),
+            Some(name) => NamedZone::from_str(name).map_err(|_| CalendarError::Zone(name.to_owned()))?,
         };
         if !has_a_day(&cron) {
             return Err(CalendarError::Never);
@@ -112,7 +112,7 @@ impl Calendar {
 
     /// The names of all time zones.
     pub fn zones() -> impl Iterator<Item = &'static str> {
-        chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name())
+        NamedZone::names()
     }
 
     /// What it means, in English.
@@ -123,7 +123,7 @@ impl Calendar {
 
     /// A second as the clocks of its zone show it.
     #[must_use]
-    pub fn in_zone(&self, second: i64) -> Option<DateTime<Tz>> {
+    pub fn in_zone(&self, second: i64) -> Option<DateTime<NamedZone>> {
         Some(DateTime::<Utc>::from_timestamp(second, 0)?.with_timezone(&self.0.zone))
     }
 

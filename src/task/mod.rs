@@ -12,6 +12,7 @@ pub mod ping;
 pub mod plugin_spec;
 pub mod schedule;
 pub mod template;
+pub mod zone;
 pub mod zones;
 
 pub use definition::{Registry, TaskDefinition};

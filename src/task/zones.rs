@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::zone::RELEASE;
 use crate::file::bounded;
 
 /// Where systems have their database. Its first line is `# version 2025b`.
@@ -29,7 +30,7 @@ impl ZoneRelease {
     /// What is used on this machine.
     #[must_use]
     pub fn here() -> Self {
-        Self { built_in: chrono_tz::IANA_TZDB_VERSION, system: system(Path::new(SYSTEM)) }
+        Self { built_in: RELEASE, system: system(Path::new(SYSTEM)) }
     }
 
     /// The same in words.

@@ -11,16 +11,17 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{fmt, registry, reload};
 
 use super::capture::{self, CaptureWriter};
 use super::format::{JsonTimestamp, TextFormat};
 use super::log_line::{LineStyle, LogLine};
 use super::stderr::{CleanLine, Sink};
 use crate::clock::Clock;
-use crate::config::element::logging::EventLevel;
-use crate::config::element::logging::LogFormat;
+use crate::config::element::logging::{self, EventLevel, LogFormat};
 use crate::config::model::LogConfig;
 use crate::event::{Bus, Event, EventKind, Listener, Received};
 use crate::supervise::fault::strike;
@@ -62,7 +63,7 @@ pub const LOG_THREAD: &str = "the log";
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Changes the level of a log that is set up.
-pub struct LevelControl(Box<dyn Fn(EnvFilter) + Send>);
+pub struct LevelControl(reload::Handle<Targets, registry::Registry>);
 
 impl std::fmt::Debug for LevelControl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -77,7 +78,8 @@ impl LevelControl {
     pub fn set(&self, config: &LogConfig, style: &LineStyle) -> Result<u32, String> {
         let filter = filter(config)?;
         let interest = interest(&filter, style);
-        (self.0)(filter);
+        // The log that it controlled may be gone.
+        let _ = self.0.reload(filter);
         Ok(interest)
     }
 }
@@ -89,36 +91,34 @@ impl LevelControl {
 pub fn init(config: &LogConfig, style: &LineStyle, clock: Arc<dyn Clock>) -> Result<(u32, LevelControl), String> {
     let filter = filter(config)?;
     let interest = interest(&filter, style);
-    let builder = tracing_subscriber::fmt().with_writer(CaptureWriter).with_target(false).log_internal_errors(false);
-    // Each format has a reload handle of another type. The subscriber is set once per process. A second call (in a
-    // test) keeps the first one, and its level control has no effect.
-    let level_control: Box<dyn Fn(EnvFilter) + Send> = match config.format {
+    let (filter, handle) = reload::Layer::new(filter);
+    let filtered = tracing_subscriber::registry().with(filter);
+    let layer = fmt::layer().with_writer(CaptureWriter).with_target(false).log_internal_errors(false);
+    // The subscriber is set once per process. A second call (in a test) keeps the first one, and its level control has no
+    // effect.
+    let _ = match config.format {
         LogFormat::Text => {
-            let builder = builder.with_ansi(false).event_format(TextFormat { clock });
-            let builder = builder.with_env_filter(filter).with_filter_reloading();
-            let handle = builder.reload_handle();
-            let _ = builder.try_init();
-            Box::new(move |filter| drop(handle.reload(filter)))
+            let layer = layer.with_ansi(false).event_format(TextFormat { clock });
+            filtered.with(layer).try_init()
         }
         LogFormat::Json => {
-            let builder =
-                builder.json().flatten_event(true).with_current_span(false).with_timer(JsonTimestamp { clock });
-            let builder = builder.with_env_filter(filter).with_filter_reloading();
-            let handle = builder.reload_handle();
-            let _ = builder.try_init();
-            Box::new(move |filter| drop(handle.reload(filter)))
+            let layer = layer.json().flatten_event(true).with_current_span(false).with_timer(JsonTimestamp { clock });
+            filtered.with(layer).try_init()
         }
     };
-    Ok((interest, LevelControl(level_control)))
+    Ok((interest, LevelControl(handle)))
 }
 
-fn filter(config: &LogConfig) -> Result<EnvFilter, String> {
-    EnvFilter::try_new(&config.level).map_err(|error| format!("log level {:?}: {error}", config.level))
+fn filter(config: &LogConfig) -> Result<Targets, String> {
+    logging::targets(&config.level).ok_or_else(|| format!("log level {:?} is no filter", config.level))
 }
 
-fn interest(filter: &EnvFilter, style: &LineStyle) -> u32 {
-    let most = filter.max_level_hint().unwrap_or(LevelFilter::TRACE);
-    let wanted = |kind: &&EventKind| tracing_level(style.level(**kind)).is_some_and(|level| level <= most);
+/// What windlass itself tells.
+const TARGET: &str = "windlass";
+
+fn interest(filter: &Targets, style: &LineStyle) -> u32 {
+    let wanted =
+        |kind: &&EventKind| tracing_level(style.level(**kind)).is_some_and(|level| filter.would_enable(TARGET, &level));
     // A finished line was filtered where it was made.
     KINDS.iter().filter(wanted).fold(EventKind::FormattedLine.bit(), |all, kind| all | kind.bit())
 }
@@ -260,7 +260,7 @@ fn put(level: EventLevel, line: &LogLine) {
     macro_rules! event {
         ($level:expr) => {
             tracing::event!(
-                target: "windlass",
+                target: TARGET,
                 $level,
                 worker = line.worker.as_ref().map(tracing::field::display),
                 class = line.class.as_ref().map(tracing::field::display),

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use chrono_tz::Tz;
 use clap::Args as ClapArgs;
 
 use crate::cli::value::{self, ArgsSource, TimeArg};
 use crate::job::Args;
+use crate::task::zone::NamedZone;
 
 /// The arguments of a job.
 #[derive(Debug, Default, ClapArgs)]
@@ -60,7 +60,7 @@ pub(crate) struct EnqueueArgs {
     pub at: Option<TimeArg>,
     /// The zone of the clocks that --at is read from, if it is not the one here: Europe/Berlin
     #[arg(long, value_name = "ZONE", value_parser = value::zone, requires = "at", conflicts_with = "delay")]
-    pub zone: Option<Tz>,
+    pub zone: Option<NamedZone>,
     /// Run it after this delay: 90s, 10m, 1h 30m
     #[arg(long = "in", id = "delay", value_name = "DURATION", value_parser = value::delay, allow_hyphen_values = true, conflicts_with = "front")]
     pub delay: Option<i64>,

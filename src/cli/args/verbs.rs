@@ -2,11 +2,11 @@
 //!
 //! Longer than 400 lines because the verbs of all nouns stand together, as help shows them.
 
-use chrono_tz::Tz;
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
 use super::job::{JobArgs, NamedJobArgs};
 use crate::cli::value::{self, TimeArg};
+use crate::task::zone::NamedZone;
 
 /// How many entries a listing shows if nothing else is asked for.
 pub(crate) const LISTED: usize = 1000;
@@ -229,7 +229,7 @@ pub(crate) struct DelayedListArgs {
     pub at: Option<TimeArg>,
     /// The zone of the clocks that --at is read from, if it is not the one here
     #[arg(long, value_name = "ZONE", value_parser = value::zone, requires = "at")]
-    pub zone: Option<Tz>,
+    pub zone: Option<NamedZone>,
     /// Show at most N
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub limit: usize,
@@ -293,7 +293,7 @@ pub(crate) struct DelayedSelectArgs {
     pub at: Option<TimeArg>,
     /// The zone of the clocks that times are read from, if it is not the one here
     #[arg(long, value_name = "ZONE", value_parser = value::zone)]
-    pub zone: Option<Tz>,
+    pub zone: Option<NamedZone>,
     /// Do not ask for confirmation
     #[arg(long)]
     pub yes: bool,

@@ -18,6 +18,7 @@ use crate::cli::past_runs::runs_text;
 use crate::cli::table::TextTable;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::element::duration::{show, words};
+use crate::task::zone::NamedZone;
 
 #[derive(Debug, Serialize)]
 struct TaskListOutput {
@@ -81,7 +82,7 @@ pub(super) fn calendars_text(tasks: &[TaskView]) -> Text {
         for calendar in &task.calendars {
             let name = calendar.id.as_deref().unwrap_or(&task.name);
             text.push(format!("{name}: {} ({}): {}", calendar.cron, calendar.time_zone, calendar.means));
-            let zone: chrono_tz::Tz = calendar.time_zone.parse().unwrap_or_default();
+            let zone = calendar.time_zone.parse().unwrap_or_else(|_| NamedZone::utc());
             let there: Vec<_> = calendar.next_ms.iter().map(|&ms| clock(ms, &zone)).collect();
             let here: Vec<_> = calendar.next_ms.iter().map(|&ms| clock_here(ms)).collect();
             let is_elsewhere = there.iter().zip(&here).any(|(there, here)| there.0 != here.0);

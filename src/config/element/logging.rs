@@ -103,6 +103,18 @@ pub fn read_format(value: &Value<'_>) -> Option<LogFormat> {
     value.one_of("\"text\" or \"json\"", &[("text", LogFormat::Text), ("json", LogFormat::Json)])
 }
 
+/// Reads a filter: levels of targets, and one for all others.
+#[cfg(feature = "daemon")]
+#[must_use]
+pub fn targets(text: &str) -> Option<tracing_subscriber::filter::Targets> {
+    // Spans and fields, which brackets stand for in filters of `tracing`, are not told apart.
+    if text.contains(['[', ']', '{', '}']) {
+        return None;
+    }
+    let parts: Vec<&str> = text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+    parts.join(",").parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,14 +7,14 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use globset::{GlobBuilder, GlobMatcher};
-
 use super::literal;
 use crate::config::reader::Value;
 use crate::job::{FirstQueues, QueueName};
 
+mod glob;
 mod resolved;
 
+use self::glob::Glob;
 pub use resolved::{ResolvedQueues, Resolving};
 
 /// A list of patterns, such as `["critical", "mail_*", "!mail_slow", "*"]`.
@@ -37,55 +37,7 @@ enum Entry {
 #[derive(Debug, Clone)]
 enum Pattern {
     Name(QueueName),
-    Glob(Box<Glob>),
-}
-
-/// A glob that matches characters. The matcher compares bytes, so the pattern and the names are first mapped to one
-/// byte for each character.
-#[derive(Debug, Clone)]
-struct Glob {
-    matcher: GlobMatcher,
-    /// The characters outside ASCII in the pattern.
-    wide: Vec<char>,
-}
-
-/// The replacement for a character that the pattern does not contain.
-const OTHER: char = '\u{1}';
-
-/// How many different characters outside ASCII a pattern may name: each becomes a control character, which
-/// patterns and narrowed names do not contain otherwise.
-const MAX_WIDE_CHARS: usize = 29;
-
-impl Glob {
-    fn new(pattern: &str) -> Result<Self, String> {
-        if pattern.contains('[') && !pattern.is_ascii() {
-            return Err("brackets take ASCII characters only".to_owned());
-        }
-        let mut wide: Vec<char> = pattern.chars().filter(|letter| !letter.is_ascii()).collect();
-        wide.sort_unstable();
-        wide.dedup();
-        if wide.len() > MAX_WIDE_CHARS {
-            return Err(format!("more than {MAX_WIDE_CHARS} different characters outside ASCII"));
-        }
-        let narrowed = narrow(pattern, &wide);
-        let mut builder = GlobBuilder::new(&narrowed);
-        builder.literal_separator(false).backslash_escape(true).empty_alternates(true);
-        let matcher = builder.build().map_err(|error| error.kind().to_string())?.compile_matcher();
-        Ok(Self { matcher, wide })
-    }
-
-    fn is_match(&self, name: &str) -> bool {
-        self.matcher.is_match(narrow(name, &self.wide))
-    }
-}
-
-fn narrow(text: &str, wide: &[char]) -> String {
-    let narrowed = |letter: char| match wide.binary_search(&letter) {
-        Ok(position) => u8::try_from(position + 2).map_or(OTHER, char::from),
-        Err(_) if letter.is_ascii() && !letter.is_ascii_control() => letter,
-        Err(_) => OTHER,
-    };
-    text.chars().map(narrowed).collect()
+    Glob(Glob),
 }
 
 /// Why a list of patterns is invalid.
@@ -234,7 +186,7 @@ fn parse(entry: &str, pattern: &str) -> Result<Pattern, QueuePatternsError> {
         };
     }
     let glob = Glob::new(pattern).map_err(refuse)?;
-    Ok(Pattern::Glob(Box::new(glob)))
+    Ok(Pattern::Glob(glob))
 }
 
 /// Reads a list of patterns; a plain string is a list of one.
@@ -320,6 +272,7 @@ mod tests {
         assert_eq!(resolve(&["\u{fc}*"], &known), ["\u{fc}1"]);
         assert_eq!(resolve(&["{\u{fc},\u{1f600}}?"], &known), ["\u{fc}1", "\u{1f600}1"]);
         assert_eq!(resolve(&["[!u]1"], &known).len(), known.len() - 1);
+        assert_eq!(resolve(&["[\u{e0}-\u{e4}]1"], &known), ["\u{e4}1"]);
     }
 
     #[test]
@@ -339,7 +292,6 @@ mod tests {
         assert!(refused(&["a,b"]).contains("separate entries"));
         assert!(refused(&[" a"]).contains("blanks at its ends"));
         assert!(refused(&["[a"]).contains("\"[a\""));
-        assert!(refused(&["[\u{e4}]"]).contains("brackets take ASCII"));
         assert!(refused(&["{a"]).contains("\"{a\""));
     }
 

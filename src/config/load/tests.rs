@@ -400,5 +400,8 @@ fn a_filter_must_be_one_that_the_log_understands() {
     assert_eq!(level("notice"), "info");
     assert_eq!(level("WARN"), "warn");
     assert_eq!(level("info,windlass::store=debug"), "info,windlass::store=debug");
-    assert_eq!(bad("[log]\nlevel = \"windlass=loud\"").len(), 1);
+    assert_eq!(level("info, windlass=debug"), "info, windlass=debug");
+    for other in ["windlass=loud", "windlass=debug=info", "info,[span]=debug", "info,windlass[{job}]=debug"] {
+        assert_eq!(bad(&format!("[log]\nlevel = \"{other}\"")).len(), 1, "{other}");
+    }
 }

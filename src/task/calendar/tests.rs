@@ -1,7 +1,6 @@
 //! The next second of every sort of expression, and every change of clocks of several zones against a slow oracle.
 
 use chrono::{DateTime, Datelike, LocalResult, NaiveDateTime, Offset, TimeZone, Timelike, Utc};
-use chrono_tz::Tz;
 
 use super::*;
 
@@ -94,7 +93,7 @@ const ZONES: [&str; 8] = [
 ];
 
 /// Minutes since the epoch at which a zone's offset changes, from 2000 to 2040.
-fn transitions(zone: Tz) -> Vec<i64> {
+fn transitions(zone: NamedZone) -> Vec<i64> {
     let offset = |minute: i64| {
         let time = DateTime::<Utc>::from_timestamp(minute * 60, 0).unwrap().with_timezone(&zone);
         time.offset().fix().local_minus_utc()
@@ -114,7 +113,7 @@ fn transitions(zone: Tz) -> Vec<i64> {
 
 /// What an expression of minute and hour means, minute by minute. Fixed times run once a day: in a gap at its end,
 /// in a repeated hour the first time. Others run at each real minute that matches.
-fn oracle(zone: Tz, fixed: bool, matches: impl Fn(u32, u32) -> bool, from: i64, to: i64) -> Vec<i64> {
+fn oracle(zone: NamedZone, fixed: bool, matches: impl Fn(u32, u32) -> bool, from: i64, to: i64) -> Vec<i64> {
     let local =
         |minute: i64| DateTime::<Utc>::from_timestamp(minute * 60, 0).unwrap().with_timezone(&zone).naive_local();
     let hit = |time: NaiveDateTime| matches(time.hour(), time.minute());
@@ -146,7 +145,7 @@ fn every_change_of_clocks_is_met_as_stated() {
         ("15 */2 * * *", false, |hour, minute| hour % 2 == 0 && minute == 15),
     ];
     for name in ZONES {
-        let zone: Tz = name.parse().unwrap();
+        let zone: NamedZone = name.parse().unwrap();
         let transitions = transitions(zone);
         assert_eq!(transitions.is_empty(), name == "UTC");
         for transition in transitions {
