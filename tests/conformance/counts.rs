@@ -159,7 +159,9 @@ async fn counts_that_are_refused_keep_no_job_from_being_claimed() {
     for way in ["RAISE(ABORT, 'no')", "RAISE(FAIL, 'no')", "RAISE(ROLLBACK, 'no')", "RAISE(IGNORE)"] {
         let f = Fixture::sqlite().await;
         let file = rusqlite::Connection::open(f.place.file()).expect("the file must open");
-        let trigger = format!("CREATE TRIGGER no_count BEFORE INSERT ON queue_counts BEGIN SELECT {way}; END");
+        let trigger = format!(
+            "CREATE TRIGGER no_count BEFORE INSERT ON stats WHEN NEW.name LIKE 'queue:%' BEGIN SELECT {way}; END"
+        );
         file.execute_batch(&trigger).expect("the trigger must be made");
         fill(&f.store, "q", &jobs(0..4)).await;
         let mut instance = Instance::join(&f.store, "a", 3).await;

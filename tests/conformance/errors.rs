@@ -347,6 +347,13 @@ const ERRORS: [(&str, &str, bool); 5] = [
     ("AFTER", "INSERT INTO no_room VALUES (NULL)", true),
 ];
 
+/// An operation on a table, for a trigger. The counts of queues are left out: that they are refused keeps no step from being
+/// taken (the chapter counts).
+fn rows(what: &str) -> String {
+    let row = if what.starts_with("DELETE") { "OLD" } else { "NEW" };
+    if what.ends_with(" stats") { format!("{what} WHEN {row}.name NOT LIKE 'queue:%'") } else { what.to_owned() }
+}
+
 /// What an arrow answers and does without an error, and the operations on tables that are part of it.
 async fn sound(name: &str, run: Arrow) -> (Stage, String, Vec<String>) {
     let mut sound = Stage::set().await;
@@ -354,8 +361,9 @@ async fn sound(name: &str, run: Arrow) -> (Stage, String, Vec<String>) {
     for table in sound.tables() {
         for operation in OPERATIONS {
             triggers += &format!(
-                "CREATE TRIGGER {operation}_{table} AFTER {operation} ON {table} \
-                 BEGIN INSERT OR IGNORE INTO touched VALUES ('{operation} ON {table}'); END;"
+                "CREATE TRIGGER {operation}_{table} AFTER {} \
+                 BEGIN INSERT OR IGNORE INTO touched VALUES ('{operation} ON {table}'); END;",
+                rows(&format!("{operation} ON {table}"))
             );
         }
     }
@@ -365,9 +373,7 @@ async fn sound(name: &str, run: Arrow) -> (Stage, String, Vec<String>) {
         let file = sound.file();
         let mut select = file.prepare("SELECT what FROM touched").expect("a statement");
         let touched = select.query_map([], |row| row.get(0)).expect("rows");
-        // What is refused there keeps no step from being taken (the chapter sampling).
-        let counts = |what: &Result<String, _>| what.as_ref().is_ok_and(|what| what.ends_with(" queue_counts"));
-        touched.filter(|what| !counts(what)).collect::<Result<_, _>>().expect("rows")
+        touched.collect::<Result<_, _>>().expect("rows")
     };
     assert!(!touched.is_empty(), "{name} writes");
     (sound, answer, touched)
@@ -384,7 +390,7 @@ async fn a_row_that_is_ignored_is_an_error_that_changes_nothing() {
             let (_, table) = what.split_once(" ON ").expect("as written above");
             let mut stage = Stage::set().await;
             let before = stage.rows();
-            stage.execute(&format!("CREATE TRIGGER ignored BEFORE {what} BEGIN {IGNORE}; END"));
+            stage.execute(&format!("CREATE TRIGGER ignored BEFORE {} BEGIN {IGNORE}; END", rows(what)));
             let refused = run(&mut stage).await;
             stage.execute("DROP TRIGGER ignored");
             let by_parts = *steps == Steps::Parts && table != "lanes";
@@ -406,7 +412,7 @@ async fn a_row_that_is_ignored_is_an_error_that_changes_nothing() {
             }
 
             let mut stage = Stage::set().await;
-            stage.execute(&format!("CREATE TRIGGER ignored AFTER {what} BEGIN {IGNORE}; END"));
+            stage.execute(&format!("CREATE TRIGGER ignored AFTER {} BEGIN {IGNORE}; END", rows(what)));
             assert_eq!(run(&mut stage).await.ok().as_ref(), Some(&answer), "{name} with {what} ignored afterwards");
             assert_eq!(stage.rows(), sound.rows(), "{name} with {what} ignored afterwards");
         }
@@ -423,7 +429,7 @@ async fn an_error_in_the_middle_of_an_arrow_changes_nothing() {
         let mut partly = false;
         for what in &touched {
             for (when, raise, is_full) in ERRORS {
-                stage.execute(&format!("CREATE TRIGGER error {when} {what} BEGIN {raise}; END"));
+                stage.execute(&format!("CREATE TRIGGER error {when} {} BEGIN {raise}; END", rows(what)));
                 let erred = run(&mut stage).await;
                 stage.execute("DROP TRIGGER error");
                 if let Err(error) = &erred {

@@ -296,7 +296,7 @@ impl Thread {
         for (queue, arrived, departed, standing) in counts.rows() {
             let write = || {
                 let mut write = self.conn.prepare_cached(counts::WRITE)?;
-                at_least(1, "queue_counts", write.execute(params![queue, arrived, departed, standing])?)
+                at_least(1, "stats", write.execute(params![queue, arrived, departed, standing])?)
             };
             if let Err(error) = write() {
                 result = Err(error);

@@ -64,7 +64,7 @@ impl QueueCounts {
 
 /// Adds to the counts of a queue. If it is known what it holds, they are set right. Neither falls: the one that is too low is
 /// raised.
-pub(super) const WRITE: &str = "INSERT INTO queue_counts (queue, arrived, departed) \
-     VALUES (?1, max(?2, coalesce(?3 + ?4, ?2)), coalesce(max(?2, ?3 + ?4) - ?4, ?3)) ON CONFLICT (queue) DO UPDATE \
-     SET arrived = max(arrived + ?2, coalesce(departed + ?3 + ?4, arrived + ?2)), \
-     departed = coalesce(max(arrived + ?2, departed + ?3 + ?4) - ?4, departed + ?3)";
+pub(super) const WRITE: &str = "INSERT INTO stats (name, value, other) \
+     VALUES ('queue:' || ?1, max(?2, coalesce(?3 + ?4, ?2)), coalesce(max(?2, ?3 + ?4) - ?4, ?3)) ON CONFLICT (name) DO UPDATE \
+     SET value = max(value + ?2, coalesce(other + ?3 + ?4, value + ?2)), \
+     other = coalesce(max(value + ?2, other + ?3 + ?4) - ?4, other + ?3)";

@@ -193,7 +193,10 @@ async fn delete_jobs(writer: &Handle, reader: &Handle, arrow: DeleteJobs) -> Res
 fn stats(step: &Step<'_>, limit: usize) -> Result<Stats, StoreError> {
     let (processed, failed) = (counter(step, "processed")?, counter(step, "failed")?);
     let workers = step
-        .sql("SELECT id, processed, failed FROM workers ORDER BY id LIMIT ?1")?
+        .sql(
+            "SELECT id, processed + coalesce(value, 0), failed + coalesce(other, 0) FROM workers \
+             LEFT JOIN stats ON stats.name = 'worker:' || id ORDER BY id LIMIT ?1",
+        )?
         .query_map([stored(limit)], |row| {
             let worker = WorkerName::parse(&text(row.get_ref(0)?));
             Ok((worker.name().to_owned(), number(row.get_ref(1)?), number(row.get_ref(2)?)))

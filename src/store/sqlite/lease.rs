@@ -12,13 +12,13 @@ use super::number::stored;
 use super::sparing::sparing;
 use super::step::Step;
 use super::value::{bytes, number, text};
-use super::{history, locks, retries, showing, wishes, working};
+use super::{history, leader, locks, retries, showing, verdict, wishes, working};
 use crate::job::WorkerName;
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::instance::{
-    Bury, Extend, Extended, InstanceRecord, InstanceState, Instances, Join, Joined, Leave, Oversee, ReadSuspicion,
-    Register, Removed, RemovedState, Suspect, Suspicion, Unregister,
+    Bury, Extend, Extended, InstanceRecord, InstanceState, Instances, Join, Joined, Leave, Oversee, Overseen,
+    ReadSuspicion, Register, Removed, RemovedState, Suspect, Suspicion, Unregister,
 };
 use crate::store::scheduling::{Lead, Leadership};
 use crate::store::unreadable::{PassedOver, RecordKind};
@@ -90,10 +90,15 @@ impl Perform<Instances> for SqliteStore {
 }
 
 impl Perform<Oversee> for SqliteStore {
-    async fn perform(&self, arrow: Oversee) -> Result<(bool, Vec<InstanceState>), StoreError> {
+    async fn perform(&self, arrow: Oversee) -> Result<Overseen, StoreError> {
         // Two steps, because the list need not be of the moment in which the lead was taken.
-        let leads = self.perform(Lead { which: Leadership::Duties, owner: arrow.owner, ttl_ms: arrow.ttl_ms }).await?;
-        Ok((leads, self.perform(Instances).await?))
+        let lead = move |step: &Step<'_>| {
+            let leads = leader::lead(step, Leadership::Duties, &arrow.owner, arrow.ttl_ms)?;
+            let Some(Lead { which, owner, ttl_ms }) = &arrow.also else { return Ok((leads, None)) };
+            Ok((leads, step.part(|| leader::lead(step, *which, owner, *ttl_ms))?.ok()))
+        };
+        let (leads, also) = self.writer.call(lead).await?;
+        Ok(Overseen { leads, also, instances: self.perform(Instances).await? })
     }
 }
 
@@ -183,7 +188,9 @@ pub(super) fn unregister(step: &Step<'_>, instance: &str, workers: &[WorkerName]
     for worker in workers {
         let this = [worker.id(), instance];
         let stands = || step.finds(concat!("SELECT 1", idle!()), this);
-        step.change_up_to(1, "workers", concat!("DELETE", idle!()), this, stands)?;
+        if step.change_up_to(1, "workers", concat!("DELETE", idle!()), this, stands)? == 1 {
+            verdict::forget_worker(step, worker)?;
+        }
     }
     Ok(())
 }
@@ -261,6 +268,13 @@ pub(super) fn leave(step: &Step<'_>, leave: &Leave) -> Result<(), StoreError> {
                 " FROM workers WHERE instance = ?1 AND NOT EXISTS (SELECT 1 FROM working WHERE worker = workers.id)"
             };
         }
+        macro_rules! counted {
+            () => {
+                concat!(" FROM stats WHERE name IN (SELECT 'worker:' || id", idle!(), ")")
+            };
+        }
+        let counted = || step.finds(concat!("SELECT 1", counted!()), [&record.id]);
+        step.change_up_to(usize::MAX, "stats", concat!("DELETE", counted!()), [&record.id], counted)?;
         let stands = || step.finds(concat!("SELECT 1", idle!()), [&record.id]);
         step.change_up_to(usize::MAX, "workers", concat!("DELETE", idle!()), [&record.id], stands)?;
     } else {
@@ -329,21 +343,22 @@ fn works(step: &Step<'_>, record: &InstanceRecord) -> Result<bool, StoreError> {
 
 fn remove(step: &Step<'_>, instance: &str) -> Result<(), StoreError> {
     macro_rules! of {
-        ($table:literal, $column:literal) => {
+        ($table:literal, $which:literal) => {
             (
                 $table,
-                concat!("DELETE FROM ", $table, " WHERE ", $column, " = ?1"),
-                concat!("SELECT 1 FROM ", $table, " WHERE ", $column, " = ?1"),
+                concat!("DELETE FROM ", $table, " WHERE ", $which),
+                concat!("SELECT 1 FROM ", $table, " WHERE ", $which),
             )
         };
     }
     for (table, delete, left) in [
-        of!("workers", "instance"),
-        of!("lanes", "instance"),
-        of!("wishes", "instance"),
-        of!("progress", "instance"),
-        of!("shown", "instance"),
-        of!("instances", "id"),
+        of!("stats", "name IN (SELECT 'worker:' || id FROM workers WHERE instance = ?1)"),
+        of!("workers", "instance = ?1"),
+        of!("lanes", "instance = ?1"),
+        of!("wishes", "instance = ?1"),
+        of!("progress", "instance = ?1"),
+        of!("shown", "instance = ?1"),
+        of!("instances", "id = ?1"),
     ] {
         step.change_up_to(usize::MAX, table, delete, [instance], || step.finds(left, [instance]))?;
     }

@@ -25,7 +25,7 @@ pub(super) fn length(step: &Step<'_>, queue: &QueueName) -> Result<u64, StoreErr
 
 /// How many jobs came to a queue and how many left it.
 pub(super) fn counts(step: &Step<'_>, queue: &QueueName) -> Result<Option<(i64, i64)>, StoreError> {
-    let mut select = step.sql("SELECT arrived, departed FROM queue_counts WHERE queue = ?1")?;
+    let mut select = step.sql("SELECT value, other FROM stats WHERE name = 'queue:' || ?1")?;
     let read = |row: &rusqlite::Row<'_>| Ok(opt_int(row.get_ref(0)?).zip(opt_int(row.get_ref(1)?)));
     Ok(select.query_row([queue.as_str()], read).optional()?.flatten())
 }

@@ -27,6 +27,7 @@ const STEPS: &[&str] = &[
     include_str!("schema/0015_failed_blocks.sql"),
     include_str!("schema/0016_showing.sql"),
     include_str!("schema/0017_audit.sql"),
+    include_str!("schema/0018_tallies.sql"),
 ];
 
 /// `Wndl`, by which a file is known to be ours.

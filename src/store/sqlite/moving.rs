@@ -301,7 +301,7 @@ fn entries(step: &Step<'_>, limit: usize) -> Result<bool, StoreError> {
 /// The counters, unless both are zero.
 fn counters(step: &Step<'_>) -> Result<bool, StoreError> {
     let (processed, failed) = (inspect::counter(step, "processed")?, inspect::counter(step, "failed")?);
-    step.changed("UPDATE stats SET value = 0", [])?;
+    step.changed("UPDATE stats SET value = 0 WHERE name IN ('processed', 'failed')", [])?;
     if processed == 0 && failed == 0 {
         return Ok(false);
     }

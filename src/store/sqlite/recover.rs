@@ -124,6 +124,7 @@ fn force_clean(step: &Step<'_>, arrow: &ForceClean) -> Result<bool, StoreError> 
     working::remove(step, worker)?;
     let is_registered = || step.finds("SELECT 1 FROM workers WHERE id = ?1", [worker.id()]);
     step.change_up_to(1, "workers", "DELETE FROM workers WHERE id = ?1", [worker.id()], is_registered)?;
+    verdict::forget_worker(step, worker)?;
     let claim = seen.and_then(|seen| seen.claim.as_ref());
     for lock in free {
         match (&lock.value, claim) {

@@ -125,7 +125,7 @@ fn totals(step: &Step<'_>) -> Result<Totals, StoreError> {
         paused,
         instances: one("SELECT count(*) FROM instances")?,
         promoter: leader::leader(step, Leadership::Scheduler)?,
-        counted: one("SELECT count(*) FROM queue_counts")?,
+        counted: one("SELECT count(*) FROM stats WHERE name > 'queue:' AND name < 'queue;'")?,
         evicted: None,
         memory: Some(Memory { used, most: None }),
     })
@@ -154,11 +154,13 @@ fn announce(step: &Step<'_>, name: &str, value: &[u8], lasts_ms: u64) -> Result<
 
 fn forget(step: &Step<'_>, from: Option<&str>) -> Result<Forgotten, StoreError> {
     let names: Vec<String> = step
-        .sql("SELECT queue FROM queue_counts WHERE queue > ?1 ORDER BY queue LIMIT ?2")?
+        .sql(
+            "SELECT substr(name, 7) FROM stats WHERE name > 'queue:' || ?1 AND name < 'queue;' ORDER BY name LIMIT ?2",
+        )?
         .query_map(params![from.unwrap_or_default(), FORGOTTEN], |row| Ok(text(row.get_ref(0)?)))?
         .collect::<Result<_, _>>()?;
     let next = names.last().filter(|_| stored(names.len()) == FORGOTTEN).cloned();
-    let gone = "DELETE FROM queue_counts WHERE queue = ?1 AND NOT EXISTS (SELECT 1 FROM queues WHERE name = ?1) \
+    let gone = "DELETE FROM stats WHERE name = 'queue:' || ?1 AND NOT EXISTS (SELECT 1 FROM queues WHERE name = ?1) \
                 AND NOT EXISTS (SELECT 1 FROM jobs WHERE queue = ?1 LIMIT 1)";
     let mut queues = Vec::new();
     for name in names {

@@ -44,13 +44,32 @@ impl CounterDeltas {
             }
         }
         for (worker, (processed, failed)) in self.workers {
-            let sql = "UPDATE workers SET processed = processed + ?2, failed = failed + ?3 WHERE id = ?1";
-            let values = params![worker.id(), stored(processed), stored(failed)];
-            let stands = || step.finds("SELECT 1 FROM workers WHERE id = ?1", [worker.id()]);
-            step.change_up_to(1, "workers", sql, values, stands)?;
+            add_of_worker(step, &worker, processed, failed)?;
         }
         Ok(())
     }
+}
+
+/// Adds to the counters of a worker, if it is still registered.
+fn add_of_worker(step: &Step<'_>, worker: &WorkerName, processed: u64, failed: u64) -> Result<(), StoreError> {
+    const ADD: &str = "UPDATE stats SET value = value + ?2, other = other + ?3 WHERE name = 'worker:' || ?1";
+    const BEGIN: &str = "INSERT INTO stats (name, value, other) \
+         SELECT 'worker:' || ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM workers WHERE id = ?1)";
+    let values = params![worker.id(), stored(processed), stored(failed)];
+    let counted = || step.finds("SELECT 1 FROM stats WHERE name = 'worker:' || ?1", [worker.id()]);
+    if step.change_up_to(1, "stats", ADD, values, counted)? == 0 {
+        // The first job of this worker.
+        let registered = || step.finds("SELECT 1 FROM workers WHERE id = ?1", [worker.id()]);
+        step.change_up_to(1, "stats", BEGIN, values, registered)?;
+    }
+    Ok(())
+}
+
+/// Forgets what a worker did, because it is no more.
+pub(super) fn forget_worker(step: &Step<'_>, worker: &WorkerName) -> Result<(), StoreError> {
+    const FORGET: &str = "DELETE FROM stats WHERE name = 'worker:' || ?1";
+    let counted = || step.finds("SELECT 1 FROM stats WHERE name = 'worker:' || ?1", [worker.id()]);
+    step.change_up_to(1, "stats", FORGET, [worker.id()], counted).map(drop)
 }
 
 /// Adds to one of the counters for all workers, unless somebody removed it.
