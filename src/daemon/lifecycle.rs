@@ -357,6 +357,7 @@ impl DaemonRun {
             pulses: self.pulses.clone(),
             announcements: self.announcements.clone(),
             lost: Arc::default(),
+            shared_renewal: Arc::default(),
             outage: self.outage.clone(),
             tally: self.tally.clone(),
             set_back: SetBack::default(),

@@ -66,7 +66,13 @@ pub(super) async fn wake_lanes(core: Rc<Core>, pulse: Pulse) {
                 core.bus.emit(Event::WorkerPause);
             }
             let stir = &core.announcements.stir;
-            let complete = (!seen.polled && core.queues.are_all()).then(|| stir.completely());
+            let complete = if seen.polled {
+                None
+            } else if core.queues.are_all() {
+                Some(stir.completely())
+            } else {
+                core.queues.patterns().is_none().then(|| stir.completely_of(core.queues.matching()))
+            };
             let woken = tokio::select! {
                 () = waker.woken() => true,
                 () = listens(&core, waker, &pulse), if !seen.polled => false,
@@ -134,7 +140,7 @@ async fn arm(core: &Core, waker: &Waker, pulse: &Pulse) -> ArmedState {
         let poll = Some(core.settings.config().timeout);
         // Nobody can wish anything while nothing runs.
         let wishes_for = core.slots.any(|slot| slot.is_at_work()).then(|| Arc::clone(&core.instance));
-        let watch = Watch { queues, patterns, poll, wishes_for, ..Watch::default() };
+        let watch = Watch { queues, patterns, names: true, poll, wishes_for, ..Watch::default() };
         match waker.arm(&watch).await {
             Ok(seen) => {
                 core.findings.answered();

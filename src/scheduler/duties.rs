@@ -19,7 +19,7 @@ use crate::event::figures::Lead;
 use crate::job::run_counts::millis;
 use crate::process::sweep;
 use crate::store::StoreError;
-use crate::store::instance::{HostIdentity, InstanceRecord, InstanceState, Instances, Oversee, Suspect};
+use crate::store::instance::{HostIdentity, InstanceRecord, InstanceState, Instances, Oversee, Overseen, Suspect};
 use crate::store::outage::Asker;
 use crate::store::scheduling::{Leadership, Resign};
 
@@ -121,6 +121,7 @@ impl<'a> Duties<'a> {
                 }
             }
             let round = Instant::now() + self.pause();
+            self.context.shared_renewal.plan(round);
             loop {
                 let left = round.saturating_duration_since(Instant::now());
                 if left.is_zero()
@@ -139,6 +140,7 @@ impl<'a> Duties<'a> {
                         self.own_tasks_checked = None;
                         break;
                     }
+                    () = self.context.shared_renewal.asked() => break,
                 }
             }
         }
@@ -170,14 +172,19 @@ impl<'a> Duties<'a> {
         let ttl_ms = millis(self.context.lease);
         let alone = self.alone.take().filter(|(_, read)| read.elapsed() < ALONE);
         let known = alone.as_ref().map(|(record, _)| record.clone());
-        let overseen = store.run(Oversee { owner: self.owner.to_owned(), ttl_ms, alone: known }).await;
+        let shared = self.context.shared_renewal.begin();
+        let also = shared.as_ref().map(|call| call.lead.clone());
+        let overseen = store.run(Oversee { owner: self.owner.to_owned(), ttl_ms, alone: known, also }).await;
+        if let (Some(call), Ok(Overseen { also: Some(leads), .. })) = (shared, &overseen) {
+            call.answer(*leads);
+        }
         let mut seen = None;
         if overseen.as_ref().is_err_and(|error| !error.is_transient()) {
             // If the instances cannot be read either, the whole round fails for that one reason.
             seen = Some(store.run(Instances).await?);
         }
         let (leads, instances) = match self.bulkheads.note(bus, "the leadership of the duties", overseen)? {
-            Some(overseen) => overseen,
+            Some(Overseen { leads, instances, .. }) => (leads, instances),
             // If nobody can take the lock, every instance does the duties: each is safe under two leaders.
             None => (true, seen.unwrap_or_default()),
         };

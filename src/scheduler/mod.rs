@@ -15,6 +15,7 @@ pub mod recover;
 mod ruby_leader;
 pub mod sampling;
 pub mod set_back;
+mod shared_renewal;
 mod skew;
 pub mod stuck;
 pub mod transfer;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use self::shared_renewal::SharedRenewal;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::event::{Bus, Event, Tally};
@@ -106,6 +108,8 @@ pub struct SchedulerContext {
     pub announcements: Announcements,
     /// Promotion tells the duties that the jobs of a second are gone, so that they look whether a tick was among them.
     pub(crate) lost: Arc<Notify>,
+    /// Promotion and the duties renew their leaderships in one call.
+    pub(crate) shared_renewal: Arc<SharedRenewal>,
     /// What all loops of this instance know of an outage of the store.
     pub outage: Outage,
     /// Where the ends of jobs are counted.
@@ -134,6 +138,7 @@ impl SchedulerContext {
             pulses: Pulses::default(),
             announcements: Announcements::default(),
             lost: Arc::default(),
+            shared_renewal: Arc::default(),
             outage: Outage::default(),
             tally: Tally::default(),
             set_back: set_back::SetBack::default(),

@@ -253,10 +253,15 @@ impl<'a> Promoter<'a> {
     /// Takes the leadership, or renews it if it is time to.
     async fn renew(&mut self) -> Result<(), StoreError> {
         let SchedulerContext { store, bus, name, .. } = self.context;
-        if self.leading && self.renewed.elapsed() < RENEWAL {
+        let renewed = self.renewed;
+        if self.leading && Instant::now() < self.context.shared_renewal.time(renewed, renewed + RENEWAL) {
             return Ok(());
         }
-        let leads = store.run(Lead { which: Leadership::Scheduler, owner: name.clone(), ttl_ms: millis(TTL) }).await?;
+        let lead = Lead { which: Leadership::Scheduler, owner: name.clone(), ttl_ms: millis(TTL) };
+        let leads = match self.context.shared_renewal.share(&lead).await {
+            Some(leads) => leads,
+            None => store.run(lead).await?,
+        };
         if leads && !self.told_leading {
             bus.emit(Event::Notice { text: format!("scheduler leader: {name}") });
         }
@@ -276,7 +281,11 @@ impl<'a> Promoter<'a> {
         loop {
             self.pulse.turn();
             let rescues = !led && self.rescued.is_some_and(|rescued| rescued.elapsed() < RESCUE_PERIOD);
-            let renewal = self.renewed + if rescues { RESCUE_INTERVAL } else { RENEWAL };
+            let renewal = if rescues {
+                self.renewed + RESCUE_INTERVAL
+            } else {
+                self.context.shared_renewal.time(self.renewed, self.renewed + RENEWAL)
+            };
             if let Some(due) = due.filter(|due| *due <= renewal) {
                 sleep_until(due).await;
                 return Ok(true);

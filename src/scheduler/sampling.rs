@@ -203,7 +203,7 @@ impl<'a> Sampler<'a> {
     /// Is this instance told of every job that comes?
     fn is_told(&self) -> bool {
         let paused = |totals: &Totals| totals.all_paused || !totals.paused.is_empty();
-        self.context.announcements.stir.is_complete()
+        self.context.announcements.stir.is_complete(&self.names)
             && !self.stirred
             && self.totals.as_ref().is_some_and(|(_, totals)| !paused(totals))
     }

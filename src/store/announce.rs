@@ -5,14 +5,16 @@
 //! nothing: the change may come late or not at all, so that the store's own message is waited for as before. If the store
 //! sends no messages at all, the same is told over a short path, too.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::path::Path;
+use crate::job::QueueName;
 
 /// A call that follows a change over another connection is sent this part of a round trip behind it, because the path
 /// does not always take the same time.
@@ -36,7 +38,14 @@ pub struct Announcements {
 #[derive(Debug, Clone, Default)]
 pub struct Stir {
     change: Arc<Notify>,
-    complete: Arc<AtomicBool>,
+    told_of: Arc<Mutex<Option<ToldOf>>>,
+}
+
+/// Of which queues every job that comes is told.
+#[derive(Debug)]
+enum ToldOf {
+    All,
+    These(Arc<[QueueName]>),
 }
 
 impl Stir {
@@ -53,24 +62,41 @@ impl Stir {
     /// Until the guard is dropped every job that comes to a queue is told, whichever queue that is, unless it is paused.
     #[must_use]
     pub fn completely(&self) -> CompleteStir<'_> {
-        self.complete.store(true, Ordering::Relaxed);
-        CompleteStir(&self.complete)
+        self.tells(ToldOf::All)
     }
 
-    /// Whether every such job is told.
+    /// The same for jobs that come to these queues, and for every queue that is new.
     #[must_use]
-    pub fn is_complete(&self) -> bool {
-        self.complete.load(Ordering::Relaxed)
+    pub fn completely_of(&self, queues: Arc<[QueueName]>) -> CompleteStir<'_> {
+        self.tells(ToldOf::These(queues))
+    }
+
+    fn tells(&self, of: ToldOf) -> CompleteStir<'_> {
+        *self.told_of.lock().unwrap_or_else(PoisonError::into_inner) = Some(of);
+        CompleteStir(self)
+    }
+
+    /// Whether every such job is told, if these are all queues that are known.
+    #[must_use]
+    pub fn is_complete(&self, known: &[QueueName]) -> bool {
+        match &*self.told_of.lock().unwrap_or_else(PoisonError::into_inner) {
+            None => false,
+            Some(ToldOf::All) => true,
+            Some(ToldOf::These(queues)) => {
+                let told: HashSet<&QueueName> = queues.iter().collect();
+                known.iter().all(|queue| told.contains(queue))
+            }
+        }
     }
 }
 
 /// While it lives, every job is told: see [`Stir::completely`].
 #[derive(Debug)]
-pub struct CompleteStir<'a>(&'a AtomicBool);
+pub struct CompleteStir<'a>(&'a Stir);
 
 impl Drop for CompleteStir<'_> {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::Relaxed);
+        *self.0.told_of.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
@@ -169,11 +195,16 @@ mod tests {
         other.tell();
         assert!(stir.told().now_or_never().is_some());
         assert!(stir.told().now_or_never().is_none(), "both were told");
-        assert!(!stir.is_complete());
+        let queues = ["a", "b"].map(QueueName::as_stored);
+        assert!(!stir.is_complete(&queues));
         let guard = other.completely();
-        assert!(stir.is_complete());
+        assert!(stir.is_complete(&queues));
         drop(guard);
-        assert!(!stir.is_complete());
+        assert!(!stir.is_complete(&queues) && !stir.is_complete(&[]));
+        let guard = other.completely_of(Arc::from(&queues[..1]));
+        assert!(!stir.is_complete(&queues) && stir.is_complete(&queues[..1]) && stir.is_complete(&[]));
+        drop(guard);
+        assert!(!stir.is_complete(&queues[..1]));
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@ use super::error::StoreError;
 use super::history::Ran;
 pub use super::registration::{Halt, HostIdentity, InstanceRecord, Stuck};
 use super::role::{Admin, Mover, Pool, Scheduler, arrow};
+use super::scheduling::Lead;
 use super::wishes::Wish;
 use super::working::WorkingRecord;
 use crate::job::{ClaimToken, LockKey, Progress, WorkerName};
@@ -212,9 +213,23 @@ pub struct Oversee {
     pub ttl_ms: u64,
     /// The record of the only instance there was. It need not be read again if it is still the only one.
     pub alone: Option<InstanceRecord>,
+    /// Another leadership that is taken or renewed in the same step.
+    pub also: Option<Lead>,
 }
 
-arrow!(Oversee, "oversee", Repeatable -> (bool, Vec<InstanceState>); Scheduler);
+arrow!(Oversee, "oversee", Repeatable -> Overseen; Scheduler);
+
+/// What [`Oversee`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overseen {
+    /// The owner leads the duties.
+    pub leads: bool,
+    /// Whether the other leadership is held; `None` if it was not asked for, or if that was refused: then nothing changed of it,
+    /// and a call for it alone says why.
+    pub also: Option<bool>,
+    /// All instances.
+    pub instances: Vec<InstanceState>,
+}
 
 /// Asks without writing whether others are about to declare this instance dead, for an instance that cannot extend its
 /// lease. While somebody keeps a file locked, no other instance can write to it either.

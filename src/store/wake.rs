@@ -15,6 +15,8 @@ pub struct Watch {
     pub queues: Vec<QueueName>,
     /// The set of known queues, for new queues that match.
     pub patterns: Option<Arc<QueuePatterns>>,
+    /// The set of known queues, for any new one.
+    pub names: bool,
     /// The delayed jobs, for one that becomes the earliest.
     pub delayed: bool,
     /// Leaderships that may become free.

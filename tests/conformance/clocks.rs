@@ -222,11 +222,11 @@ async fn a_leader_key_that_outlives_every_lease_is_void_on_redis() {
     };
     f.store.extend(&extend).await.expect("extend");
     plant("59000");
-    assert!(!f.store.oversee("after", 15_000).await.expect("oversee").0, "a lease of that length is registered");
+    assert!(!f.store.oversee("after", 15_000).await.expect("oversee").leads, "a lease of that length is registered");
     plant("61000");
-    assert!(f.store.oversee("after", 15_000).await.expect("oversee").0);
+    assert!(f.store.oversee("after", 15_000).await.expect("oversee").leads);
     f.redis_command(&["SET", &key, "for ever"]);
-    assert!(f.store.oversee("after", 15_000).await.expect("oversee").0);
+    assert!(f.store.oversee("after", 15_000).await.expect("oversee").leads);
 }
 
 #[tokio::test]

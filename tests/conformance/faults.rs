@@ -420,7 +420,7 @@ fn instance_rows() -> Vec<Row> {
         row::<Oversee>(Same, |f| {
             Box::pin(async move {
                 Instance::join(&f.store, "a", 1).await;
-                Oversee { owner: "a".to_owned(), ttl_ms: 15_000, alone: None }
+                Oversee { owner: "a".to_owned(), ttl_ms: 15_000, alone: None, also: Some(lead()) }
             })
         }),
     ]

@@ -285,7 +285,7 @@ async fn records_that_cannot_be_read_are_named_and_counted_by_kind() {
     for _ in 0..3 {
         let states = store.instances().await.expect("instances");
         assert_eq!(states.iter().map(|state| &state.record).collect::<Vec<_>>(), [&good.record]);
-        assert_eq!(store.oversee("me", 60_000).await.expect("oversee").1, states);
+        assert_eq!(store.oversee("me", 60_000).await.expect("oversee").instances, states);
     }
     assert_named_once(&listeners[0], &["2 registrations of instances in"]);
     set("windlass:instances", "z", "7");

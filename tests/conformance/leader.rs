@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use windlass::event::Bus;
 use windlass::store::faults::{Fault, Faults};
+use windlass::store::instance::{Oversee, Overseen};
 use windlass::store::queueing::When;
 use windlass::store::scheduling::Leadership::{self, Duties, Scheduler};
-use windlass::store::scheduling::Promotion;
+use windlass::store::scheduling::{Lead, Promotion};
 
 use crate::fixture::{Fixture, NOW_S, until};
 use crate::instance::Instance;
@@ -20,6 +21,7 @@ behaviours! {
     only_the_holder_resigns,
     one_of_many_wins,
     who_oversees_leads_the_duties_and_sees_everybody,
+    who_oversees_takes_another_leadership_along,
 }
 
 async fn lead(f: &Fixture, which: Leadership, owner: &str) -> bool {
@@ -48,15 +50,50 @@ async fn the_two_leaderships_are_independent(f: &Fixture) {
 }
 
 async fn who_oversees_leads_the_duties_and_sees_everybody(f: &Fixture) {
-    assert_eq!(f.store.oversee("one", 60_000).await.expect("oversee"), (true, Vec::new()));
+    let oversee = async |owner: &str| {
+        let Overseen { leads, also, instances } = f.store.oversee(owner, 60_000).await.expect("oversee");
+        assert_eq!(also, None, "it was not asked for");
+        (leads, instances)
+    };
+    assert_eq!(oversee("one").await, (true, Vec::new()));
     let (a, b) = (Instance::join(&f.store, "a", 1).await, Instance::join(&f.store, "b", 2).await);
     let all = f.store.instances().await.expect("instances");
     assert_eq!(all.iter().map(|state| &state.record).collect::<Vec<_>>(), [&a.record, &b.record]);
     f.pass(40);
-    assert_eq!(f.store.oversee("one", 60_000).await.expect("oversee"), (true, all.clone()), "and renews");
+    assert_eq!(oversee("one").await, (true, all.clone()), "and renews");
     f.pass(40);
-    assert_eq!(f.store.oversee("two", 60_000).await.expect("oversee"), (false, all));
+    assert_eq!(oversee("two").await, (false, all));
     assert_eq!((leader(f, Duties).await.as_deref(), leader(f, Scheduler).await), (Some("one"), None));
+}
+
+async fn who_oversees_takes_another_leadership_along(f: &Fixture) {
+    let oversee = async |owner: &str, also: &str, ttl_ms: u64| {
+        let also = Some(Lead { which: Scheduler, owner: also.to_owned(), ttl_ms });
+        let oversee = Oversee { owner: owner.to_owned(), ttl_ms: 60_000, alone: None, also };
+        let overseen = f.store.run(oversee).await.expect("oversee");
+        (overseen.leads, overseen.also)
+    };
+    assert_eq!(oversee("one", "two", 300).await, (true, Some(true)), "both are free");
+    assert_eq!(oversee("three", "two", 60_000).await, (false, Some(true)), "each by itself");
+    assert_eq!(oversee("one", "one", 60_000).await, (true, Some(false)));
+    assert_eq!((leader(f, Duties).await.as_deref(), leader(f, Scheduler).await.as_deref()), (Some("one"), Some("two")));
+    assert_eq!(oversee("one", "two", 300).await, (true, Some(true)), "for a shorter time");
+    assert!(f.store.oversee("one", 60_000).await.expect("oversee").leads, "which does not renew the other");
+    until("the end of the term", async || lead(f, Scheduler, "four").await).await;
+    assert_eq!(oversee("one", "two", 60_000).await, (true, Some(false)));
+}
+
+/// On Redis: whatever another program wrote in place of the second lock does not keep anybody from overseeing.
+#[tokio::test]
+async fn a_leadership_that_cannot_be_taken_along_leaves_the_duties_alone() {
+    let f = Fixture::redis().await;
+    f.redis_command(&["RPUSH", &f.key("resque_scheduler_leader_lock"), "x"]);
+    let also = Some(Lead { which: Scheduler, owner: "one".to_owned(), ttl_ms: 60_000 });
+    let oversee = Oversee { owner: "one".to_owned(), ttl_ms: 60_000, alone: None, also };
+    let overseen = f.store.run(oversee).await.expect("oversee");
+    assert_eq!((overseen.leads, overseen.also), (true, None));
+    let refused = f.store.lead(Scheduler, "one", 60_000).await.expect_err("it is a list");
+    assert!(refused.to_string().contains("resque_scheduler_leader_lock"), "{refused}");
 }
 
 async fn a_leader_renews(f: &Fixture) {

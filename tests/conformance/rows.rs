@@ -37,7 +37,7 @@ async fn an_instance_that_cannot_be_read_keeps_nobody_from_starting() {
     );
     let states = f.store.instances().await.expect("instances");
     assert_eq!(states.iter().map(|state| &state.record).collect::<Vec<_>>(), [&good.record]);
-    assert_eq!(f.store.oversee("me", 60_000).await.expect("oversee"), (true, states));
+    assert_eq!(f.store.oversee("me", 60_000).await.expect("oversee").instances, states);
     assert_eq!(f.store.join(&mine).await.expect("join"), Joined::Yes, "even under its name");
     assert_eq!(f.store.instances().await.expect("instances").len(), 2);
 }
@@ -93,7 +93,7 @@ async fn instances_and_pings_that_cannot_be_read_are_named_and_counted() {
     for _ in 0..3 {
         let states = store.instances().await.expect("instances");
         assert_eq!(states.iter().map(|state| &state.record).collect::<Vec<_>>(), [&good.record]);
-        assert_eq!(store.oversee("me", 60_000).await.expect("oversee").1, states);
+        assert_eq!(store.oversee("me", 60_000).await.expect("oversee").instances, states);
     }
     assert_named_once(&listeners[0], &["2 registrations of instances in the table instances"]);
     assert_eq!(unreadable(&store).await, [(RecordKind::Instance, 2), (RecordKind::Ping, 1)]);

@@ -1,6 +1,8 @@
 //! What arrives at queues and leaves them is counted in the steps that do it, and the leader's sampler tells from that how long
 //! jobs wait.
 
+use std::sync::Arc;
+
 use windlass::admin::explain::{self, Cause, Finding};
 use windlass::clock::Clock;
 use windlass::curve::Age;
@@ -308,6 +310,10 @@ async fn the_sampler_samples_often_while_something_goes_on(f: &Fixture) {
     assert_eq!(pauses(3).await, [60, 60, 60], "each job that comes is told");
     drop(told);
     assert_eq!(pauses(1).await, [15], "none is told any more");
+    let told = scheduler.context.announcements.stir.completely_of(Arc::from([queue("q")]));
+    assert_eq!(pauses(2).await, [60, 60], "there is no other queue");
+    drop(told);
+    assert_eq!(pauses(1).await, [15], "none is told any more");
     fill(&f.store, "q", &jobs(0..1)).await;
     assert_eq!(pauses(5).await, [1, 2, 4, 5, 5], "a job came, and waits");
     let mut instance = Instance::join(&f.store, "a", 1).await;
@@ -317,6 +323,10 @@ async fn the_sampler_samples_often_while_something_goes_on(f: &Fixture) {
     assert_eq!(pauses(2).await, [1, 2], "it ended");
     fill(&f.store, "r", &jobs(0..1)).await;
     assert_eq!(pauses(2).await, [1, 2], "there is a new queue");
+    instance.claim_one("r").await;
+    let told = scheduler.context.announcements.stir.completely_of(Arc::from([queue("q")]));
+    assert_eq!(pauses(6).await, [1, 2, 4, 8, 15, 15], "what comes to the new queue is not told");
+    drop(told);
     f.store.run(AskForSamples).await.expect("ask_for_samples");
     assert_eq!(pauses(3).await, [1, 1, 1], "somebody looks");
 }

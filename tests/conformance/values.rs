@@ -150,6 +150,7 @@ async fn every_arrow(f: &Fixture, instance: &mut Instance) -> Result<(), StoreEr
     let watch = Watch {
         queues: vec![q.clone()],
         patterns: Some(Arc::new(QueuePatterns::all())),
+        names: true,
         delayed: true,
         leaderships,
         wishes_for: Some("a".into()),

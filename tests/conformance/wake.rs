@@ -27,6 +27,7 @@ behaviours! {
     a_new_queue_wakes,
     of_very_many_queues_all_are_found_and_few_are_held,
     an_earlier_delayed_job_wakes,
+    a_queue_that_is_new_wakes_who_watches_the_names,
     a_promotion_wakes,
     a_requeued_job_wakes,
     a_freed_leadership_wakes,
@@ -64,6 +65,7 @@ async fn arming_tells_what_stands(f: &Fixture) {
     let watch = Watch {
         queues: vec![queue("q"), queue("p")],
         patterns: Some(all()),
+        names: true,
         delayed: true,
         leaderships: vec![Leadership::Scheduler, Leadership::Duties],
         wishes_for: Some("a".into()),
@@ -109,6 +111,18 @@ async fn a_push_wakes(f: &Fixture) {
         woken(&waker).await;
         assert!(arm(&waker, &queues(&["p", "q"])).await.ready);
         other.delete_queue(&queue("q")).await.expect("delete_queue");
+    }
+}
+
+async fn a_queue_that_is_new_wakes_who_watches_the_names(f: &Fixture) {
+    let waker = waker(&f.store).await;
+    let watch = Watch { names: true, ..queues(&["q"]) };
+    for name in ["r", "s"] {
+        // Also a second look that reads no names again.
+        assert!(!arm(&waker, &watch).await.ready);
+        assert!(!arm(&waker, &watch).await.ready);
+        fill(&f.store, name, &jobs(0..1)).await;
+        woken(&waker).await;
     }
 }
 

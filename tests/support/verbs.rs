@@ -65,7 +65,7 @@ verbs! {
     lead(which: Leadership, owner: &str, ttl_ms: u64) -> Lead Lead { which, owner: owner.to_owned(), ttl_ms };
     resign(which: Leadership, owner: &str) -> Resign Resign { which, owner: owner.to_owned() };
     leader(which: Leadership) -> Leader Leader { which };
-    oversee(owner: &str, ttl_ms: u64) -> Oversee Oversee { owner: owner.to_owned(), ttl_ms, alone: None };
+    oversee(owner: &str, ttl_ms: u64) -> Oversee Oversee { owner: owner.to_owned(), ttl_ms, alone: None, also: None };
     instances() -> Instances Instances;
     bury(dead: &InstanceState) -> Bury Bury { dead: dead.clone() };
     working(workers: &[WorkerName]) -> Working Working { workers: workers.to_vec() };

@@ -4,8 +4,9 @@ use bytes::Bytes;
 
 use super::connection::Connection;
 use super::engine::RedisStore;
+use super::keys::Keys;
 use super::reply;
-use super::script::{Script, script};
+use super::script::{Call, Script, script};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::scheduling::{Lead, Leader, Leadership, ReadRubyLeader, Resign};
@@ -48,12 +49,17 @@ pub(super) async fn lead(
     ttl_ms: u64,
 ) -> Result<bool, StoreError> {
     let mut call = connection.call();
+    ask(&mut call, connection.keys(), which, owner, ttl_ms);
+    Ok(reply::number(connection.run(&LEAD, call).await?)? == 1)
+}
+
+/// What a script reads that takes or renews a leadership.
+pub(super) fn ask(call: &mut Call, keys: &Keys, which: Leadership, owner: &str, ttl_ms: u64) {
     let longest_ms = match which {
         Leadership::Scheduler => ttl_ms.max(LONGEST_SHARED_MS),
         Leadership::Duties => ttl_ms,
     };
-    call.key(connection.keys().leadership(which)).text(owner).number(ttl_ms.max(1)).number(longest_ms);
-    Ok(reply::number(connection.run(&LEAD, call).await?)? == 1)
+    call.key(keys.leadership(which)).text(owner).number(ttl_ms.max(1)).number(longest_ms);
 }
 
 pub(super) async fn resign(connection: &Connection, which: Leadership, owner: &str) -> Result<(), StoreError> {

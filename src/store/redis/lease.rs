@@ -12,16 +12,16 @@ use super::engine::RedisStore;
 use super::keys::Keys;
 use super::removed;
 use super::script::{Call, Script, script};
-use super::{history, memory, reply, rights, showing, wishes};
+use super::{history, leader, memory, reply, rights, showing, wishes};
 use crate::job::WorkerName;
 use crate::job::ecma::quote;
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::instance::{
-    Bury, Extend, Extended, InstanceRecord, InstanceState, Instances, Join, Joined, Leave, Oversee, ReadSuspicion,
-    Register, Removed, RemovedState, Suspect, Suspicion, Unregister,
+    Bury, Extend, Extended, InstanceRecord, InstanceState, Instances, Join, Joined, Leave, Oversee, Overseen,
+    ReadSuspicion, Register, Removed, RemovedState, Suspect, Suspicion, Unregister,
 };
-use crate::store::scheduling::Leadership;
+use crate::store::scheduling::{Lead, Leadership};
 use crate::store::unreadable::{PassedOver, RecordKind};
 use crate::store::wishes::{MOST, names};
 use crate::store::working::WorkingRecord;
@@ -92,7 +92,7 @@ impl Perform<Instances> for RedisStore {
 }
 
 impl Perform<Oversee> for RedisStore {
-    async fn perform(&self, arrow: Oversee) -> Result<(bool, Vec<InstanceState>), StoreError> {
+    async fn perform(&self, arrow: Oversee) -> Result<Overseen, StoreError> {
         let overseen = oversee(&self.connection, &arrow).await;
         memory::check(&self.connection, &self.asked).await;
         overseen
@@ -308,28 +308,27 @@ pub(super) async fn instances(connection: &Connection) -> Result<Vec<InstanceSta
     let keys = connection.keys();
     let mut call = connection.call();
     call.key(keys.instances()).key(keys.leases()).literal("").literal("");
-    states(connection, call, None).await.map(|(_, states)| states)
+    states(connection, call, None).await.map(|overseen| overseen.instances)
 }
 
-pub(super) async fn oversee(
-    connection: &Connection,
-    oversee: &Oversee,
-) -> Result<(bool, Vec<InstanceState>), StoreError> {
+pub(super) async fn oversee(connection: &Connection, oversee: &Oversee) -> Result<Overseen, StoreError> {
     let (keys, alone) = (connection.keys(), oversee.alone.as_ref());
     let mut call = connection.call();
     call.key(keys.instances()).key(keys.leases()).key(keys.leadership(Leadership::Duties));
     call.text(alone.map_or("", |record| record.id.as_str())).text(&oversee.owner).number(oversee.ttl_ms.max(1));
+    call.flag(oversee.also.is_some());
+    if let Some(Lead { which, owner, ttl_ms }) = &oversee.also {
+        leader::ask(&mut call, keys, *which, owner, *ttl_ms);
+    }
     states(connection, call, alone).await
 }
 
 /// `alone` is the record of the only instance there is, if it was not to be read again.
-async fn states(
-    connection: &Connection,
-    call: Call,
-    alone: Option<&InstanceRecord>,
-) -> Result<(bool, Vec<InstanceState>), StoreError> {
+async fn states(connection: &Connection, call: Call, alone: Option<&InstanceRecord>) -> Result<Overseen, StoreError> {
     let mut reply = reply::list(connection.run(&INSTANCES, call).await?)?.into_iter();
     let leads = reply::number(reply.next().unwrap_or(Frame::Null))? == 1;
+    let also =
+        Some(reply::number(reply.next().unwrap_or(Frame::Null))?).filter(|held| *held >= 0).map(|held| held == 1);
     let mut reply = reply.map(|part| reply::bytes(part).ok().flatten());
     let mut next = move || reply.next().flatten();
     let (mut states, mut passed) = (Vec::new(), PassedOver::new(RecordKind::Instance));
@@ -347,7 +346,7 @@ async fn states(
     }
     connection.passed_over(&passed, &connection.keys().instances());
     states.sort_by(|one, other| one.record.id.cmp(&other.record.id));
-    Ok((leads, states))
+    Ok(Overseen { leads, also, instances: states })
 }
 
 /// The keys that hold something of an instance.

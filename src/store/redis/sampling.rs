@@ -38,7 +38,9 @@ impl Perform<Sample> for RedisStore {
         let keys = self.connection.keys();
         let list = |queue: &QueueName| keys.queue(queue);
         let call = |left_out: &HashSet<Bytes>| {
-            let mut call = self.connection.call();
+            // While nothing moves the time tells only when that was.
+            let estimated = arrow.quiet.and_then(|_| self.connection.origin.told.estimate());
+            let mut call = Call::at(self.connection.origin.now_ms().or(estimated));
             call.key(keys.departed()).keys(&[keys.queues(), keys.workers(), keys.watched()]);
             call.keys(&[keys.processed(), keys.failures(), keys.failed(), keys.schedule(), keys.paused()]);
             call.keys(&[keys.pause_all(), keys.instances(), keys.leadership(Leadership::Scheduler)]);

@@ -116,7 +116,22 @@ fn hear(connection: Arc<Connection>, deaf: bool) -> Ears {
     let (armed, refused, passed) = (AtomicU64::new(0), AtomicBool::new(deaf), Mutex::default());
     let poll = Mutex::new(POLL);
     let unread = AtomicBool::new(false);
-    Ears { connection, seen, armed, refused, deaf, poll, unread, passed, proof, names, new_queues, listener }
+    let names_read = AtomicU64::new(u64::MAX);
+    Ears {
+        connection,
+        seen,
+        armed,
+        refused,
+        deaf,
+        poll,
+        unread,
+        passed,
+        proof,
+        names,
+        names_read,
+        new_queues,
+        listener,
+    }
 }
 
 /// What a waker knows of the key by which it proves that the server still tells of changes: the counters of the leases,
@@ -180,6 +195,8 @@ pub(super) struct Ears {
     passed: Mutex<Paused>,
     proof: Arc<Proof>,
     names: KnownNames,
+    /// How many changes of the names were told when it was last read whether there are any: so many the server will tell.
+    names_read: AtomicU64,
     new_queues: NewQueues,
     listener: JoinHandle<()>,
 }
@@ -263,6 +280,12 @@ impl Ears {
             let names = heard.iter().map(|name| Bytes::copy_from_slice(name.as_str().as_bytes()));
             reads.push(("SMISMEMBER", std::iter::once(keys.queues()).chain(names).collect()));
         }
+        // Without patterns the names are of no use. That one came is told to who has read the key once since the last change.
+        let names = watch.names && watch.patterns.is_none() && !self.deaf;
+        let names = names && self.names_read.load(Ordering::SeqCst) != told;
+        if names {
+            reads.push(("EXISTS", vec![keys.queues()]));
+        }
         if watch.delayed {
             let arguments = [&b"0"[..], b"0", b"WITHSCORES"].map(Bytes::from_static);
             reads.push(("ZRANGE", std::iter::once(keys.schedule()).chain(arguments).collect()));
@@ -302,6 +325,10 @@ impl Ears {
                 self.new_queues.added(patterns, &grown);
                 seen.resolved = Some(grown);
             }
+        }
+        if names {
+            next()?;
+            self.names_read.store(told, Ordering::SeqCst);
         }
         if watch.delayed {
             // By its score, as due.lua does.

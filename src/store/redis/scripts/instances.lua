@@ -1,11 +1,13 @@
--- instances: reads registrations and lease counters at one moment, and takes or renews the leadership of the duties.
+-- instances: reads registrations and lease counters at one moment, and takes or renews the leadership of the duties, and
+-- another one.
 --
--- KEYS   windlass:instances, windlass:leases; the lock
--- ARGV   now (unused), an id or "", owner or "" for a read alone, ttl in ms
--- returns {1 if the owner leads, id, record, counter, ...}; if the instance of that id is the only one, its record is not
---         read, and "" stands in its place
+-- KEYS   windlass:instances, windlass:leases; the lock; another lock
+-- ARGV   now (unused), an id or "", owner or "" for a read alone, ttl in ms, "1" with another lock and then as lead.lua
+-- returns {1 if the owner leads, 1 or 0 for the other lock or -1, id, record, counter, ...}; if the instance of that id is the
+--         only one, its record is not read, and "" stands in its place
 --
--- Why this order: all is read before the leadership is taken, because an instance that cannot read must not lead.
+-- Why this order: all is read before the leadership is taken, because an instance that cannot read must not lead. The other
+-- one comes last, and its error is left to a call for it alone.
 
 local INSTANCES, LEASES = key(), key()
 local alone, owner = arg(), arg()
@@ -25,12 +27,21 @@ local function longest_lease(ttl)
   return longest
 end
 
-local reply = { 0 }
+local reply = { 0, -1 }
 if owner ~= '' then
-  local lock, ttl = key(), arg()
+  local lock, ttl, both = key(), arg(), arg() == '1'
+  local other = both and key()
+  local seen = both and redis.pcall('MGET', lock, other) or {}
   reply[1] = lead(lock, owner, ttl, function()
     return longest_lease(ttl)
-  end)
+  end, seen[1])
+  if both then
+    local candidate, other_ttl, longest = arg(), arg(), tonumber(arg())
+    local done, leads = pcall(lead, other, candidate, other_ttl, function()
+      return longest
+    end, seen[2])
+    reply[2] = done and leads or -1
+  end
 end
 for i = 1, #records, 2 do
   local at = #reply

@@ -1,10 +1,11 @@
 -- Fragment: takes a free leadership or renews one's own; 1 if the owner leads, 0 if another does.
 --
 -- Compare and renew are one step, so that no owner prolongs the lock of another. A lock of another owner that
--- lives longer than `longest` (in ms), or for ever, was not taken by this clock: it is void.
+-- lives longer than `longest` (in ms), or for ever, was not taken by this clock: it is void. Who read the holder in this step
+-- passes it as `seen`.
 
-local function lead(lock, owner, ttl, longest)
-  local holder = must('GET', lock)
+local function lead(lock, owner, ttl, longest, seen)
+  local holder = seen or must('GET', lock)
   if holder and holder ~= owner then
     local left = redis.pcall('PTTL', lock)
     -- Where that may not be asked, every lock is believed.

@@ -17,6 +17,7 @@ fn all() -> Watch {
     Watch {
         queues: vec![queue("math"), queue("other")],
         patterns: Some(Arc::new(QueuePatterns::all())),
+        names: false,
         delayed: true,
         leaderships: vec![Leadership::Scheduler],
         wishes_for: None,
