@@ -120,7 +120,7 @@ impl TaskApi {
 
     /// `delQueue`.
     pub async fn del_queue(&self, queue: &str) -> ApiResult<QueueDeleted> {
-        Ok(queues::delete(&self.store, &self.registry, queue).await?)
+        Ok(queues::delete(&self.store, &self.registry, queue, None).await?)
     }
 
     /// `enqueueRecurrentTask`.

@@ -26,6 +26,7 @@ pub struct CalendarView {
 
 /// A time as the clocks of an expression's zone show it.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct ZonedView {
     /// The zone's name.

@@ -22,6 +22,11 @@ const PAGE: i64 = 200;
 /// About how many entries of the second's list one step of Redis passes at most.
 const PASSED: usize = 1_000_000;
 
+/// How many jobs one step moves of a second of which nobody knows how many it holds.
+const TOGETHER: usize = 20;
+/// How many jobs that stay are passed.
+const LONGEST_LOOK: i64 = 2000;
+
 /// Which delayed jobs are meant: those that match all of it.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
@@ -139,6 +144,55 @@ pub async fn change(
     })
     .await?;
     Ok(done)
+}
+
+/// What became of the jobs of one second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct SecondRun {
+    /// How many are due now.
+    pub jobs: u64,
+    /// How many stay, because they are ticks of periodic tasks.
+    pub ticks: u64,
+    /// May there be more of them? Then the same call goes on. Left out of JSON if not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
+}
+
+/// Makes jobs of a second due now, about `most` of them.
+///
+/// # Errors
+/// Fails if no job is due then, and when the store cannot be reached.
+pub async fn run_second(
+    store: &Store<Admin>,
+    registry: &Registry,
+    second: i64,
+    most: u64,
+) -> Result<SecondRun, AdminError> {
+    let mut done = SecondRun { jobs: 0, ticks: 0, more: true };
+    let mut start = 0;
+    loop {
+        let page = store.run(DelayedAt { second, start, stop: start + PAGE - 1 }).await?;
+        if page.is_empty() && start == 0 && done.jobs == 0 {
+            return Err(AdminError::NotFound { what: "delayed second", name: second.to_string(), suggestion: None });
+        }
+        let (ticks, jobs): (Vec<_>, Vec<_>) = page.iter().cloned().partition(|job| is_tick(registry, job));
+        done.ticks += ticks.len() as u64;
+        let mut moved = 0;
+        for jobs in jobs.chunks(TOGETHER) {
+            moved += store.run(MoveDelayed { second, jobs: jobs.to_vec(), to: MoveTo::Now }).await?;
+        }
+        done.jobs += moved;
+        if page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX) {
+            return Ok(SecondRun { more: false, ..done });
+        }
+        if done.jobs >= most || start >= LONGEST_LOOK {
+            return Ok(done);
+        }
+        // Those behind have come forward by as many.
+        start += PAGE - i64::try_from(moved).unwrap_or(PAGE).min(PAGE);
+    }
 }
 
 /// Calls `each` with every second that may hold jobs that are meant, and how many jobs it holds.

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use super::refusing_lock::RefusingLock;
 use crate::client::moment::Moment;
+use crate::client::once::DoneBefore;
 use crate::client::request::ResolvedJob;
 use crate::plugin::hooks::{HookFailure, Refusal};
 use crate::store::queueing::Scheduled;
@@ -53,6 +54,9 @@ pub struct EnqueueView {
     /// Plugins that failed when the job was on its queue already.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub after_enqueue_errors: Vec<PluginErrorView>,
+    /// Was it enqueued before under the same key? Left out if not, and over HTTP, where a header says so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub replayed: bool,
 }
 
 /// The failure of a plugin.
@@ -93,6 +97,24 @@ impl EnqueueView {
             Scheduled::Duplicate(second) => {
                 Self { enqueued: false, duplicate: Some(true), ..Self::of(job, Some(second)) }
             }
+            // Whoever enqueues under a key is told what was done before.
+            Scheduled::Marked => Self { replayed: true, ..Self::of(job, None) },
+        }
+    }
+
+    /// It was enqueued before under the same key, and nothing was done.
+    #[must_use]
+    pub fn before(done: DoneBefore) -> Self {
+        let due = done.second.map(Moment::of_second);
+        Self {
+            enqueued: true,
+            replayed: true,
+            task: Some(done.task),
+            queue: Some(done.queue),
+            args: done.args,
+            at: due.map(Moment::rfc3339),
+            ms: due.map(Moment::ms),
+            ..Self::default()
         }
     }
 

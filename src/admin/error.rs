@@ -43,6 +43,29 @@ pub enum AdminError {
         /// What kept changing.
         what: String,
     },
+    /// A queue holds another number of jobs than its deletion expected.
+    #[error(
+        "queue {queue:?} holds {found} jobs instead of {expected}; {}",
+        if *deleted == 0 { "nothing was deleted".to_owned() } else { format!("{deleted} that held locks were deleted, and the rest stays") }
+    )]
+    OtherCount {
+        /// The queue.
+        queue: String,
+        /// How many were expected.
+        expected: u64,
+        /// How many there are.
+        found: u64,
+        /// How many were deleted before that was seen.
+        deleted: u64,
+    },
+    /// A worker may be alive, and must not be removed then.
+    #[error("worker {worker:?} {reason}; nothing was done")]
+    Alive {
+        /// The worker.
+        worker: String,
+        /// What tells that it lives, or that nothing tells.
+        reason: String,
+    },
     /// The store is in use and must not be.
     #[error("{what}")]
     Busy {

@@ -118,6 +118,17 @@ pub fn id(record: &[u8]) -> String {
     format!("{:016x}", hash ^ (hash >> 33))
 }
 
+/// The newest failed jobs, the newest last.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn newest(store: &Store<Admin>, count: usize) -> Result<Vec<FailedView>, AdminError> {
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    let records = store.run(FailedRecords { start: -count, stop: -1 }).await?;
+    let views = records.iter().zip(-count..).map(|(record, position)| FailedView::of(position, record));
+    Ok(views.collect())
+}
+
 impl FailedView {
     pub(super) fn of(position: i64, record: &[u8]) -> Self {
         let view = FailureView::parse(record);

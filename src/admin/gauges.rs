@@ -37,6 +37,8 @@ const RUNS: usize = 3;
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Gauges {
+    /// When they were read, by the store's time, in milliseconds since the Unix epoch.
+    pub now_ms: i64,
     /// The length of the failed list.
     pub failed: u64,
     /// The registered instances.
@@ -127,18 +129,19 @@ impl GaugeReader {
     pub async fn read(&mut self, store: &Store<Admin>, registry: &Registry) -> Result<Gauges, AdminError> {
         let renews = self.seldom.as_ref().is_none_or(|(at, _)| at.elapsed() >= SELDOM);
         if renews {
-            self.seldom = Some((Instant::now(), seldom(store).await?));
+            self.seldom = Some((Instant::now(), Box::pin(seldom(store)).await?));
         }
         let Seldom { queues, processors, workers, instances } =
             self.seldom.as_ref().map(|(_, seldom)| seldom.clone()).unwrap_or_default();
         let first = DelayedSeconds { from: DelayedCursor::first(), limit: 1 };
+        // Each on the heap: together they are large, and a thread of a server has a small stack.
         let (published, failed, paused, lengths, entries, delayed) = tokio::join!(
-            store.run(ReadSnapshot),
-            store.run(FailedCount),
-            store.run(ReadPaused),
-            store.run(QueueLengths { queues: queues.clone() }),
-            store.run(Periodic { job_locks: Vec::new() }),
-            store.run(first),
+            Box::pin(store.run(ReadSnapshot)),
+            Box::pin(store.run(FailedCount)),
+            Box::pin(store.run(ReadPaused)),
+            Box::pin(store.run(QueueLengths { queues: queues.clone() })),
+            Box::pin(store.run(Periodic { job_locks: Vec::new() })),
+            Box::pin(store.run(first)),
         );
         let (published, paused) = (published?, paused?);
         let now_ms = published.now_ms;
@@ -160,7 +163,7 @@ impl GaugeReader {
         entries.sort_by(|one, other| one.task.cmp(&other.task));
         entries.truncate(MOST_TASKS);
         if renews {
-            self.read_successes(store, registry, entries.iter().map(|entry| &entry.task)).await?;
+            Box::pin(self.read_successes(store, registry, entries.iter().map(|entry| &entry.task))).await?;
         }
         let periodic = entries.into_iter().map(|entry| {
             let due_s = Some(entry.due_s).filter(|due_s| !entry.stopped && *due_s != HALTED_S);
@@ -169,6 +172,7 @@ impl GaugeReader {
             PeriodicGauge { task: entry.task, due_s, overdue, interval, stopped: entry.stopped }
         });
         Ok(Gauges {
+            now_ms,
             failed: failed?,
             instances,
             promotion_lag: delayed?.seconds.first().map(|first| since(first.due_s)).unwrap_or_default(),

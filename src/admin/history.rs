@@ -56,6 +56,7 @@ impl Window {
 
 /// What ran, in time.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct HistoryView {
     /// The task, or `_all`.
@@ -76,6 +77,7 @@ pub struct HistoryView {
 
 /// What ran in a time.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct TimeCounts {
     /// When it begins: RFC 3339.
@@ -89,6 +91,7 @@ pub struct TimeCounts {
 
 /// What ran, task by task.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct TaskHistoryView {
     /// How far back this goes, as it is written.
@@ -106,6 +109,7 @@ pub struct TaskHistoryView {
 
 /// What ran of a task.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct TaskCounts {
     /// The task.
@@ -117,6 +121,7 @@ pub struct TaskCounts {
 
 /// How jobs ended, and how long their runs took.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct CountsView {
     /// Jobs that were done.
@@ -152,6 +157,7 @@ pub struct CountsView {
 
 /// How many runs took at most so long, and longer than the bound before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct DurationCount {
     /// In milliseconds; `None`: longer than the last bound.
     pub at_most_ms: Option<u64>,

@@ -44,9 +44,11 @@ mod remedy;
 pub mod running;
 pub mod runs;
 pub mod schedules;
+pub mod summary;
 pub mod tasks;
 mod waiting_locks;
 pub mod watching;
+pub mod worker_life;
 pub mod worker_page;
 pub mod workers;
 

@@ -161,11 +161,12 @@ pub async fn stats(store: &Store<Admin>) -> Result<StatsView, AdminError> {
 /// # Errors
 /// Fails when the store cannot be reached.
 pub async fn leader(store: &Store<Admin>) -> Result<LeaderView, AdminError> {
-    Ok(LeaderView {
-        leader: store.run(Leader { which: Leadership::Scheduler }).await?,
-        duties: store.run(Leader { which: Leadership::Duties }).await?,
-        resque_scheduler: store.run(ReadRubyLeader).await?,
-    })
+    let (leader, duties, resque_scheduler) = tokio::join!(
+        store.run(Leader { which: Leadership::Scheduler }),
+        store.run(Leader { which: Leadership::Duties }),
+        store.run(ReadRubyLeader),
+    );
+    Ok(LeaderView { leader: leader?, duties: duties?, resque_scheduler: resque_scheduler? })
 }
 
 impl LeaderView {

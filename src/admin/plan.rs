@@ -22,6 +22,7 @@ use crate::task::schedule::{Cadence, JobSchedule};
 /// Why a job will run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub enum PlanReason {
     /// `frequency` or `schedule` of a periodic task.
@@ -34,6 +35,7 @@ pub enum PlanReason {
 
 /// A job that will run.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct PlanEntry {
     /// The unix second at which it is due.
@@ -50,6 +52,7 @@ pub struct PlanEntry {
     /// The queue its job goes to.
     pub queue: String,
     /// Its arguments.
+    #[cfg_attr(test, schema(value_type = Option<Vec<serde_json::Value>>))]
     pub args: Option<Box<serde_json::value::RawValue>>,
     /// Why it will run.
     pub why: PlanReason,
@@ -57,6 +60,7 @@ pub struct PlanEntry {
 
 /// The jobs that will run.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Plan {
     /// The entries, in order of time.
@@ -70,6 +74,7 @@ pub struct Plan {
 
 /// A periodic task or a schedule of which nothing is due.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct AtRest {
     /// The task, or the id of the schedule.

@@ -123,6 +123,7 @@ pub struct QueuePage {
 
 /// A deleted queue.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct QueueDeleted {
     /// The queue.
@@ -293,14 +294,33 @@ pub async fn look(store: &Store<Admin>, name: &str) -> Result<QueueView, AdminEr
     Ok(view)
 }
 
-/// Deletes a queue and its jobs. The QueueLocks of its jobs end with them.
+/// Deletes a queue and its jobs. The QueueLocks of its jobs end with them. `expected` is how many jobs the caller has seen
+/// there: no more than these are deleted.
 ///
 /// # Errors
-/// Fails for a queue that does not exist.
-pub async fn delete(store: &Store<Admin>, registry: &Registry, name: &str) -> Result<QueueDeleted, AdminError> {
-    find(store, name).await?;
+/// Fails for a queue that does not exist, and for one that holds another number of jobs than expected.
+pub async fn delete(
+    store: &Store<Admin>,
+    registry: &Registry,
+    name: &str,
+    expected: Option<u64>,
+) -> Result<QueueDeleted, AdminError> {
+    let found = find(store, name).await?.length;
+    let other = |found: u64, deleted: u64| AdminError::OtherCount {
+        queue: name.to_owned(),
+        expected: expected.unwrap_or(found),
+        found,
+        deleted,
+    };
+    if expected.is_some_and(|expected| expected != found) {
+        return Err(other(found, 0));
+    }
     let queue = QueueName::as_stored(name);
-    let locked = waiting_locks::delete_locked(store, registry, &queue).await?;
-    let deleted = locked + store.run(DeleteQueue { queue }).await?;
-    Ok(QueueDeleted { queue: name.to_owned(), deleted })
+    let locked = waiting_locks::delete_locked(store, registry, &queue, expected.unwrap_or(u64::MAX)).await?;
+    let most = expected.map_or(u64::MAX, |expected| expected.saturating_sub(locked));
+    let deleted = store.run(DeleteQueue { queue, most }).await?;
+    if deleted > most {
+        return Err(other(deleted, locked));
+    }
+    Ok(QueueDeleted { queue: name.to_owned(), deleted: locked + deleted })
 }

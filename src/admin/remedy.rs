@@ -26,6 +26,8 @@ pub(super) fn remedy(refused_by: &Admission, job: &PayloadView<'_>) -> String {
                 .map_or_else(|| verb.clone(), |queue| with_value(&format!("{verb} --queue"), queue));
             format!("an equal job is delayed; to run that one now: {}", command(&verb, &[&job.class]))
         }
+        // Nothing that waits has a mark.
+        Admission::Once { .. } => "it was enqueued before under the same key".to_owned(),
         Admission::NotRepeating { .. } => {
             let run = command("periodic run", &[&job.class]);
             format!("a later run failed and waits for its next attempt; to run that now: {run}")

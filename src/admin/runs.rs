@@ -52,6 +52,7 @@ pub struct PastRunView {
 
 /// The last runs of a task or of a schedule.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct RunsView {
     /// The name that was asked for.

@@ -50,8 +50,8 @@ pub(super) async fn held(
     Ok(locks)
 }
 
-/// Deletes the jobs of a queue that hold locks, each with its lock, page by page from the tail. Returns how many there
-/// were. A job that is enqueued meanwhile may be missed.
+/// Deletes the jobs of a queue that hold locks, each with its lock, page by page from the tail, until `most` are gone.
+/// Returns how many there were. A job that is enqueued meanwhile may be missed.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -59,26 +59,33 @@ pub(super) async fn delete_locked(
     store: &Store<Admin>,
     registry: &Registry,
     queue: &QueueName,
+    most: u64,
 ) -> Result<u64, AdminError> {
     let mut deleted = 0;
     for _ in 0..READINGS {
-        let now = delete_locked_once(store, registry, queue).await?;
+        let now = delete_locked_once(store, registry, queue, most - deleted).await?;
         deleted += now;
-        if now == 0 {
+        if now == 0 || deleted >= most {
             break;
         }
     }
     Ok(deleted)
 }
 
-async fn delete_locked_once(store: &Store<Admin>, registry: &Registry, queue: &QueueName) -> Result<u64, AdminError> {
+async fn delete_locked_once(
+    store: &Store<Admin>,
+    registry: &Registry,
+    queue: &QueueName,
+    most: u64,
+) -> Result<u64, AdminError> {
     let (mut past, mut deleted) = (0, 0);
     loop {
         let jobs = store.run(Queued { queue: queue.clone(), start: -past - PAGE, stop: -past - 1 }).await?;
         let read = i64::try_from(jobs.len()).unwrap_or(PAGE);
         let locks = held(store, registry, queue, &jobs).await?;
         let mut to_delete: Vec<JobsToDelete> = Vec::new();
-        let locked = jobs.into_iter().zip(locks).filter_map(|(job, lock)| Some((job, lock?)));
+        let left = usize::try_from(most - deleted).unwrap_or(usize::MAX);
+        let locked = jobs.into_iter().zip(locks).filter_map(|(job, lock)| Some((job, lock?))).take(left);
         for (payload, lock) in locked {
             match to_delete.iter_mut().find(|one| one.payload == payload) {
                 Some(JobsToDelete { count: Some(count), .. }) => *count += 1,
@@ -90,7 +97,7 @@ async fn delete_locked_once(store: &Store<Admin>, registry: &Registry, queue: &Q
             gone = store.run(DeleteEach { queue: queue.clone(), to_delete, from: QueueEnd::Tail }).await?;
             deleted += gone;
         }
-        if read < PAGE {
+        if read < PAGE || deleted >= most {
             return Ok(deleted);
         }
         past += read.saturating_sub(i64::try_from(gone).unwrap_or(read));

@@ -74,6 +74,7 @@ pub struct WorkingView {
 
 /// A worker that was removed.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct CleanedWorker {
     /// The worker.
@@ -305,7 +306,7 @@ impl StuckFailure {
 }
 
 /// The index of the worker with this name (two parts) or id (three).
-fn pick(workers: &[WorkerName], name: &str) -> Result<Option<usize>, AdminError> {
+pub(super) fn pick(workers: &[WorkerName], name: &str) -> Result<Option<usize>, AdminError> {
     if let Some(index) = workers.iter().position(|worker| worker.id() == name) {
         return Ok(Some(index));
     }
@@ -321,7 +322,7 @@ fn pick(workers: &[WorkerName], name: &str) -> Result<Option<usize>, AdminError>
     }
 }
 
-fn not_found(workers: &[WorkerName], name: &str) -> AdminError {
+pub(super) fn not_found(workers: &[WorkerName], name: &str) -> AdminError {
     let suggestion = nearest(name, workers.iter().flat_map(|worker| [worker.name(), worker.id()]));
     AdminError::NotFound { what: "worker", name: name.to_owned(), suggestion }
 }

@@ -16,6 +16,8 @@ pub(super) use failed::{FailedListArgs, FailedVerb};
 pub(super) use generate::{CompletedShell, GenerateVerb};
 pub(super) use job::{EnqueueArgs, NamedJobArgs, PerformArgs};
 pub(super) use shown::ShownArgs;
+#[cfg(feature = "web")]
+pub(super) use verbs::DashboardArgs;
 pub(super) use verbs::{
     AuditArgs, CheckArgs, DelayedListArgs, DelayedVerb, ExplainVerb, HistoryArgs, HistoryBy, HistoryWindow,
     JobsCancelArgs, JobsDeleteArgs, JobsListArgs, JobsOutputArgs, JobsVerb, LISTED, LeaderArgs, LocksVerb,
@@ -77,6 +79,13 @@ pub(super) enum CliCommand {
                             --fail-if-refused), and the output names the plugin, and the lock with its end. With --bulk every line is checked first; if one is wrong,\n\
                             nothing is enqueued.")]
     Enqueue(EnqueueArgs),
+    /// Serve the API, health and metrics beside any fleet, without a worker
+    #[cfg(feature = "web")]
+    #[command(after_help = "Examples:\n  windlass dashboard --store redis://127.0.0.1:6379\n  \
+                            windlass dashboard --listen 127.0.0.1:8080 --read-only\n\n\
+                            It listens at 127.0.0.1:7480 unless [http] in the configuration says otherwise, and ends with a signal.\n\
+                            To let other machines in, set a token under [http].")]
+    Dashboard(DashboardArgs),
     /// Run a task here and now, without a store, and show its output
     #[command(after_help = "Example:\n  windlass perform sendMail --args '{\"to\":\"ann\"}'\n\n\
                             The task's output goes to stderr, its outcome to stdout. Exit code 1 if it failed.")]

@@ -253,6 +253,8 @@ async fn dispatch(context: &CommandContext, command: CliCommand) -> Result<Exit,
         // Handled before, because it has a runtime of its own.
         CliCommand::Run(_) => Err(CliError::Failed("run was not dispatched".to_owned())),
         CliCommand::Enqueue(args) => enqueue::run(context, args).await,
+        #[cfg(feature = "web")]
+        CliCommand::Dashboard(args) => super::command::dashboard::run(context, args).await,
         CliCommand::Perform(args) => perform::run(context, args).await,
         CliCommand::Tasks { verb } => tasks::run(context, verb).await,
         CliCommand::Check(args) => check::run(context, &args),

@@ -208,7 +208,7 @@ impl CliError {
                     | RequestError::Encode(_) => Exit::Usage,
                 },
                 ClientError::Address(_) => Exit::Usage,
-                ClientError::Duplicate { .. } | ClientError::Plugin(_) => Exit::Failure,
+                ClientError::Duplicate { .. } | ClientError::KeyReused | ClientError::Plugin(_) => Exit::Failure,
                 ClientError::Store(error) | ClientError::Unknown(error) => store(error),
             },
             Self::Admin(error) | Self::NoTask { error, .. } => match error {
@@ -217,6 +217,8 @@ impl CliError {
                 | AdminError::Ambiguous { .. }
                 | AdminError::NotRetriable { .. }
                 | AdminError::Changed { .. }
+                | AdminError::OtherCount { .. }
+                | AdminError::Alive { .. }
                 | AdminError::Busy { .. } => Exit::Failure,
                 AdminError::BadAddress(_) | AdminError::Name { .. } | AdminError::SameStore { .. } => Exit::Usage,
                 AdminError::Request(_) => Exit::Usage,

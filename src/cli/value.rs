@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::meant::{object, pair};
 use crate::admin::filter::Filter;
 use crate::client::moment::{Moment, MomentError, parse_delay, parse_typed_delay};
+use crate::client::once::{LONGEST_KEY, OnceKey};
 use crate::client::wall_time::WallTime;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::error::closest;
@@ -13,6 +14,14 @@ use crate::job::Args;
 use crate::job::ecma::{self, EcmaError};
 use crate::task::calendar::Calendar;
 use crate::task::zone::NamedZone;
+
+/// A key under which a job is enqueued once. The keys of the command line are those of the programs of this machine over HTTP.
+///
+/// # Errors
+/// If it is none.
+pub(super) fn once(text: &str) -> Result<OnceKey, String> {
+    OnceKey::new("", text).ok_or_else(|| format!("expected 1 to {LONGEST_KEY} bytes without control characters"))
+}
 
 /// A time, and how it was written.
 #[derive(Debug, Clone)]

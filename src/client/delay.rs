@@ -1,7 +1,8 @@
 //! Nowhere -> delayed, for one job. No plugins are asked: as in node-resque, they decide
 //! when the job is promoted or run.
 
-use super::enqueue::{Client, ClientError, single};
+use super::enqueue::{Client, ClientError, single, unmarked};
+use super::marking::Marking;
 use super::moment::Moment;
 use super::request::{Request, ResolvedJob};
 use crate::store::queueing::{Schedule, ScheduleBatch, Scheduled, When};
@@ -30,7 +31,7 @@ impl Client {
         at: Moment,
         duplicate: OnDuplicate,
     ) -> Result<(ResolvedJob, Scheduled), ClientError> {
-        self.schedule(request, When::At(at.second()), duplicate).await
+        unmarked(self.schedule(request, When::At(at.second()), duplicate, None).await?)
     }
 
     /// Delays a job by `delay_ms` milliseconds from the store's time.
@@ -43,21 +44,25 @@ impl Client {
         delay_ms: i64,
         duplicate: OnDuplicate,
     ) -> Result<(ResolvedJob, Scheduled), ClientError> {
-        self.schedule(request, When::In(delay_ms), duplicate).await
+        unmarked(self.schedule(request, When::In(delay_ms), duplicate, None).await?)
     }
 
-    async fn schedule(
+    /// Delays a job, and leaves a mark. `None`: the mark stands, and nothing was done.
+    pub(super) async fn schedule(
         &self,
         request: &Request,
         when: When,
         duplicate: OnDuplicate,
-    ) -> Result<(ResolvedJob, Scheduled), ClientError> {
+        marking: Option<Marking<'_>>,
+    ) -> Result<Option<(ResolvedJob, Scheduled)>, ClientError> {
         let job = request.resolve(&self.registry)?;
         let jobs = vec![Schedule { payload: job.payload.clone(), when }];
-        let reply = self.store.run(ScheduleBatch { jobs }).await.map_err(|error| self.unanswered(error))?;
+        let mark = marking.map(|marking| marking.of(&job));
+        let reply = self.store.run(ScheduleBatch { jobs, mark }).await.map_err(|error| self.unanswered(error))?;
         match (single(reply)?, duplicate) {
+            (Scheduled::Marked, _) => Ok(None),
             (Scheduled::Duplicate(second), OnDuplicate::Refuse) => Err(ClientError::Duplicate { second }),
-            (scheduled, _) => Ok((job, scheduled)),
+            (scheduled, _) => Ok(Some((job, scheduled))),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::enqueue_hooks;
+use super::marking::Marking;
 use super::moment::Moment;
 use super::request::{Request, RequestError, ResolvedJob};
 use crate::config::element::store_url::StoreUrl;
@@ -12,8 +13,10 @@ use crate::job::LockKey;
 use crate::plugin::chain::Chain;
 use crate::plugin::hooks::{HookFailure, Refusal};
 use crate::plugin::registry::Plugins;
+use crate::store::effect::Admission;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
+use crate::store::marks::ONCE;
 use crate::store::open::open;
 use crate::store::queueing::{Enqueue, EnqueueBatch, Enqueued};
 use crate::store::role;
@@ -71,6 +74,9 @@ pub enum ClientError {
         /// The unix second.
         second: i64,
     },
+    /// Something else was enqueued under this key; nothing was written.
+    #[error("this key was used for another request within the last 24 hours; nothing was enqueued")]
+    KeyReused,
     /// A plugin failed before the enqueue; nothing was written.
     #[error("{0}; nothing was enqueued")]
     Plugin(#[from] HookFailure),
@@ -122,16 +128,31 @@ impl Client {
     /// # Errors
     /// Fails for an invalid request, and when a plugin or the store fails.
     pub async fn enqueue(&self, request: &Request, front: bool) -> Result<(ResolvedJob, EnqueueOutcome), ClientError> {
+        unmarked(self.place(request, front, None).await?)
+    }
+
+    /// The same, and leaves a mark. `None`: the mark stands, and nothing was done.
+    pub(super) async fn place(
+        &self,
+        request: &Request,
+        front: bool,
+        marking: Option<Marking<'_>>,
+    ) -> Result<Option<(ResolvedJob, EnqueueOutcome)>, ClientError> {
         let job = request.resolve(&self.registry)?;
         let hooks = enqueue_hooks::of(&job, &self.plugins)?;
         if let Some(hooks) = &hooks
             && let Some(refusal) = hooks.before().await?
         {
-            return Ok((job, EnqueueOutcome::Refused(refusal)));
+            return Ok(Some((job, EnqueueOutcome::Refused(refusal))));
         }
-        let entry = entry(&job, front);
+        let mut entry = entry(&job, front);
+        if let Some(marking) = marking {
+            // Before all others: the job that was enqueued under it may itself be why they refuse.
+            entry.admissions.insert(0, Admission::Once { mark: marking.of(&job) });
+        }
         let reply = self.store.run(EnqueueBatch { jobs: vec![entry] }).await.map_err(|error| self.unanswered(error))?;
         let placed = match single(reply)? {
+            Enqueued::Refused { plugin: ONCE } => return Ok(None),
             Enqueued::Refused { plugin } => EnqueueOutcome::Refused(enqueue_hooks::refused_by_rule(plugin)),
             Enqueued::Yes => {
                 let complaints = match &hooks {
@@ -141,7 +162,7 @@ impl Client {
                 EnqueueOutcome::Enqueued { complaints }
             }
         };
-        Ok((job, placed))
+        Ok(Some((job, placed)))
     }
 
     /// The QueueLocks that are held for these jobs, in order, for people who want to know why a job was refused. `None`
@@ -201,6 +222,12 @@ impl Client {
 /// The job as an arrow of the store.
 pub(super) fn entry(job: &ResolvedJob, front: bool) -> Enqueue {
     Enqueue { queue: job.queue.clone(), payload: job.payload.clone(), front, admissions: job.admissions() }
+}
+
+/// The outcome of a call without a mark.
+pub(super) fn unmarked<T>(outcome: Option<T>) -> Result<T, ClientError> {
+    let misuse = || StoreError::Misuse("a call without a mark met one".to_owned());
+    outcome.ok_or_else(|| ClientError::Store(misuse()))
 }
 
 /// The reply to a batch of one job.

@@ -7,7 +7,9 @@ pub mod bulk;
 pub mod delay;
 pub mod enqueue;
 pub(crate) mod enqueue_hooks;
+mod marking;
 pub mod moment;
+pub mod once;
 pub mod request;
 pub mod wall_time;
 

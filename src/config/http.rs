@@ -1,7 +1,7 @@
 //! `[http]`: where a daemon is reached over HTTP, and by whom.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use ring::digest::{SHA256, digest};
@@ -28,6 +28,23 @@ pub struct HttpConfig {
     pub read_only: bool,
     /// Who may read its metrics?
     pub metrics: MetricsMode,
+}
+
+impl HttpConfig {
+    /// Without a section: for the programs of this machine, at the usual address.
+    #[must_use]
+    pub fn of_this_machine() -> Self {
+        Self {
+            listen: vec![ListenAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], 7480)))],
+            tokens: Vec::new(),
+            token_files: Vec::new(),
+            loopback: LoopbackMode::Open,
+            allowed_hosts: Vec::new(),
+            trusted_proxies: Vec::new(),
+            read_only: false,
+            metrics: MetricsMode::Token,
+        }
+    }
 }
 
 /// What who collects metrics needs.

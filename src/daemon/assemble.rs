@@ -31,6 +31,8 @@ pub struct App {
     pub(super) listener: Listener,
     /// What `[notify]` and pings hear of.
     pub(super) notified: Listener,
+    /// What streams of events hear of.
+    pub(super) streamed: Listener,
     pub(super) log_style: LineStyle,
     pub(super) level_control: LevelControl,
 }
@@ -105,14 +107,15 @@ pub fn assemble(options: &RunOptions) -> Result<App, RunError> {
             (0, None)
         }
     };
-    let (bus, mut listeners) = Bus::timed(&[interest, 0], log::CAPACITY, Arc::clone(&clock));
-    let notified = listeners.pop().expect("two interests must give two listeners");
-    let listener = listeners.pop().expect("two interests must give two listeners");
+    let (bus, mut listeners) = Bus::timed(&[interest, 0, 0], log::CAPACITY, Arc::clone(&clock));
+    let streamed = listeners.pop().expect("three interests must give three listeners");
+    let notified = listeners.pop().expect("three interests must give three listeners");
+    let listener = listeners.pop().expect("three interests must give three listeners");
     let kept = KeptOutputs::new(read.config.output.clone(), bus.clone());
     let parts = read.parts(&options.extensions, &bus, &kept)?;
     bus.set_interest(notify::LISTENER, notify::interest(&parts.config, &parts.registry));
     let level_control = level_control.expect("a log that could not be set up must have been a problem");
-    Ok(App { options: options.clone(), parts, clock, bus, listener, notified, log_style, level_control })
+    Ok(App { options: options.clone(), parts, clock, bus, listener, notified, streamed, log_style, level_control })
 }
 
 /// Reads configuration and tasks again, for a daemon that runs.

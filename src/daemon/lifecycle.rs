@@ -67,7 +67,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Says why it does not start.
 pub fn run(app: App) -> Result<ExitCode, RunError> {
     let extensions = Arc::clone(&app.options.extensions);
-    let App { options, mut parts, clock, bus, listener, notified, log_style, level_control } = app;
+    let App { options, mut parts, clock, bus, listener, notified, streamed, log_style, level_control } = app;
     let log_style = Arc::new(RwLock::new(log_style));
     let log = Log::new(&bus);
     // Before the first thread of ours starts, so that no panic goes unnoticed.
@@ -129,6 +129,7 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
         outage: outage.clone(),
         bus: bus.clone(),
         tally: tally.clone(),
+        streamed,
     };
     let core = Builder::new_current_thread().enable_all().build().map_err(system("start the core's runtime"))?;
     // The last that may fail: nobody would end it.

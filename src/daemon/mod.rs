@@ -1,5 +1,7 @@
 //! The daemon: connects the rooms, and starts and ends them in order.
 
+#[cfg(feature = "web")]
+pub mod alone;
 pub mod assemble;
 mod changes;
 mod descriptors;

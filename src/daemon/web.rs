@@ -12,7 +12,7 @@ use super::options::RunError;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::error::Problem;
-use crate::event::{Bus, Tally};
+use crate::event::{Bus, Listener, Tally};
 use crate::plugin::registry::Plugins;
 use crate::store::Store;
 use crate::store::outage::Outage;
@@ -37,6 +37,8 @@ pub(super) struct Surroundings {
     pub(super) outage: Outage,
     pub(super) bus: Bus,
     pub(super) tally: Tally,
+    /// What streams of events hear of: the third listener of the bus.
+    pub(super) streamed: Listener,
 }
 
 #[cfg(feature = "web")]
@@ -65,10 +67,13 @@ mod built {
     use super::*;
     use crate::config::http::{HttpConfig, LoopbackMode};
     use crate::event::Event;
-    use crate::http::{self, Changes, Content, Relisten, Server, Site, Sockets, Stage, Standing};
+    use crate::http::{self, Changes, Content, Outlet, Relisten, Server, Site, Sockets, Stage, Standing};
+    use crate::process::sweep::hostname;
 
     /// How long requests may go on when all else has ended.
     const LAST_ANSWERS: Duration = Duration::from_secs(1);
+    /// The number of the listener that hears what streams tell.
+    const STREAMED: usize = 2;
 
     /// The sockets, before anything is served.
     pub(in crate::daemon) struct WebBound(Option<Prepared>);
@@ -97,7 +102,7 @@ mod built {
     pub(in crate::daemon) struct Web(Option<Server>);
 
     fn content(http: &HttpConfig, config: &Config, registry: &Arc<Registry>) -> Arc<Content> {
-        Arc::new(Content::new(http.clone(), Arc::clone(registry), &config.log.redact))
+        Arc::new(Content::new(http.clone(), Arc::clone(registry), &config.log.redact).on(hostname()))
     }
 
     impl WebBound {
@@ -125,11 +130,12 @@ mod built {
             if let Some(text) = everybody(&content.borrow().http) {
                 around.bus.emit(Event::Notice { text });
             }
-            let Surroundings { plugins, handlers, clock, pulses, outage, bus, tally } = around;
+            let Surroundings { plugins, handlers, clock, pulses, outage, bus, tally, streamed } = around;
             bus.figures().watch();
             bus.figures().taken_over(clock.now_ms());
             let mut site = Site::new(content, told.standing.clone(), handlers, clock);
             (site.plugins, site.pulses, site.outage, site.bus, site.tally) = (plugins, pulses, outage, bus, tally);
+            site.outlet = Some(Outlet::new(streamed, STREAMED));
             Ok(Web(Some(Server::start(&site, sockets, changes)?)))
         }
     }

@@ -62,6 +62,19 @@ pub struct Sockets {
     pub(super) taken: Vec<BindError>,
 }
 
+impl Sockets {
+    /// These, if no other program has one of their addresses.
+    ///
+    /// # Errors
+    /// If one has.
+    pub fn all(mut self) -> Result<Self, BindError> {
+        match self.taken.pop() {
+            Some(taken) => Err(taken),
+            None => Ok(self),
+        }
+    }
+}
+
 /// A socket that is bound, and accepts nothing yet. Dropping it closes it, and removes it from the file system.
 #[derive(Debug)]
 pub(super) struct Bound {

@@ -48,6 +48,7 @@ impl Ids {
 
 /// The outermost layer.
 pub(super) async fn around(State((site, ids)): State<(Site, Arc<Ids>)>, request: Request, next: Next) -> Response {
+    site.asks();
     let id = ids.take();
     let is_safe = request.method().is_safe();
     let (method, path) = (request.method().clone(), request.extensions().get::<MatchedPath>().cloned());

@@ -70,6 +70,8 @@ kinds! {
     Changed = "changed", CONFLICT, "It changed meanwhile";
     /// The same job is due at the same second.
     AlreadyEnqueued = "already-enqueued", CONFLICT, "The same job is due at the same second";
+    /// The same request is under way.
+    Underway = "under-way", CONFLICT, "The same request is under way";
     /// The request took too long to come.
     TooSlow = "too-slow", REQUEST_TIMEOUT, "The request took too long to come";
     /// The body is too large.
@@ -80,6 +82,8 @@ kinds! {
     UnknownHost = "unknown-host", MISDIRECTED_REQUEST, "This server is not known by this name";
     /// The arguments are not what the task takes.
     InvalidInputs = "invalid-inputs", UNPROCESSABLE_ENTITY, "The task does not take these inputs";
+    /// The Idempotency-Key was used for another request.
+    KeyReused = "key-reused", UNPROCESSABLE_ENTITY, "This Idempotency-Key was used for another request";
     /// The failed job lacks what a retry needs.
     NotRetriable = "not-retriable", UNPROCESSABLE_ENTITY, "This failed job cannot be retried";
     /// Too many wrong tokens.
@@ -90,6 +94,8 @@ kinds! {
     PluginFailed = "plugin-failed", INTERNAL_SERVER_ERROR, "A plugin failed";
     /// The store does not do this, now or later.
     StoreRefuses = "store-refuses", INTERNAL_SERVER_ERROR, "The store refuses this";
+    /// No stream of events can be opened.
+    NoStream = "no-stream", SERVICE_UNAVAILABLE, "No stream can be opened";
     /// The daemon has not opened its store yet.
     Starting = "starting", SERVICE_UNAVAILABLE, "The daemon is starting";
     /// The store cannot be reached.

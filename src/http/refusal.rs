@@ -41,8 +41,11 @@ impl From<AdminError> for Problem {
             AdminError::NotFailed(_) => Self::new(Kind::UnknownFailedJob, said),
             AdminError::Ambiguous { .. } => Self::new(Kind::Ambiguous, said),
             AdminError::NotRetriable { .. } => Self::new(Kind::NotRetriable, said),
-            AdminError::Changed { .. } | AdminError::Busy { .. } => Self::new(Kind::Changed, said),
             AdminError::Request(error) => error.into(),
+            AdminError::Changed { .. }
+            | AdminError::Busy { .. }
+            | AdminError::OtherCount { .. }
+            | AdminError::Alive { .. } => Self::new(Kind::Changed, said),
             AdminError::Store(error) => error.into(),
             _ => Self::new(Kind::Malformed, said),
         }
@@ -55,6 +58,7 @@ impl From<ClientError> for Problem {
         match error {
             ClientError::Request(error) => error.into(),
             ClientError::Duplicate { .. } => Self::new(Kind::AlreadyEnqueued, said),
+            ClientError::KeyReused => Self::new(Kind::KeyReused, said),
             ClientError::Plugin(_) => Self::new(Kind::PluginFailed, said),
             ClientError::Store(error) => error.into(),
             ClientError::Unknown(_) => Self::new(Kind::OutcomeUnknown, said),

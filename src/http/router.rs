@@ -12,7 +12,7 @@ use super::guard::{caller, host, origin, read_only, role};
 use super::outer::{self, Ids};
 use super::problem::{Kind, Problem};
 use super::site::Site;
-use super::{api, health, metrics, openapi};
+use super::{api, health, index, metrics, openapi};
 use crate::config::http::Role;
 
 /// A route.
@@ -60,6 +60,7 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::open("GET /health/live", get(health::live)),
         Route::open("GET /health/ready", get(health::ready)),
+        Route::read("GET /", get(index::show)),
         Route::read("GET /metrics", metrics::route()),
         Route::open("GET /openapi.json", get(openapi::show)),
         Route::enqueue("POST /api/v1/tasks/{task}/jobs", post(api::jobs::of_task)),
@@ -67,12 +68,19 @@ pub(super) fn routes() -> Vec<Route> {
         Route::enqueue("POST /api/v1/jobs/bulk", post(api::bulk::enqueue)),
         Route::read("GET /api/v1/tasks", get(api::tasks::list)),
         Route::read("GET /api/v1/tasks/{task}", get(api::tasks::show)),
+        Route::read("GET /api/v1/tasks/{task}/runs", get(api::history::runs)),
         Route::read("GET /api/v1/queues", get(api::queues::list)),
         Route::read("GET /api/v1/queues/{queue}", get(api::queues::show)),
         Route::read("GET /api/v1/queues/{queue}/jobs", get(api::queues::jobs)),
         Route::operate("POST /api/v1/queues/{queue}/pause", post(api::queues::pause)),
         Route::operate("POST /api/v1/queues/{queue}/resume", post(api::queues::resume)),
+        Route::admin("DELETE /api/v1/queues/{queue}", delete(api::queues::delete)),
+        Route::operate("POST /api/v1/pause", post(api::queues::pause_all)),
+        Route::operate("POST /api/v1/resume", post(api::queues::resume_all)),
         Route::read("GET /api/v1/delayed", get(api::delayed::list)),
+        Route::admin("DELETE /api/v1/delayed", delete(api::delayed::delete)),
+        Route::operate("POST /api/v1/delayed/{second}/promote", post(api::delayed::promote)),
+        Route::read("GET /api/v1/plan", get(api::plan::show)),
         Route::read("GET /api/v1/periodic", get(api::periodic::list)),
         Route::operate("POST /api/v1/periodic/{task}/start", post(api::periodic::start)),
         Route::operate("POST /api/v1/periodic/{task}/stop", post(api::periodic::stop)),
@@ -87,10 +95,16 @@ pub(super) fn routes() -> Vec<Route> {
         Route::operate("POST /api/v1/failed/{id}/retry", post(api::failed::retry)),
         Route::admin("DELETE /api/v1/failed/{id}", delete(api::failed::remove)),
         Route::read("GET /api/v1/workers", get(api::workers::list)),
+        Route::admin("DELETE /api/v1/workers/{name}", delete(api::workers::clean)),
         Route::read("GET /api/v1/instances", get(api::workers::instances)),
         Route::read("GET /api/v1/locks", get(api::locks::list)),
         Route::admin("DELETE /api/v1/locks/{key}", delete(api::locks::delete)),
         Route::read("GET /api/v1/audit", get(api::audit::list)),
+        Route::read("GET /api/v1/overview", get(api::overview::overview)),
+        Route::read("GET /api/v1/attention", get(api::explain::attention)),
+        Route::read("GET /api/v1/explain", get(api::explain::explain)),
+        Route::read("GET /api/v1/history", get(api::history::show)),
+        Route::read("GET /api/v1/events", get(api::events::events)),
         Route::read("GET /api/v1/stats", get(api::overview::stats)),
         Route::read("GET /api/v1/details", get(api::overview::details)),
         Route::read("GET /api/v1/leader", get(api::overview::leader)),

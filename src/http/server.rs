@@ -17,6 +17,7 @@ use super::peer::Peer;
 use super::router::router;
 use super::site::Site;
 use super::slots::{Admitted, Slot, Slots};
+use super::streams::Streams;
 use crate::config::element::listen::ListenAddress;
 use crate::event::{Bus, Event};
 use crate::supervise::pulse::{LONGEST, Pulse, TURN};
@@ -138,6 +139,7 @@ struct Served {
     /// Addresses that other programs have so far.
     waited_for: Vec<ListenAddress>,
     tasks: JoinSet<()>,
+    streams: Streams,
     stop: watch::Sender<bool>,
 }
 
@@ -151,6 +153,7 @@ impl Served {
             listeners: Vec::new(),
             waited_for: Vec::new(),
             tasks: JoinSet::new(),
+            streams: site.streams.clone(),
             stop,
         };
         sockets.bound.into_iter().try_for_each(|bound| served.listen(bound))?;
@@ -238,6 +241,8 @@ impl Served {
             }
         };
         self.tasks.shutdown().await;
+        // They would never end by themselves.
+        self.streams.close();
         self.stop.send_replace(true);
         let ended = async {
             while !self.accept.slots.is_empty() {

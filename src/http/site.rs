@@ -5,16 +5,20 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::attempts::Attempts;
 use super::failed_index::FailedIndex;
+use super::looks::Looks;
 use super::operation::Operations;
 use super::problem::{Kind, Problem};
 use super::requests::Requests;
+use super::streams::Streams;
+use super::underway::Underway;
 use crate::client::enqueue::Client;
 use crate::clock::Clock;
 use crate::config::http::HttpConfig;
-use crate::event::{Bus, Tally};
+use crate::event::{Bus, Listener, Tally};
 use crate::plugin::registry::Plugins;
 use crate::store::handle::Store;
 use crate::store::outage::Outage;
@@ -33,13 +37,21 @@ pub struct Content {
     pub registry: Arc<Registry>,
     /// Hides what no answer may hold.
     pub redactor: Redactor,
+    /// The name of this host.
+    pub host: String,
 }
 
 impl Content {
     /// The content under a configuration. `redact`: the keys of arguments whose values are not shown.
     #[must_use]
     pub fn new(http: HttpConfig, registry: Arc<Registry>, redact: &[String]) -> Self {
-        Self { http, registry, redactor: Redactor::new(redact) }
+        Self { http, registry, redactor: Redactor::new(redact), host: String::new() }
+    }
+
+    /// On this host.
+    #[must_use]
+    pub fn on(self, host: String) -> Self {
+        Self { host, ..self }
     }
 }
 
@@ -101,6 +113,24 @@ impl Standing {
     }
 }
 
+/// A listener of the bus, and its number there: it hears only what somebody wants to know.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Outlet {
+    /// The listener.
+    pub listener: Arc<Listener>,
+    /// Its number.
+    pub index: usize,
+}
+
+impl Outlet {
+    /// The listener of this number.
+    #[must_use]
+    pub fn new(listener: Listener, index: usize) -> Self {
+        Self { listener: Arc::new(listener), index }
+    }
+}
+
 /// What requests see of the daemon. Cheap to clone.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -133,6 +163,16 @@ pub struct Site {
     pub(super) operations: Arc<Operations>,
     /// The failed jobs by kind.
     pub(super) failed_index: Arc<FailedIndex>,
+    /// Where it is heard what this instance says of its jobs, if it has any.
+    pub outlet: Option<Outlet>,
+    /// Where it is told that somebody asks, if somebody wants to know.
+    pub asked: Option<watch::Sender<Instant>>,
+    /// The streams of events.
+    pub(super) streams: Streams,
+    /// Requests with a key.
+    pub(super) underway: Underway,
+    /// What was read for all who ask.
+    pub(super) looks: Arc<Looks>,
 }
 
 impl Site {
@@ -159,6 +199,11 @@ impl Site {
             requests: Arc::default(),
             operations: Arc::default(),
             failed_index: Arc::default(),
+            outlet: None,
+            asked: None,
+            streams: Streams::default(),
+            underway: Underway::default(),
+            looks: Arc::default(),
         }
     }
 
@@ -200,6 +245,26 @@ impl Site {
     ) -> Result<T, Problem> {
         let failed = |_| Problem::new(Kind::Internal, "the request failed; the log says more");
         self.handlers.spawn(change).await.map_err(failed)?
+    }
+
+    /// Takes a long look where plugins run, so that no other request waits for it.
+    ///
+    /// # Errors
+    /// Those of the look; or it panicked.
+    pub(super) async fn look<T: Send + 'static, F: Future<Output = Result<T, Problem>>>(
+        &self,
+        look: impl FnOnce() -> F + Send + 'static,
+    ) -> Result<T, Problem> {
+        let failed = |_| Problem::new(Kind::Internal, "the request failed; the log says more");
+        let handlers = self.handlers.clone();
+        self.handlers.spawn_blocking(move || handlers.block_on(look())).await.map_err(failed)?
+    }
+
+    /// Somebody asks.
+    pub(super) fn asks(&self) {
+        if let Some(asked) = &self.asked {
+            asked.send_replace(Instant::now());
+        }
     }
 
     /// Does the store undo a step that failed, so that its outcome is always known?

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::marks::{Mark, ONCE};
 pub use crate::job::RetryKeys;
 use crate::job::{Identity, LockKey, QueueName, RunOutcome, TaskName};
 
@@ -39,6 +40,11 @@ pub enum Admission {
         /// The state of the attempts.
         keys: RetryKeys,
     },
+    /// Refuse if a mark stands under this key, else write it. It is told to have been refused by [`ONCE`].
+    Once {
+        /// The mark.
+        mark: Mark,
+    },
 }
 
 impl Admission {
@@ -47,6 +53,7 @@ impl Admission {
     pub fn plugin(&self) -> &'static str {
         match self {
             Self::TakeLock { plugin, .. } | Self::NotDelayed { plugin } | Self::NotRepeating { plugin, .. } => plugin,
+            Self::Once { .. } => ONCE,
         }
     }
 }

@@ -112,11 +112,13 @@ pub enum QueueEnd {
     Tail,
 }
 
-/// Deletes a queue and its jobs, and returns how many there were.
+/// Deletes a queue and its jobs, and returns how many there were. If there are more than `most`, nothing is deleted.
 #[derive(Debug, Clone)]
 pub struct DeleteQueue {
     /// The queue.
     pub queue: QueueName,
+    /// How many jobs it may hold.
+    pub most: u64,
 }
 
 arrow!(DeleteQueue, "delete_queue", Repeatable -> u64; Admin);

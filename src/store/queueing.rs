@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::effect::{Admission, Gate, Tick, Verdict};
 use super::error::StoreError;
+use super::marks::Mark;
 use super::role::{Admin, Client, Scheduler, arrow};
 use super::runs::KeepRun;
 use crate::job::{ClaimToken, Identity, LockKey, QueueName, WorkerName};
@@ -74,6 +75,8 @@ pub enum Scheduled {
     At(i64),
     /// A job of the same bytes was already due at this second; nothing was written.
     Duplicate(i64),
+    /// The mark stands; nothing was written.
+    Marked,
 }
 
 /// Nowhere -> delayed: refuses a second job of the same bytes in the same second. Returns the outcome of each job, in
@@ -86,6 +89,8 @@ pub enum Scheduled {
 pub struct ScheduleBatch {
     /// The jobs, in order.
     pub jobs: Vec<Schedule>,
+    /// The mark of the only job: nothing is written if it stands.
+    pub mark: Option<Mark>,
 }
 
 arrow!(ScheduleBatch, "schedule", Once -> Vec<Scheduled>; Client);

@@ -241,7 +241,7 @@ fn jobs_rows() -> Vec<Row> {
         row::<ScheduleBatch>(Never, |_| {
             Box::pin(async {
                 let schedule = |n, when| Schedule { payload: job(n), when };
-                ScheduleBatch { jobs: vec![schedule(1, When::At(NOW_S + 5)), schedule(2, When::In(1500))] }
+                ScheduleBatch { jobs: vec![schedule(1, When::At(NOW_S + 5)), schedule(2, When::In(1500))], mark: None }
             })
         }),
         exchange_row(),
@@ -300,7 +300,7 @@ fn jobs_rows() -> Vec<Row> {
         row::<DeleteQueue>(Again::Answers("0"), |f| {
             Box::pin(async move {
                 fill(&f.store, "q", &jobs(0..3)).await;
-                DeleteQueue { queue: queue("q") }
+                DeleteQueue { queue: queue("q"), most: u64::MAX }
             })
         }),
         row::<RenameQueue>(Again::Answers("Renamed { known: false, moved: 0, more: false }"), |f| {

@@ -66,6 +66,7 @@ mod leader;
 mod lease;
 mod long_jobs;
 mod lost_keys;
+mod marks;
 mod move_delayed;
 mod moving;
 mod numbers;

@@ -16,7 +16,9 @@ use windlass::store::inspection::RemoveFailed;
 use windlass::store::instance::Extend;
 use windlass::store::moving::{Decline, Identify, PutBack, RenewSource, TakenIn, Waiting};
 use windlass::store::periodic::{Purpose, Reconcile};
-use windlass::store::queueing::{Enqueued, Entered, Exchange, Exchanged, Schedule, Settlement, When};
+use windlass::store::queueing::{
+    Enqueued, Entered, Exchange, Exchanged, Schedule, ScheduleBatch, Scheduled, Settlement, When,
+};
 use windlass::store::redis::RedisStore;
 use windlass::store::role::Whole;
 use windlass::store::scheduling::{Fire, Fired, Promoted};
@@ -29,6 +31,7 @@ use crate::look::{
     delay, delayed, failed, fill, gate, job, job_lock, jobs, lock, promote_all, promotion, push, queue, queued,
     seconds, take,
 };
+use crate::marks::mark;
 use crate::support::redis::RedisServer;
 use crate::support::resp::Reply;
 use crate::support::verbs::Verbs as _;
@@ -304,7 +307,8 @@ async fn enter(w: &World) {
 
 async fn enqueue(w: &World) {
     let all = [push("q", &job(0), &[]), push("q", &job(1), &[take(&lock(1), 60)]), push("p", &job(2), &[])];
-    for batch in [&all[..], &[push("q", &job(3), &[take(&lock(3), 60)])]] {
+    let once = Admission::Once { mark: mark("k") };
+    for batch in [&all[..], &[push("q", &job(3), &[take(&lock(3), 60)])], &[push("q", &job(4), &[once])]] {
         w.refuse();
         let mut enqueued = None;
         for _ in 0..TIMES {
@@ -319,28 +323,31 @@ async fn enqueue(w: &World) {
         };
         assert!(enqueued.iter().all(|one| *one == Enqueued::Yes), "{}: {enqueued:?}", w.command);
     }
-    w.stand_once(&jobs(0..4));
+    w.stand_once(&jobs(0..5));
 }
 
 async fn schedule(w: &World) {
     let at = |n| Schedule { payload: job(n), when: When::At(NOW_S + 1) };
-    for batch in [vec![at(0), at(1)], vec![at(2)]] {
+    for (jobs, mark) in [(vec![at(0), at(1)], None), (vec![at(2)], None), (vec![at(3)], Some(mark("k")))] {
+        let batch = ScheduleBatch { jobs, mark };
         w.refuse();
         let mut scheduled = None;
         for _ in 0..TIMES {
             if scheduled.is_none() {
-                scheduled = w.check(w.f.store.schedule(&batch).await);
+                scheduled = w.check(w.f.store.run(batch.clone()).await);
             }
         }
         w.allow();
-        if scheduled.is_none() {
-            w.f.store.schedule(&batch).await.expect("schedule");
-        }
+        let scheduled = match scheduled {
+            Some(scheduled) => scheduled,
+            None => w.f.store.run(batch).await.expect("schedule"),
+        };
+        assert!(scheduled.iter().all(|one| *one != Scheduled::Marked), "{}: {scheduled:?}", w.command);
     }
-    w.stand_once(&jobs(0..3));
+    w.stand_once(&jobs(0..4));
     w.f.pass(5);
-    assert_eq!(promote_all(&w.f.store, "q", 10).await, 3);
-    assert_eq!(queued(&w.f.store, "q").await, jobs(0..3));
+    assert_eq!(promote_all(&w.f.store, "q", 10).await, 4);
+    assert_eq!(queued(&w.f.store, "q").await, jobs(0..4));
 }
 
 async fn promote(w: &World) {

@@ -134,15 +134,16 @@ fn bad_bodies_end_with_their_reason() {
     assert_eq!((answers.len(), &end["problem"]["type"]), (1, &json!("urn:windlass:problem:too-large")));
     assert_eq!(world.place.get("/api/v1/queues/waiting").json()["length"], 1, "what stood before it is enqueued");
     // A body that is cut: what was whole is enqueued, and nobody is left to be told.
-    let mut cut = world.place.connect().unwrap();
+    let Place::Tcp(address) = world.place else { unreachable!("it listens there") };
+    let mut cut = std::net::TcpStream::connect(address).unwrap();
     let head = format!(
         "POST /api/v1/jobs/bulk HTTP/1.1\r\nhost: localhost\r\ncontent-type: {NDJSON}\r\ncontent-length: 999\r\n\r\n"
     );
     cut.write_all(head.as_bytes()).unwrap();
     cut.write_all(b"{\"task\":\"note\",\"queue\":\"cut\"}\n{\"task\":\"no").unwrap();
-    let mut read = [0; 16];
-    cut.read_exact(&mut read).unwrap();
-    drop(cut);
+    // Whoever closes a connection that still holds bytes resets it, and the server may lose what it has not read.
+    cut.shutdown(std::net::Shutdown::Write).unwrap();
+    cut.read_to_end(&mut Vec::new()).unwrap();
     crate::daemon::eventually("what was whole is enqueued", || {
         world.place.get("/api/v1/queues/cut").json()["length"] == 1
     });

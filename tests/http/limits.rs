@@ -11,7 +11,8 @@ use crate::world::World;
 #[test]
 fn unknown_routes_and_methods_are_problems() {
     let world = World::sqlite("", |_| {});
-    for path in ["/", "/api", "/api/v1", "/api/v1/", "/api/v2/tasks", "/api/v1/tasks/", "/health", "/%2e%2e/etc/passwd"]
+    for path in
+        ["/nowhere", "/api", "/api/v1", "/api/v1/", "/api/v2/tasks", "/api/v1/tasks/", "/health", "/%2e%2e/etc/passwd"]
     {
         let answer = world.place.get(path);
         assert_eq!((answer.status, answer.problem().as_str()), (404, "unknown-route"), "{path}");

@@ -28,7 +28,9 @@ fn an_address_that_cannot_be_had_ends_the_start() {
 
 #[test]
 fn a_daemon_beside_another_works_and_listens_when_the_address_is_free() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    // An address of this process alone: between the two nobody else takes it, as one of the others might a port of 127.0.0.1.
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    let taken = TcpListener::bind(format!("127.77.{high}.{low}:0")).unwrap();
     let address = taken.local_addr().unwrap();
     let folder = Folder::new("sqlite:store.db", "");
     configure(&folder, &format!("listen = \"{address}\""));

@@ -10,15 +10,20 @@ mod support;
 #[expect(dead_code, reason = "other test crates use the rest of it")]
 mod daemon;
 
+mod alone;
 mod bulk;
 mod changes;
 mod client;
+mod corrections;
 mod enqueue;
+mod events;
 mod guards;
 mod health;
 mod limits;
 mod listening;
+mod looks;
 mod metrics;
+mod once;
 mod operations;
 mod pages;
 mod reads;

@@ -51,7 +51,7 @@ macro_rules! verbs {
 
 verbs! {
     enqueue(jobs: &[Enqueue]) -> EnqueueBatch EnqueueBatch { jobs: jobs.to_vec() };
-    schedule(jobs: &[Schedule]) -> ScheduleBatch ScheduleBatch { jobs: jobs.to_vec() };
+    schedule(jobs: &[Schedule]) -> ScheduleBatch ScheduleBatch { jobs: jobs.to_vec(), mark: None };
     queue_names() -> QueueNames QueueNames { limit: usize::MAX };
     join(record: &InstanceRecord) -> Join Join { record: record.clone() };
     register(instance: &str, workers: &[WorkerName]) -> Register
@@ -91,7 +91,7 @@ verbs! {
         DeleteJobs { queue: queue.clone(), payload: payload.clone(), count, locks: Vec::new() };
     delete_each(queue: &QueueName, to_delete: &[JobsToDelete], from: QueueEnd) -> DeleteEach
         DeleteEach { queue: queue.clone(), to_delete: to_delete.to_vec(), from };
-    delete_queue(queue: &QueueName) -> DeleteQueue DeleteQueue { queue: queue.clone() };
+    delete_queue(queue: &QueueName) -> DeleteQueue DeleteQueue { queue: queue.clone(), most: u64::MAX };
     pause(queue: Option<&QueueName>) -> Pause Pause { queue: queue.cloned() };
     resume(queue: Option<&QueueName>) -> Resume Resume { queue: queue.cloned() };
     paused() -> ReadPaused ReadPaused;

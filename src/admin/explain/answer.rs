@@ -7,6 +7,7 @@ use super::cause::Finding;
 /// What became of the question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub enum State {
     /// It runs, or will run, or nothing waits.
@@ -19,6 +20,7 @@ pub enum State {
 
 /// The answer.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Explanation {
     /// What was asked about, for people.

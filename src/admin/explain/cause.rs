@@ -10,6 +10,7 @@ use crate::text::shell;
 /// Why something does not run, or how it stands. Programs may depend on the names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "each is its own sentence; docs/explain.md has what is told of each")]
 pub enum Cause {
@@ -54,6 +55,7 @@ pub enum Cause {
 
 /// One cause.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Finding {
     /// Which.
@@ -73,6 +75,7 @@ pub struct Finding {
     pub on: Option<String>,
     /// The facts behind it.
     #[serde(skip_serializing_if = "Map::is_empty")]
+    #[cfg_attr(test, schema(value_type = std::collections::BTreeMap<String, Value>))]
     pub evidence: Map<String, Value>,
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 
 use crate::cli::value::{self, ArgsSource, TimeArg};
+use crate::client::once::OnceKey;
 use crate::job::Args;
 use crate::task::zone::NamedZone;
 
@@ -73,11 +74,14 @@ pub(crate) struct EnqueueArgs {
     /// Exit with 1 if a plugin refuses the job
     #[arg(long)]
     pub fail_if_refused: bool,
+    /// Enqueue it at most once under this key within 24 hours, however often the command is repeated
+    #[arg(long, visible_alias = "idempotency-key", value_name = "KEY", value_parser = value::once)]
+    pub once: Option<OnceKey>,
     /// Other workers know the task; it need not be defined here
     #[arg(long)]
     pub foreign: bool,
     /// Read jobs from a file (- for stdin), one per line: {"task","args","queue","at"}
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["task", "args", "arg", "queue", "at", "delay"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["task", "args", "arg", "queue", "at", "delay", "once"])]
     pub bulk: Option<PathBuf>,
 }
 

@@ -47,6 +47,18 @@ pub(crate) struct LeaderArgs {
     pub check: bool,
 }
 
+/// `dashboard`.
+#[cfg(feature = "web")]
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DashboardArgs {
+    /// Where to listen: 127.0.0.1:8080, or unix:/run/windlass/http.sock
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<crate::config::element::listen::ListenAddress>,
+    /// Change nothing, whoever asks
+    #[arg(long)]
+    pub read_only: bool,
+}
+
 /// `plan`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct PlanArgs {

@@ -18,6 +18,8 @@ use crate::client::bulk::{self, BadLine, BulkFailure, LineOutcome};
 use crate::client::delay::OnDuplicate;
 use crate::client::enqueue::EnqueueOutcome;
 use crate::client::moment::Moment;
+use crate::client::once::{OnceKey, OnceOutcome, When};
+use crate::client::request::ResolvedJob;
 use crate::client::{Client, Request, RequestError};
 use crate::config::error::MOST_TOLD;
 use crate::file::bounded;
@@ -48,7 +50,9 @@ pub(crate) async fn run(context: &CommandContext, args: EnqueueArgs) -> Result<E
         foreign: args.foreign,
     };
     let (client, store) = checked(context, &request).await?;
-    let exit = if args.at.is_none() && args.delay.is_none() {
+    let exit = if let Some(key) = &args.once {
+        once(context, &client, &request, &args, key).await?
+    } else if args.at.is_none() && args.delay.is_none() {
         now(context, &client, &request, &args).await?
     } else {
         later(context, &client, &request, &args).await?
@@ -82,16 +86,26 @@ async fn now(
     args: &EnqueueArgs,
 ) -> Result<Exit, CliError> {
     let (job, placed) = client.enqueue(request, args.front).await?;
+    tell_now(context, client, &job, placed, args).await
+}
+
+async fn tell_now(
+    context: &CommandContext,
+    client: &Client,
+    job: &ResolvedJob,
+    placed: EnqueueOutcome,
+    args: &EnqueueArgs,
+) -> Result<Exit, CliError> {
     let (task, queue) = (job.task.as_str(), job.queue.as_str());
     match placed {
         EnqueueOutcome::Enqueued { complaints } => {
             // The job is there: an exit code other than 0 would only lead to a second one.
             warned(None, &complaints);
-            let output = EnqueueView::now(&job, &complaints);
+            let output = EnqueueView::now(job, &complaints);
             context.printer.report(&output, || format!("enqueued {task} on {queue}"))?;
         }
         EnqueueOutcome::Refused(refusal) => {
-            let lock = refusing_locks(client, &[(&job, &refusal)]).await.into_iter().next().flatten();
+            let lock = refusing_locks(client, &[(job, &refusal)]).await.into_iter().next().flatten();
             let why = refusal.reason.as_deref().map(|reason| format!(": {}", reason)).unwrap_or_default();
             let text = format!("not enqueued: {} of {task} refused{why}", refusal.plugin);
             let output = EnqueueView::refused(refusal, lock);
@@ -117,6 +131,15 @@ async fn later(
         (Some(said), _) => client.enqueue_at(request, said.moment, duplicate).await?,
         (None, delay) => client.enqueue_in(request, delay.unwrap_or(0), duplicate).await?,
     };
+    tell_later(context, &job, scheduled, said)
+}
+
+fn tell_later(
+    context: &CommandContext,
+    job: &ResolvedJob,
+    scheduled: Scheduled,
+    said: Option<SaidTime>,
+) -> Result<Exit, CliError> {
     let (task, queue) = (job.task.as_str(), job.queue.as_str());
     match scheduled {
         Scheduled::At(second) => {
@@ -126,17 +149,49 @@ async fn later(
             let clocks = said.as_ref().map(SaidTime::on_clocks).unwrap_or_default();
             let text = || format!("enqueued {task} on {queue} at {} ({} ms){clocks}", at.rfc3339(), at.ms());
             let (zone, at_in_zone) = said.as_ref().and_then(SaidTime::in_zone).unzip();
-            let output = EnqueueView { zone, at_in_zone, ..EnqueueView::later(&job, scheduled) };
+            let output = EnqueueView { zone, at_in_zone, ..EnqueueView::later(job, scheduled) };
             context.printer.report(&output, text)?;
         }
         Scheduled::Duplicate(second) => {
-            let output = EnqueueView::later(&job, scheduled);
+            let output = EnqueueView::later(job, scheduled);
             let at = Moment::of_second(second);
             let text = || format!("not enqueued: {task} is already due at {} ({} ms)", at.rfc3339(), at.ms());
             context.printer.report(&output, text)?;
         }
+        // Whoever enqueues under a key is told what was done before.
+        Scheduled::Marked => {}
     }
     Ok(Exit::Done)
+}
+
+/// Enqueues or delays under a key.
+async fn once(
+    context: &CommandContext,
+    client: &Client,
+    request: &Request,
+    args: &EnqueueArgs,
+    key: &OnceKey,
+) -> Result<Exit, CliError> {
+    let duplicate = if args.suppress_duplicate { OnDuplicate::Suppress } else { OnDuplicate::Refuse };
+    let said = args.at.as_ref().map(|at| at.said(args.zone)).transpose()?;
+    said.iter().for_each(SaidTime::tell_if_past);
+    let when = match (&said, args.delay) {
+        (Some(said), _) => When::At(said.moment),
+        (None, Some(ms)) => When::In(ms),
+        (None, None) => When::Now { front: args.front },
+    };
+    match client.enqueue_once(request, when, duplicate, key).await? {
+        OnceOutcome::Now(job, placed) => tell_now(context, client, &job, placed, args).await,
+        OnceOutcome::Later(job, scheduled) => tell_later(context, &job, scheduled, said),
+        OnceOutcome::Before(done) => {
+            let output = EnqueueView::before(done);
+            let at = output.at.as_deref().map(|at| format!(", for {at}")).unwrap_or_default();
+            let queue = output.queue.as_deref().unwrap_or_default();
+            let text = format!("{} was enqueued on {queue} under this key before{at}; nothing was done", request.task);
+            context.printer.report(&output, || text.clone())?;
+            Ok(Exit::Done)
+        }
+    }
 }
 
 #[derive(Debug, Default, Serialize)]

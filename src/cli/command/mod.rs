@@ -2,6 +2,8 @@
 
 pub(super) mod audit;
 pub(super) mod check;
+#[cfg(feature = "web")]
+pub(super) mod dashboard;
 pub(super) mod delayed;
 mod delayed_moves;
 pub(super) mod enqueue;

@@ -83,7 +83,7 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> R
                 &format!("Delete queue {name} with {}?", count_noun(found.length, "job", "jobs"), name = named(&name)),
                 yes,
             )?;
-            let deleted = queues::delete(&store, &context.tasks()?.registry, &queue).await?;
+            let deleted = queues::delete(&store, &context.tasks()?.registry, &queue, None).await?;
             let text = || {
                 format!("deleted queue {name} with {}", count_noun(deleted.deleted, "job", "jobs"), name = named(&name))
             };

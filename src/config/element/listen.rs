@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use super::literal;
 use crate::config::reader::Value;
@@ -33,6 +34,19 @@ impl ListenAddress {
         match self {
             Self::Tcp(address) => address.ip().to_canonical().is_loopback(),
             Self::Unix(_) => true,
+        }
+    }
+}
+
+impl FromStr for ListenAddress {
+    type Err = String;
+
+    /// Reads one; a relative path starts at the working directory.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text.strip_prefix(UNIX), text.parse()) {
+            (Some(path), _) if !path.is_empty() && path.len() <= LONGEST_PATH => Ok(Self::Unix(path.into())),
+            (None, Ok(address)) => Ok(Self::Tcp(address)),
+            _ => Err(format!("expected {EXPECTED}")),
         }
     }
 }

@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::body::expect;
+use super::once;
 use super::query::Query;
 use crate::client::bulk::{self, BulkFailure, BulkJob, LineOutcome, LineProblem};
 use crate::client::enqueue::{Client, ClientError};
@@ -109,6 +110,7 @@ pub(in crate::http) async fn enqueue(
 ) -> Result<Response, Problem> {
     let query = query.only(&["front", "foreign"])?;
     let (front, foreign) = (query.flag("front")?, query.flag("foreign")?);
+    once::none(request.headers())?;
     expect(request.headers(), &TYPES)?;
     let work = Bulk {
         client: site.client()?,

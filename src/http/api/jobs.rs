@@ -1,11 +1,13 @@
 //! Enqueues a job.
 
+use axum::Extension;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::body::{self, JsonBody};
 use super::list::Json;
+use super::once::{self, Once};
 use super::path::Name;
 use super::query::{self, Query};
 use crate::admin::enqueued::EnqueueView;
@@ -13,7 +15,9 @@ use crate::admin::refusing_lock::refusing_locks;
 use crate::client::delay::OnDuplicate;
 use crate::client::enqueue::{Client, EnqueueOutcome};
 use crate::client::moment::{Moment, parse_delay};
-use crate::client::request::Request;
+use crate::client::once::{OnceOutcome, When};
+use crate::client::request::{Request, ResolvedJob};
+use crate::http::guard::caller::Scope;
 use crate::http::problem::{Kind, Problem};
 use crate::http::site::Site;
 use crate::job::Args;
@@ -21,33 +25,25 @@ use crate::job::Args;
 const TIME: &str = "a time: RFC 3339, milliseconds, or \"@seconds\"";
 const DELAY: &str = "a delay such as \"10m\", or milliseconds";
 
-/// When a job is to run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum When {
-    /// Now, before all others if so.
-    Now {
-        front: bool,
-    },
-    At(Moment),
-    /// In so many milliseconds.
-    In(i64),
-}
-
 /// What is asked for.
 #[derive(Debug)]
 struct Asked {
     request: Request,
     when: When,
     duplicate: OnDuplicate,
+    once: Option<Once>,
 }
 
 /// `POST /tasks/{task}/jobs`: the body is the arguments.
 pub(in crate::http) async fn of_task(
     State(site): State<Site>,
+    Extension(scope): Extension<Scope>,
     Name(task): Name,
+    headers: HeaderMap,
     query: Query,
     body: JsonBody,
 ) -> Result<Response, Problem> {
+    let once = once::begin(&site, &headers, &scope)?;
     let query = query.only(&["queue", "at", "in", "front", "suppress_duplicate"])?;
     let read = |name: &str, expected: &str, problem: &dyn std::fmt::Display| {
         query::wrong(name, expected, query.text(name).unwrap_or_default()).because(problem)
@@ -62,12 +58,19 @@ pub(in crate::http) async fn of_task(
         queue: query.text("queue").map(str::to_owned),
         foreign: false,
     };
-    let asked = Asked { request, when, duplicate: duplicate(query.flag("suppress_duplicate")?) };
+    let asked = Asked { request, when, duplicate: duplicate(query.flag("suppress_duplicate")?), once };
     enqueue(site, asked).await.map_err(|problem| problem.of_args("", body.text()).of_query("queue"))
 }
 
 /// `POST /jobs`.
-pub(in crate::http) async fn any(State(site): State<Site>, query: Query, body: JsonBody) -> Result<Response, Problem> {
+pub(in crate::http) async fn any(
+    State(site): State<Site>,
+    Extension(scope): Extension<Scope>,
+    headers: HeaderMap,
+    query: Query,
+    body: JsonBody,
+) -> Result<Response, Problem> {
+    let once = once::begin(&site, &headers, &scope)?;
     query.only(&[])?;
     let members =
         body.members()?.only(&["task", "args", "queue", "at", "in", "front", "foreign", "suppress_duplicate"])?;
@@ -90,11 +93,11 @@ pub(in crate::http) async fn any(State(site): State<Site>, query: Query, body: J
         foreign: members.flag("foreign")?,
     };
     let when = when(at, delay, members.flag("front")?, "/in")?;
-    let asked = Asked { request, when, duplicate: duplicate(members.flag("suppress_duplicate")?) };
+    let asked = Asked { request, when, duplicate: duplicate(members.flag("suppress_duplicate")?), once };
     enqueue(site, asked).await.map_err(|problem| problem.of_args("/args", members.raw("args")))
 }
 
-fn arguments(text: Option<&str>, pointer: &str) -> Result<Option<Args>, Problem> {
+pub(super) fn arguments(text: Option<&str>, pointer: &str) -> Result<Option<Args>, Problem> {
     text.map(Args::from_json).transpose().map_err(|error| {
         Problem::new(Kind::Malformed, format!("the arguments are {error}")).wrong(pointer, "JSON", "something else")
     })
@@ -116,30 +119,45 @@ fn duplicate(is_suppressed: bool) -> OnDuplicate {
     if is_suppressed { OnDuplicate::Suppress } else { OnDuplicate::Refuse }
 }
 
-/// Enqueues: 201 if there is a new job, 200 if a plugin refused it or it was there already.
-async fn enqueue(site: Site, Asked { request, when, duplicate }: Asked) -> Result<Response, Problem> {
+/// Enqueues: 201 if there is a new job, or was one under the same key; 200 if a plugin refused it or it was there already.
+async fn enqueue(site: Site, asked: Asked) -> Result<Response, Problem> {
     let client = site.client()?;
-    let view = site.change(async move { run(&client, &request, when, duplicate).await }).await?;
+    let mut view = site.change(async move { run(&client, asked).await }).await?;
     let status = if view.enqueued { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(view)).into_response())
+    let is_replay = std::mem::take(&mut view.replayed);
+    let response = (status, Json(view)).into_response();
+    Ok(if is_replay { once::replayed(response) } else { response })
 }
 
-async fn run(client: &Client, request: &Request, when: When, duplicate: OnDuplicate) -> Result<EnqueueView, Problem> {
+async fn run(client: &Client, Asked { request, when, duplicate, once }: Asked) -> Result<EnqueueView, Problem> {
+    if let Some(Once { key, begun }) = once {
+        let outcome = client.enqueue_once(&request, when, duplicate, &key).await;
+        drop(begun);
+        return Ok(match outcome? {
+            OnceOutcome::Now(job, outcome) => now(client, &job, outcome).await,
+            OnceOutcome::Later(job, scheduled) => EnqueueView::later(&job, scheduled),
+            OnceOutcome::Before(done) => EnqueueView::before(done),
+        });
+    }
     let (job, scheduled) = match when {
         When::Now { front } => {
-            let (job, outcome) = client.enqueue(request, front).await?;
-            return Ok(match outcome {
-                EnqueueOutcome::Enqueued { complaints } => EnqueueView::now(&job, &complaints),
-                EnqueueOutcome::Refused(refusal) => {
-                    let lock = refusing_locks(client, &[(&job, &refusal)]).await.into_iter().next().flatten();
-                    EnqueueView::refused(refusal, lock)
-                }
-            });
+            let (job, outcome) = client.enqueue(&request, front).await?;
+            return Ok(now(client, &job, outcome).await);
         }
-        When::At(at) => client.enqueue_at(request, at, duplicate).await?,
-        When::In(ms) => client.enqueue_in(request, ms, duplicate).await?,
+        When::At(at) => client.enqueue_at(&request, at, duplicate).await?,
+        When::In(ms) => client.enqueue_in(&request, ms, duplicate).await?,
     };
     Ok(EnqueueView::later(&job, scheduled))
+}
+
+async fn now(client: &Client, job: &ResolvedJob, outcome: EnqueueOutcome) -> EnqueueView {
+    match outcome {
+        EnqueueOutcome::Enqueued { complaints } => EnqueueView::now(job, &complaints),
+        EnqueueOutcome::Refused(refusal) => {
+            let lock = refusing_locks(client, &[(job, &refusal)]).await.into_iter().next().flatten();
+            EnqueueView::refused(refusal, lock)
+        }
+    }
 }
 
 #[cfg(test)]

@@ -26,3 +26,11 @@ pub(in crate::http) async fn details(State(site): State<Site>, query: Query) -> 
     query.only(&[])?;
     Ok(Json(overview::details(&site.admin()?).await?))
 }
+
+/// `GET /overview`.
+pub(in crate::http) async fn overview(State(site): State<Site>, query: Query) -> Result<impl IntoResponse, Problem> {
+    query.only(&[])?;
+    let (store, content) = (site.admin()?, site.content());
+    let summary = Box::pin(site.looks.summary(&store, &content.registry)).await?;
+    Ok(Json((*summary).clone()))
+}

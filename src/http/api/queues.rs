@@ -1,5 +1,7 @@
 //! Queues and the jobs that wait in them.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::IntoResponse;
 use serde::Serialize;
@@ -11,7 +13,7 @@ use super::query::{Query, wrong};
 use crate::admin::copy::AsideView;
 use crate::admin::held_back::{HaltedInstance, SkippingInstance};
 use crate::admin::job_view::JobView;
-use crate::admin::queues::{self, QueuePause, QueueView};
+use crate::admin::queues::{self, QueueDeleted, QueuePause, QueueView};
 use crate::http::problem::Problem;
 use crate::http::site::Site;
 
@@ -138,7 +140,7 @@ pub(in crate::http) async fn pause(
     query: Query,
     body: JsonBody,
 ) -> Result<Json<QueuePause>, Problem> {
-    set_paused(site, name, query, &body, true).await
+    set_paused(site, Some(name), query, &body, true).await
 }
 
 /// `POST /queues/{queue}/resume`.
@@ -148,12 +150,30 @@ pub(in crate::http) async fn resume(
     query: Query,
     body: JsonBody,
 ) -> Result<Json<QueuePause>, Problem> {
-    set_paused(site, name, query, &body, false).await
+    set_paused(site, Some(name), query, &body, false).await
+}
+
+/// `POST /pause`.
+pub(in crate::http) async fn pause_all(
+    site: State<Site>,
+    query: Query,
+    body: JsonBody,
+) -> Result<Json<QueuePause>, Problem> {
+    set_paused(site, None, query, &body, true).await
+}
+
+/// `POST /resume`.
+pub(in crate::http) async fn resume_all(
+    site: State<Site>,
+    query: Query,
+    body: JsonBody,
+) -> Result<Json<QueuePause>, Problem> {
+    set_paused(site, None, query, &body, false).await
 }
 
 async fn set_paused(
     State(site): State<Site>,
-    Name(name): Name,
+    name: Option<Name>,
     query: Query,
     body: &JsonBody,
     paused: bool,
@@ -161,5 +181,24 @@ async fn set_paused(
     query.only(&[])?;
     body.none()?;
     let store = site.admin()?;
-    site.change(async move { Ok(Json(queues::pause(&store, Some(&name), paused).await?)) }).await
+    let change = async move {
+        let name = name.as_ref().map(|Name(name)| name.as_str());
+        Ok(Json(queues::pause(&store, name, paused).await?))
+    };
+    site.change(change).await
+}
+
+/// `DELETE /queues/{queue}?expect=n`: the queue and its jobs, if these are as many as the client has seen.
+pub(in crate::http) async fn delete(
+    State(site): State<Site>,
+    Name(name): Name,
+    query: Query,
+    body: JsonBody,
+) -> Result<Json<QueueDeleted>, Problem> {
+    const EXPECTED: &str = "the number of jobs that the queue is known to hold";
+    let query = query.only(&["expect"])?;
+    body.none()?;
+    let expected: u64 = query.parsed("expect", EXPECTED)?.ok_or_else(|| wrong("expect", EXPECTED, ""))?;
+    let (store, registry) = (site.admin()?, Arc::clone(&site.content().registry));
+    site.change(async move { Ok(Json(queues::delete(&store, &registry, &name, Some(expected)).await?)) }).await
 }

@@ -1,17 +1,24 @@
 //! Workers of any program, and instances of Windlass.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::IntoResponse;
 use serde::Serialize;
 
+use super::body::JsonBody;
 use super::list::{Json, List, Page, limit};
+use super::path::Name;
 use super::query::Query;
+use crate::admin::error::AdminError;
 use crate::admin::held_back::HeldBack;
 use crate::admin::instances::{self, InstanceView};
+use crate::admin::worker_life::clean_dead;
 use crate::admin::worker_page;
-use crate::admin::workers::WorkerView;
+use crate::admin::workers::{CleanedWorker, WorkerView};
 use crate::http::problem::Problem;
 use crate::http::site::Site;
+use crate::text::shell;
 
 const LIST: List = List::new("workers");
 const INSTANCES: List = List::new("instances");
@@ -44,4 +51,28 @@ pub(in crate::http) async fn instances(State(site): State<Site>, query: Query) -
     let (_, _) = (limit(&query)?, INSTANCES.cursor::<String>(&query)?);
     let all = instances::list(&site.admin()?).await?;
     Ok(Json(Page::of_names(all, InstanceView::key, str::cmp, &INSTANCES, &query, &*site.clock)?))
+}
+
+/// `DELETE /workers/{name}`: removes one that is dead; its job goes to the failed list.
+pub(in crate::http) async fn clean(
+    State(site): State<Site>,
+    Name(name): Name,
+    query: Query,
+    body: JsonBody,
+) -> Result<Json<CleanedWorker>, Problem> {
+    query.only(&[])?;
+    body.none()?;
+    let (store, content, now_ms) = (site.admin()?, site.content(), site.clock.now_ms());
+    let (registry, host) = (Arc::clone(&content.registry), content.host.clone());
+    let clean = async move {
+        let cleaned = clean_dead(&store, &registry, &name, &host, now_ms).await;
+        let cleaned = cleaned.map_err(|error| match error {
+            AdminError::Alive { .. } => {
+                Problem::from(error).command(shell::command("workers force-clean", &[name.as_str()]))
+            }
+            other => other.into(),
+        })?;
+        Ok(Json(cleaned))
+    };
+    site.change(clean).await
 }

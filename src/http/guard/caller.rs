@@ -41,7 +41,19 @@ impl Caller {
     }
 }
 
-/// The middleware. It leaves a [`Caller`] for those behind it.
+/// Whose keys a caller shares: those of the holders of the same token, or of the programs of this machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::http) struct Scope(pub(in crate::http) String);
+
+impl Scope {
+    fn of(http: &HttpConfig, headers: &HeaderMap) -> Self {
+        let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok().and_then(bearer));
+        let held = token.and_then(|token| http.tokens.iter().find(|one| one.is(token)));
+        Self(held.map(|one| format!("token {}", one.name)).unwrap_or_default())
+    }
+}
+
+/// The middleware. It leaves a [`Caller`] and a [`Scope`] for those behind it.
 pub(in crate::http) async fn find(State(site): State<Site>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>().copied().unwrap_or(Peer::unix());
     let name = request.extensions().get::<Name>().copied().unwrap_or(Name::Allowed);
@@ -52,6 +64,8 @@ pub(in crate::http) async fn find(State(site): State<Site>, mut request: Request
                 let who = who(&content.http, caller, peer, request.headers());
                 request.extensions_mut().insert(who);
             }
+            let scope = Scope::of(&content.http, request.headers());
+            request.extensions_mut().insert(scope);
             request.extensions_mut().insert(caller);
             next.run(request).await
         }

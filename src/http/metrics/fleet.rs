@@ -3,11 +3,7 @@
 //! However many ask, the store is asked once a second and once at a time. What the leader sampled of the queues is told by the
 //! `samples` beside this file.
 
-use std::sync::{Arc, PoisonError};
-use std::time::Duration;
-
-use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
+use std::sync::PoisonError;
 
 use super::families::{
     FAILED_JOBS, FLEET_READ, INSTANCES, PERIODIC_INTERVAL, PERIODIC_LAST_RUN, PERIODIC_LAST_SUCCESS, PERIODIC_NEXT,
@@ -17,51 +13,23 @@ use super::own::{Labels, seconds_of_ms};
 use super::page::Page;
 use super::risen::Risen;
 use super::samples;
-use crate::admin::gauges::{GaugeReader, Gauges};
+use crate::admin::gauges::Gauges;
 use crate::event::tally::OTHER;
 use crate::http::site::Site;
 
-/// How old the figures may be.
-const FRESH: Duration = Duration::from_secs(1);
-/// How long the store is waited for. Who collects waits for 10 s as a rule, and the rest of the page is to arrive.
-const PATIENCE: Duration = Duration::from_secs(3);
-
-/// The last figures.
+/// What stays between two pages.
 #[derive(Debug, Default)]
 pub(super) struct Fleet {
-    last: Mutex<Last>,
     risen: std::sync::Mutex<Risen>,
 }
 
-#[derive(Debug, Default)]
-struct Last {
-    reader: GaugeReader,
-    /// When they were read, and what came of it.
-    read: Option<(Instant, Option<Arc<Gauges>>)>,
-}
-
 impl Fleet {
-    /// The figures; `None` if they cannot be read.
-    async fn gauges(&self, site: &Site) -> Option<Arc<Gauges>> {
-        let mut last = self.last.lock().await;
-        let Last { reader, read } = &mut *last;
-        if let Some((at, gauges)) = read
-            && at.elapsed() < FRESH
-        {
-            return gauges.clone();
-        }
-        let store = site.standing.store()?.narrow();
-        let registry = Arc::clone(&site.content().registry);
-        let answer = timeout(PATIENCE, reader.read(&store, &registry)).await;
-        let gauges = answer.ok().and_then(Result::ok).map(Arc::new);
-        // A failure is remembered, too: a store that does not answer is not asked by everybody.
-        *read = Some((Instant::now(), gauges.clone()));
-        gauges
-    }
-
     /// Adds the series.
     pub(super) async fn add(&self, page: &mut Page, site: &Site, labels: &Labels) {
-        let gauges = self.gauges(site).await;
+        let gauges = match site.standing.store() {
+            Some(store) => Box::pin(site.looks.gauges(&store.narrow(), &site.content().registry)).await.ok(),
+            None => None,
+        };
         page.flag(&FLEET_READ, &[], gauges.is_some());
         if let Some(gauges) = gauges {
             let mut risen = self.risen.lock().unwrap_or_else(PoisonError::into_inner);

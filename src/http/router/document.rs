@@ -1,148 +1,44 @@
 //! Makes the document from the routes and the types of their answers. Only tests need it, and with it the crate that turns types
 //! into schemas.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
-use utoipa::{PartialSchema, ToSchema};
+
+mod operation;
+
+use operation::{Operation, Schemas, any, flag, number, text};
 
 use super::{Route, routes};
 use crate::admin::audit::AuditEntry;
 use crate::admin::delayed::DelayedView;
-use crate::admin::enqueued::EnqueueView;
+use crate::admin::delayed_moves::SecondRun;
+use crate::admin::explain::Explanation;
 use crate::admin::failed::FailedView;
 use crate::admin::failed_groups::FailedGroups;
 use crate::admin::failed_retry::RetryOutcome;
+use crate::admin::history::{HistoryView, TaskHistoryView};
 use crate::admin::instances::InstanceView;
 use crate::admin::overview::{Details, LeaderView, StatsView};
-use crate::admin::queues::{QueuePause, QueueView};
+use crate::admin::plan::Plan;
+use crate::admin::queues::{QueueDeleted, QueuePause, QueueView};
+use crate::admin::runs::RunsView;
+use crate::admin::summary::Summary;
 use crate::admin::tasks::TaskView;
+use crate::admin::workers::CleanedWorker;
 use crate::config::http::Role;
 use crate::http::api::bulk::{EndView, LineView};
+use crate::http::api::delayed::DelayedDeleted;
 use crate::http::api::failed::{FailedJobsPage, FailedRemoved};
-use crate::http::api::list::Page;
 use crate::http::api::locks::{LockDeleted, LocksPage};
 use crate::http::api::periodic::{PeriodicChanged, PeriodicPage};
 use crate::http::api::queues::{QueueJobsPage, QueuesPage};
 use crate::http::api::workers::WorkersAnswer;
+use crate::http::index::IndexView;
 use crate::http::openapi::TEXT;
 use crate::http::operation::OperationView;
 use crate::http::problem::ProblemView;
 
 /// The file, from the root of the repository.
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/openapi.json");
-
-/// What a route takes and gives, beside its name and role.
-struct Operation {
-    summary: &'static str,
-    /// Parameters of the query: name, what it is, its schema.
-    query: Vec<(&'static str, &'static str, Value)>,
-    /// Type and schema of the body, and whether it must be there.
-    body: Option<(&'static str, Value, bool)>,
-    /// Status, type and schema of the answers that are no problems.
-    answers: Vec<(u16, &'static str, Value)>,
-}
-
-/// The schemas that others refer to.
-#[derive(Default)]
-struct Schemas(BTreeMap<String, Value>);
-
-impl Schemas {
-    /// A reference to the schema of a type, which is added with all that it refers to.
-    fn of<T: ToSchema + PartialSchema>(&mut self) -> Value {
-        self.named::<T>(T::name().into_owned())
-    }
-
-    /// The same for a page, under the name by which other schemas refer to it.
-    fn page_of<T: ToSchema + PartialSchema>(&mut self) -> Value {
-        self.of::<T>();
-        self.named::<Page<T>>(format!("{}_{}", Page::<T>::name(), T::name()))
-    }
-
-    fn named<T: ToSchema + PartialSchema>(&mut self, name: String) -> Value {
-        let mut others = Vec::new();
-        T::schemas(&mut others);
-        others.push((name.clone(), T::schema()));
-        for (name, schema) in others {
-            let mut schema = serde_json::to_value(schema).expect("a schema must be JSON");
-            to_json_words(&mut schema);
-            let before = self.0.insert(name.clone(), schema.clone());
-            assert!(before.is_none_or(|before| before == schema), "two types are called {name}");
-        }
-        json!({"$ref": format!("#/components/schemas/{name}")})
-    }
-}
-
-/// The comments of our types speak of Rust.
-fn to_json_words(schema: &mut Value) {
-    match schema {
-        Value::Object(members) => {
-            if let Some(Value::String(text)) = members.get_mut("description") {
-                *text = text.replace("`None`", "`null`").replace("[`LISTED`]", "1,000");
-            }
-            members.values_mut().for_each(to_json_words);
-        }
-        Value::Array(items) => items.iter_mut().for_each(to_json_words),
-        _ => {}
-    }
-}
-
-fn text() -> Value {
-    json!({"type": "string"})
-}
-
-fn flag() -> Value {
-    json!({"type": "boolean"})
-}
-
-fn any() -> Value {
-    json!({})
-}
-
-impl Operation {
-    fn new(summary: &'static str) -> Self {
-        Self { summary, query: Vec::new(), body: None, answers: Vec::new() }
-    }
-
-    fn query(mut self, name: &'static str, what: &'static str, schema: Value) -> Self {
-        self.query.push((name, what, schema));
-        self
-    }
-
-    fn paged(self) -> Self {
-        let limit = json!({"type": "integer", "minimum": 1, "maximum": 200, "default": 50});
-        self.query("limit", "How many items the page has", limit).query(
-            "cursor",
-            "The member next of the page before",
-            text(),
-        )
-    }
-
-    fn body(mut self, kind: &'static str, schema: Value, required: bool) -> Self {
-        self.body = Some((kind, schema, required));
-        self
-    }
-
-    fn answer(mut self, status: u16, kind: &'static str, schema: Value) -> Self {
-        self.answers.push((status, kind, schema));
-        self
-    }
-
-    fn gives<T: ToSchema + PartialSchema>(self, schemas: &mut Schemas) -> Self {
-        let schema = schemas.of::<T>();
-        self.answer(200, "application/json", schema)
-    }
-
-    fn lists<T: ToSchema + PartialSchema>(self, schemas: &mut Schemas) -> Self {
-        let schema = schemas.page_of::<T>();
-        self.paged().answer(200, "application/json", schema)
-    }
-
-    fn enqueues(self, schemas: &mut Schemas) -> Self {
-        let schema = schemas.of::<EnqueueView>();
-        self.answer(201, "application/json", schema.clone()).answer(200, "application/json", schema)
-    }
-}
 
 /// What each route takes and gives.
 fn operation(route: &Route, schemas: &mut Schemas) -> Operation {
@@ -151,6 +47,11 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Operation {
     match route.name {
         "GET /health/live" => health("Whether the daemon lives"),
         "GET /health/ready" => health("Whether the daemon works"),
+        "GET /" => Operation::new("The routes; for browsers as a page").gives::<IndexView>(schemas).answer(
+            200,
+            "text/html",
+            text(),
+        ),
         "GET /metrics" => Operation::new("Metrics for Prometheus").answer(200, "text/plain", text()),
         "GET /openapi.json" => Operation::new("This document").answer(200, "application/json", any()),
         "POST /api/v1/tasks/{task}/jobs" => Operation::new("Enqueue a job of this task; the body is its arguments")
@@ -160,6 +61,7 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Operation {
             .query("front", "Before all others", flag())
             .query("suppress_duplicate", "An equal job at the same second is no error", flag())
             .body("application/json", any(), false)
+            .once()
             .enqueues(schemas),
         "POST /api/v1/jobs" => {
             let members = json!({
@@ -169,7 +71,7 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Operation {
             });
             let body =
                 json!({"type": "object", "required": ["task"], "properties": members, "additionalProperties": false});
-            Operation::new("Enqueue a job").body("application/json", body, true).enqueues(schemas)
+            Operation::new("Enqueue a job").body("application/json", body, true).once().enqueues(schemas)
         }
         "POST /api/v1/jobs/bulk" => {
             let members = json!({"task": text(), "args": any(), "queue": text(), "at": time()});
@@ -184,6 +86,9 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Operation {
         }
         "GET /api/v1/tasks" => Operation::new("The tasks of this instance").lists::<TaskView>(schemas),
         "GET /api/v1/tasks/{task}" => Operation::new("A task").gives::<TaskView>(schemas),
+        "GET /api/v1/tasks/{task}/runs" => Operation::new("The last runs of a task or schedule that keeps them")
+            .query("limit", "How many", json!({"type": "integer", "minimum": 1, "maximum": 60, "default": 20}))
+            .gives::<RunsView>(schemas),
         "GET /api/v1/queues" => Operation::new("The queues").paged().gives::<QueuesPage>(schemas),
         "GET /api/v1/queues/{queue}" => Operation::new("A queue and its length").gives::<QueueView>(schemas),
         "GET /api/v1/queues/{queue}/jobs" => Operation::new("The jobs of a queue")
@@ -196,6 +101,28 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Operation {
             .gives::<QueueJobsPage>(schemas),
         "POST /api/v1/queues/{queue}/pause" => Operation::new("Pause a queue").gives::<QueuePause>(schemas),
         "POST /api/v1/queues/{queue}/resume" => Operation::new("Resume a queue").gives::<QueuePause>(schemas),
+        "DELETE /api/v1/queues/{queue}" => Operation::new("Delete a queue and its jobs")
+            .needs("expect", "How many jobs it is known to hold; another number is refused", number())
+            .gives::<QueueDeleted>(schemas),
+        "POST /api/v1/pause" => Operation::new("Pause all queues").gives::<QueuePause>(schemas),
+        "POST /api/v1/resume" => Operation::new("Resume all queues").gives::<QueuePause>(schemas),
+        "DELETE /api/v1/delayed" => Operation::new("Delete all delayed jobs of a task with these arguments")
+            .needs("task", "The task", text())
+            .query("queue", "The queue, if not the task's own", text())
+            .query("args", "The arguments as JSON; none if left out", text())
+            .gives::<DelayedDeleted>(schemas),
+        "POST /api/v1/delayed/{second}/promote" => {
+            Operation::new("Make the jobs of a unix second due now").gives::<SecondRun>(schemas)
+        }
+        "GET /api/v1/plan" => Operation::new("What will run")
+            .query(
+                "hours",
+                "How far to look ahead",
+                json!({"type": "integer", "minimum": 1, "maximum": 8784, "default": 24}),
+            )
+            .query("task", "Of this task", text())
+            .query("limit", "How many entries", json!({"type": "integer", "minimum": 1, "maximum": 200, "default": 50}))
+            .gives::<Plan>(schemas),
         "GET /api/v1/delayed" => Operation::new("The delayed jobs, the first due first").lists::<DelayedView>(schemas),
         "GET /api/v1/periodic" => {
             Operation::new("The periodic tasks and schedules").paged().gives::<PeriodicPage>(schemas)
@@ -257,9 +184,35 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Operation {
         "GET /api/v1/workers" => {
             Operation::new("The workers of all programs, and what they do").paged().gives::<WorkersAnswer>(schemas)
         }
+        "DELETE /api/v1/workers/{name}" => {
+            Operation::new("Remove a dead worker; its job goes to the failed list").gives::<CleanedWorker>(schemas)
+        }
         "GET /api/v1/instances" => Operation::new("The instances of Windlass").lists::<InstanceView>(schemas),
         "GET /api/v1/locks" => Operation::new("The locks that plugins hold").paged().gives::<LocksPage>(schemas),
         "DELETE /api/v1/locks/{key}" => Operation::new("Delete a lock").gives::<LockDeleted>(schemas),
+        "GET /api/v1/overview" => Operation::new("How the fleet stands, in a few numbers").gives::<Summary>(schemas),
+        "GET /api/v1/attention" => Operation::new("What needs attention").gives::<Explanation>(schemas),
+        "GET /api/v1/explain" => {
+            Operation::new("Why something does not run: one subject, or a job by task, queue and args")
+                .query("job", "A job by its id", text())
+                .query("queue", "A queue, or that of a job", text())
+                .query("task", "A task, or that of a job", text())
+                .query("schedule", "A periodic task or schedule", text())
+                .query("failed", "A failed job by its id or position", text())
+                .query("args", "The arguments of a job as JSON", text())
+                .gives::<Explanation>(schemas)
+        }
+        "GET /api/v1/history" => {
+            let either = json!({"anyOf": [schemas.of::<HistoryView>(), schemas.of::<TaskHistoryView>()]});
+            Operation::new("What ran: in time, or task by task")
+                .query("task", "Of this task", text())
+                .query("window", "How far back", json!({"enum": ["1h", "24h", "30d"], "default": "1h"}))
+                .query("by", "In time, or task by task", json!({"enum": ["time", "task"], "default": "time"}))
+                .answer(200, "application/json", either)
+        }
+        "GET /api/v1/events" => Operation::new("A stream of events")
+            .query("topics", "Of these topics, with commas between them; of all if left out", text())
+            .answer(200, "text/event-stream", text()),
         "GET /api/v1/stats" => Operation::new("The counters").gives::<StatsView>(schemas),
         "GET /api/v1/details" => {
             Operation::new("Queues, workers, counters and leaders together").gives::<Details>(schemas)
@@ -286,19 +239,29 @@ fn document() -> Value {
     let (mut schemas, mut paths) = (Schemas::default(), serde_json::Map::new());
     let problem = schemas.of::<ProblemView>();
     for route in routes() {
-        let Operation { summary, query, body, answers } = operation(&route, &mut schemas);
+        let Operation { summary, query, required, once, body, answers } = operation(&route, &mut schemas);
         let (method, path) = route.name.split_once(' ').expect("a route must have a method and a path");
         let names = path.split('{').skip(1).filter_map(|part| part.split_once('}')).map(|(name, _)| name);
         let in_path = names.map(|name| json!({"name": name, "in": "path", "required": true, "schema": text()}));
-        let in_query = query
-            .into_iter()
-            .map(|(name, what, schema)| json!({"name": name, "in": "query", "description": what, "schema": schema}));
-        let parameters: Vec<Value> = in_path.chain(in_query).collect();
+        let in_query = query.into_iter().map(|(name, what, schema)| {
+            let mut parameter = json!({"name": name, "in": "query", "description": what, "schema": schema});
+            if required.contains(&name) {
+                parameter["required"] = json!(true);
+            }
+            parameter
+        });
+        let key = once.then(|| {
+            let what = "A key that the client chose: the same request under it is done once within 24 hours";
+            json!({"name": "Idempotency-Key", "in": "header", "description": what, "schema": {"type": "string", "minLength": 1, "maxLength": 255}})
+        });
+        let parameters: Vec<Value> = in_path.chain(in_query).chain(key).collect();
         let mut responses = serde_json::Map::new();
         for (status, kind, schema) in answers {
             let description = if status < 300 { "Done" } else { "Not now" };
-            responses
-                .insert(status.to_string(), json!({"description": description, "content": {kind: {"schema": schema}}}));
+            let response = responses
+                .entry(status.to_string())
+                .or_insert_with(|| json!({"description": description, "content": {}}));
+            response["content"][kind] = json!({"schema": schema});
         }
         let content = json!({"application/problem+json": {"schema": problem}});
         responses.insert("default".to_owned(), json!({"description": "Why it was not done", "content": content}));

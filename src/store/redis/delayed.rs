@@ -15,6 +15,7 @@ use crate::store::delayed::{
     DelayedIdentities, DelayedJob, DeleteDelayed, FailedAttempts, MoveDelayed, MoveTo, ReadAttempts, ScheduledAt,
 };
 use crate::store::error::StoreError;
+use crate::store::marks::{self, Mark};
 use crate::store::queueing::{Schedule, ScheduleBatch, Scheduled, When};
 use crate::store::scheduling::{Broken, DropEntry, Due, ReadDue, ReadTime, RubyLeader};
 
@@ -30,7 +31,10 @@ const BATCH: usize = 500;
 
 impl Perform<ScheduleBatch> for RedisStore {
     async fn perform(&self, arrow: ScheduleBatch) -> Result<Vec<Scheduled>, StoreError> {
-        schedule(&self.connection, &arrow.jobs).await
+        match &arrow.mark {
+            None => schedule(&self.connection, &arrow.jobs).await,
+            Some(mark) => schedule_batch(&self.connection, &arrow.jobs, Some(mark)).await,
+        }
     }
 }
 
@@ -144,12 +148,16 @@ impl Perform<MoveDelayed> for RedisStore {
 
 pub(super) async fn schedule(connection: &Connection, jobs: &[Schedule]) -> Result<Vec<Scheduled>, StoreError> {
     let calls = calls_of(jobs, BATCH, |job| job.payload.len());
-    together(join_all(calls.into_iter().map(|batch| schedule_batch(connection, batch))).await)
+    together(join_all(calls.into_iter().map(|batch| schedule_batch(connection, batch, None))).await)
 }
 
-async fn schedule_batch(connection: &Connection, jobs: &[Schedule]) -> Result<Vec<Scheduled>, StoreError> {
+async fn schedule_batch(
+    connection: &Connection,
+    jobs: &[Schedule],
+    mark: Option<&Mark>,
+) -> Result<Vec<Scheduled>, StoreError> {
     let keys = connection.keys();
-    let mut call = Call::sized(connection.origin.now_ms(), 2 * jobs.len() + 2, 3 * jobs.len() + 1);
+    let mut call = Call::sized(connection.origin.now_ms(), 2 * jobs.len() + 3, 3 * jobs.len() + 2);
     call.key(keys.schedule()).key(keys.delayed_prefix()).number(jobs.len());
     for job in jobs {
         call.key(keys.timestamps(&job.payload));
@@ -159,8 +167,17 @@ async fn schedule_batch(connection: &Connection, jobs: &[Schedule]) -> Result<Ve
         };
         call.arg(job.payload.clone());
     }
+    match mark {
+        None => call.literal(""),
+        Some(Mark { key, before, after }) => {
+            call.literal("M").key(keys.mark(key)).text(before).text(after).number(marks::KEPT_S)
+        }
+    };
     let seconds = reply::strings(connection.run(&SCHEDULE, call).await?)?;
     let read = |text: &Bytes| {
+        if &text[..] == b"!" {
+            return Ok(Scheduled::Marked);
+        }
         let duplicate = text.strip_prefix(b"=");
         let second = reply::parsed(duplicate.unwrap_or(text))
             .ok_or_else(|| StoreError::Unsupported("its reply is not a schedule's".to_owned()))?;

@@ -11,6 +11,7 @@ use super::script::{Call, Script, calls_of, script};
 use crate::store::arrow::Perform;
 use crate::store::effect::{Admission, RetryKeys};
 use crate::store::error::StoreError;
+use crate::store::marks::KEPT_S;
 use crate::store::queueing::{Enqueue, EnqueueBatch, Enqueued};
 
 static ENQUEUE: Script = script!("locks", "admit", "departed", "enqueue");
@@ -98,6 +99,9 @@ pub(super) fn admissions(call: &mut Call, keys: &Keys, payload: &Bytes, admissio
             }
             Admission::NotRepeating { keys: RetryKeys { counter, .. }, .. } => {
                 call.literal("R").key(keys.timestamps(payload)).key(keys.named(counter));
+            }
+            Admission::Once { mark } => {
+                call.literal("O").key(keys.mark(&mark.key)).text(&mark.text(None)).number(KEPT_S);
             }
         }
     }

@@ -54,7 +54,7 @@ impl Perform<Queued> for RedisStore {
 
 impl Perform<DeleteQueue> for RedisStore {
     async fn perform(&self, arrow: DeleteQueue) -> Result<u64, StoreError> {
-        delete_queue(&self.connection, &arrow.queue).await
+        delete_queue(&self.connection, &arrow.queue, arrow.most).await
     }
 }
 
@@ -174,10 +174,10 @@ pub(super) async fn page(
     Ok((reply::strings(next())?, rest))
 }
 
-pub(super) async fn delete_queue(connection: &Connection, queue: &QueueName) -> Result<u64, StoreError> {
+pub(super) async fn delete_queue(connection: &Connection, queue: &QueueName, most: u64) -> Result<u64, StoreError> {
     let mut call = connection.call();
     verdict::places(&mut call, connection.keys());
-    call.key(connection.keys().departed()).key(connection.keys().queue(queue)).text(queue.as_str());
+    call.key(connection.keys().departed()).key(connection.keys().queue(queue)).text(queue.as_str()).number(most);
     reply::count(connection.run(&DELETE_QUEUE, call).await?)
 }
 

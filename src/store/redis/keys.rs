@@ -37,6 +37,11 @@ impl Keys {
         self.join(&[name.as_bytes()])
     }
 
+    /// What was done under a key that the caller of an enqueue chose.
+    pub(super) fn mark(&self, key: &str) -> Bytes {
+        self.join(&[b"windlass", b"idem", key.as_bytes()])
+    }
+
     pub(super) fn queues(&self) -> Bytes {
         self.join(&[b"queues"])
     }

@@ -34,6 +34,7 @@ mod lease;
 mod lending;
 mod locks;
 mod looked;
+mod marks;
 mod memory;
 mod moving;
 mod new_queues;

@@ -10,21 +10,22 @@ use super::digest::digest;
 use super::effect::ignored;
 use super::engine::SqliteStore;
 use super::number::stored;
-use super::retries;
 use super::step::Step;
 use super::value::{AnyValue, bytes, opt_text};
+use super::{marks, retries};
 use crate::job::queue_member::with_queue;
 use crate::job::{Identity, QueueName};
 use crate::store::arrow::Perform;
 use crate::store::delayed::{DelayedIdentities, DelayedJob, MoveDelayed, MoveTo, ScheduledAt};
 use crate::store::error::StoreError;
+use crate::store::marks::Mark;
 use crate::store::queueing::{Schedule, ScheduleBatch, Scheduled, When};
 use crate::store::scheduling::{DropEntry, Due, ReadDue, ReadTime, entry_of};
 use crate::store::unreadable::{PassedOver, RecordKind};
 
 impl Perform<ScheduleBatch> for SqliteStore {
     async fn perform(&self, arrow: ScheduleBatch) -> Result<Vec<Scheduled>, StoreError> {
-        self.writer.call(move |step| schedule(step, &arrow.jobs)).await
+        self.writer.call(move |step| schedule(step, &arrow.jobs, arrow.mark.as_ref())).await
     }
 }
 
@@ -65,8 +66,13 @@ impl Perform<MoveDelayed> for SqliteStore {
     }
 }
 
-/// Delays jobs, in order; of equal bytes only one per second.
-pub(super) fn schedule(step: &Step<'_>, jobs: &[Schedule]) -> Result<Vec<Scheduled>, StoreError> {
+/// Delays jobs, in order; of equal bytes only one per second. With a mark, which belongs to the only job, nothing if it stands.
+fn schedule(step: &Step<'_>, jobs: &[Schedule], mark: Option<&Mark>) -> Result<Vec<Scheduled>, StoreError> {
+    if let Some(mark) = mark
+        && marks::stands(step, &mark.key)?
+    {
+        return Ok(vec![Scheduled::Marked; jobs.len()]);
+    }
     let mut taken = step.sql("SELECT 1 FROM delayed WHERE digest = ?1 AND second = ?2 AND payload = ?3")?;
     let mut outcomes = Vec::with_capacity(jobs.len());
     for job in jobs {
@@ -78,6 +84,9 @@ pub(super) fn schedule(step: &Step<'_>, jobs: &[Schedule]) -> Result<Vec<Schedul
             Scheduled::Duplicate(second)
         } else {
             insert(step, second, &job.payload, None)?;
+            if let Some(mark) = mark {
+                marks::set(step, mark, Some(second))?;
+            }
             Scheduled::At(second)
         });
     }

@@ -7,7 +7,7 @@ use rusqlite::params;
 use super::engine::SqliteStore;
 use super::step::Step;
 use super::value::bytes;
-use super::{delayed, locks, retries};
+use super::{delayed, locks, marks, retries};
 use crate::job::QueueName;
 use crate::store::arrow::Perform;
 use crate::store::effect::Admission;
@@ -61,17 +61,23 @@ pub(super) fn refused(
             {
                 return Ok(Some(*plugin));
             }
-            Admission::TakeLock { .. } | Admission::NotDelayed { .. } | Admission::NotRepeating { .. } => {}
+            Admission::Once { mark } if marks::stands(step, &mark.key)? => return Ok(Some(admission.plugin())),
+            Admission::TakeLock { .. }
+            | Admission::NotDelayed { .. }
+            | Admission::NotRepeating { .. }
+            | Admission::Once { .. } => {}
         }
     }
     Ok(None)
 }
 
-/// Takes the locks of admissions that were all granted.
+/// Takes the locks of admissions that were all granted, and writes their marks.
 pub(super) fn take_locks(step: &Step<'_>, admissions: &[Admission]) -> Result<(), StoreError> {
     for admission in admissions {
-        if let Admission::TakeLock { key, ttl_s, .. } = admission {
-            locks::take_queue_lock(step, key, *ttl_s)?;
+        match admission {
+            Admission::TakeLock { key, ttl_s, .. } => locks::take_queue_lock(step, key, *ttl_s)?,
+            Admission::Once { mark } => marks::set(step, mark, None)?,
+            Admission::NotDelayed { .. } | Admission::NotRepeating { .. } => {}
         }
     }
     Ok(())

@@ -69,7 +69,7 @@ impl Perform<DeleteEach> for SqliteStore {
 
 impl Perform<DeleteQueue> for SqliteStore {
     async fn perform(&self, arrow: DeleteQueue) -> Result<u64, StoreError> {
-        delete_queue(&self.writer, &arrow.queue).await
+        delete_queue(&self.writer, &arrow.queue, arrow.most).await
     }
 }
 
@@ -151,13 +151,18 @@ fn queues(step: &Step<'_>, limit: usize) -> Result<Vec<QueueLength>, StoreError>
 }
 
 /// Deletes a queue with the jobs that stand on it now, some at a time.
-pub(super) async fn delete_queue(writer: &Handle, queue: &QueueName) -> Result<u64, StoreError> {
+pub(super) async fn delete_queue(writer: &Handle, queue: &QueueName, most: u64) -> Result<u64, StoreError> {
     let name = queue.clone();
     let last = move |step: &Step<'_>| {
         let mut last = step.sql("SELECT max(position) FROM jobs WHERE queue = ?1")?;
-        Ok(last.query_row([name.as_str()], |row| row.get::<_, AnyValue>(0))?)
+        let last = last.query_row([name.as_str()], |row| row.get::<_, AnyValue>(0))?;
+        let length = if most == u64::MAX { 0 } else { lengths::length(step, &name)? };
+        Ok((length, last))
     };
-    let last = writer.call(last).await?;
+    let (length, last) = writer.call(last).await?;
+    if length > most {
+        return Ok(length);
+    }
     let queue = queue.clone();
     let delete = move |step: &Step<'_>| {
         let some = step.changed(

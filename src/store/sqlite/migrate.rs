@@ -28,6 +28,7 @@ const STEPS: &[&str] = &[
     include_str!("schema/0016_showing.sql"),
     include_str!("schema/0017_audit.sql"),
     include_str!("schema/0018_tallies.sql"),
+    include_str!("schema/0019_marks.sql"),
 ];
 
 /// `Wndl`, by which a file is known to be ours.

@@ -26,6 +26,7 @@ mod leader;
 mod lease;
 mod lengths;
 mod locks;
+mod marks;
 mod migrate;
 mod moving;
 mod notifier;

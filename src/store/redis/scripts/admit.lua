@@ -6,17 +6,22 @@
 --                "N" KEYS timestamps:<raw> refuse while a job of these bytes is delayed
 --                "R" KEYS timestamps:<raw>, Retry's counter
 --                                          refuse while a job of these bytes is delayed for its next attempt
+--                "O" KEYS mark, ARGV text, seconds
+--                                          refuse while the mark stands, else write it
 
 local function read_admissions()
   local admissions = {}
   for i = 1, tonumber(arg()) do
     local kind, place = arg(), key()
     admissions[i] = { place, kind == 'T' and tonumber(arg()), kind == 'R' and key() }
+    if kind == 'O' then
+      admissions[i].mark, admissions[i].lasts = arg(), arg()
+    end
   end
   return admissions
 end
 
--- Frees locks that were taken for a job which then could not be pushed.
+-- Frees locks and marks that were taken for a job which then could not be pushed.
 local function give_back(locks)
   for _, place in ipairs(locks) do
     remove(place)
@@ -35,8 +40,9 @@ local function admit(admissions)
   end
   for _, admission in ipairs(admissions) do
     local place, ttl = admission[1], admission[2]
-    if ttl then
-      if not take(place, ttl) then
+    local mark = admission.mark
+    if ttl or mark then
+      if not (ttl and take(place, ttl) or mark and try('SET', place, mark, 'EX', admission.lasts)) then
         give_back(locks)
         error(broken[1])
       end

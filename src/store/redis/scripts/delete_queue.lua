@@ -1,14 +1,17 @@
--- delete_queue: removes a queue and its jobs.
+-- delete_queue: removes a queue and its jobs, unless it holds more than expected.
 --
 -- KEYS   as places.lua; as departed.lua; queue:<queue>
--- ARGV   now, queue
--- returns how many jobs there were
+-- ARGV   now, queue, how many jobs it may hold
+-- returns how many jobs there were; if that is more than it may hold, nothing was changed
 --
 -- Why this order: the number is read, and the rights to forget the queue are checked, before the jobs are removed.
 
 now()
-local LIST, queue = key(), arg()
+local LIST, queue, most = key(), arg(), tonumber(arg())
 local length = must('LLEN', LIST)
+if length > most then
+  return length
+end
 must('SREM', QUEUES, '')
 local counts = IDENTITY .. ':queues'
 local count = may('HGET', counts, queue)

@@ -29,7 +29,7 @@ if #entries > 1 then
     end
     for _, admission in ipairs(entry.admissions) do
       must(admission[2] and 'GET' or 'EXISTS', admission[1])
-      locks_too = locks_too or admission[2]
+      locks_too = locks_too or admission[2] or admission.mark
     end
   end
 end

@@ -4,8 +4,9 @@
 -- KEYS   delayed_queue_schedule, "delayed:"; per job timestamps:<raw>, and delayed:<second> if it
 --        is given. For "in" the second depends on the store's time, so the list's key is derived
 --        from the declared prefix (see places.lua).
--- ARGV   now, number of jobs; per job: "A" and a second, or "I" and milliseconds from now; raw
--- returns per job its second, with a "=" before it if it was already due then
+-- ARGV   now, number of jobs; per job: "A" and a second, or "I" and milliseconds from now; raw; then "M" if the only job has
+--        a mark: KEYS mark, ARGV its text before the second and behind it, for how many seconds it stands; else ""
+-- returns per job its second, with a "=" before it if it was already due then, or "!" if its mark stands
 --
 -- Why this order: the schedule's entry is written before the list, because promotion removes an entry without a list,
 -- and never finds a list without an entry. The stamp, which refuses duplicates, follows the job. What can fail is
@@ -27,6 +28,13 @@ for i = 1, tonumber(arg()) do
   end
   jobs[i] = job
 end
+local MARK, before, after, lasts
+if arg() == 'M' then
+  MARK, before, after, lasts = key(), arg(), arg(), arg()
+  if must('EXISTS', MARK) == 1 then
+    return { '!' }
+  end
+end
 if #jobs > 1 then
   for _, job in ipairs(jobs) do
     must('SCARD', job.stamps)
@@ -43,7 +51,12 @@ for i, job in ipairs(jobs) do
       may('SADD', SCHEDULE, '')
       asked = true
     end
-    if not try('RPUSH', job.list, job.raw) then
+    -- The mark goes before the job: one without its job is removed here, and a job without its mark could be there twice.
+    local marked = not MARK or try('SET', MARK, before .. job.second .. after, 'EX', lasts)
+    if not marked or not try('RPUSH', job.list, job.raw) then
+      if MARK and marked then
+        remove(MARK)
+      end
       if added == 1 then
         try('ZREM', SCHEDULE, job.second)
       end
