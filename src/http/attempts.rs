@@ -1,4 +1,7 @@
-//! Wrong tokens, counted by address, so that nobody finds a token by trying.
+//! Wrong tokens, counted by address, so that who tries them is refused cheaply, loses its connection and is told of.
+//!
+//! A right token passes however many wrong ones came: behind a proxy everybody has one address, and nobody may lock out the
+//! others there. What keeps a token from being guessed is its length, not this.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -29,7 +32,7 @@ struct Tries {
 }
 
 impl Attempts {
-    /// For how long this client is not listened to; `None`: it is.
+    /// For how long wrong tokens of this client are too many; `None`: they are not.
     pub(super) fn barred(&self, client: Client) -> Option<Duration> {
         let tries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_client = tries.get(&network(client))?;

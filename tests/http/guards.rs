@@ -91,14 +91,16 @@ fn a_token_is_asked_for_where_a_proxy_may_be_and_its_role_counts() {
 }
 
 #[test]
-fn the_eleventh_wrong_token_of_a_minute_and_all_after_it_are_not_looked_at() {
+fn the_eleventh_wrong_token_of_a_minute_is_too_many_and_a_right_one_is_never_refused_for_it() {
     let world = World::sqlite(&tokens(), token_file);
     for _ in 0..10 {
         assert_eq!(with(&world.place, "GET", &[("authorization", "Bearer wrong")]).status, 401);
     }
     let right = format!("Bearer {TOKEN}");
-    let barred = with(&world.place, "GET", &[("authorization", &right)]);
+    let barred = with(&world.place, "GET", &[("authorization", "Bearer wrong")]);
     assert_eq!((barred.status, barred.problem().as_str()), (429, "too-many-tries"));
+    assert_eq!(barred.header("connection"), Some("close"));
+    assert_eq!(with(&world.place, "GET", &[("authorization", &right)]).status, 200, "others guess from its address");
     let wait: u64 = barred.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=60).contains(&wait), "{wait}");
     assert_eq!(with(&world.place, "GET", &[]).status, 200);

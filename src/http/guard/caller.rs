@@ -4,8 +4,8 @@
 //! as well; what came through a proxy is none of them. Who is nobody gets as far as what everybody may see.
 
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, CONNECTION};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
@@ -73,7 +73,12 @@ pub(in crate::http) async fn find(State(site): State<Site>, mut request: Request
             if let Some(text) = refused.told {
                 site.bus.emit(Event::Warning { text });
             }
-            refused.problem.into_response()
+            let mut response = refused.problem.into_response();
+            if response.status() == StatusCode::TOO_MANY_REQUESTS {
+                // Each further try costs a connection.
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
         }
     }
 }
@@ -112,26 +117,26 @@ fn judge(
         return Ok(if is_local && is_open { Caller::Local } else { Caller::Nobody });
     };
     let client = proxy::client(peer.address, headers, &http.trusted_proxies);
-    if let Some(left) = attempts.barred(client) {
-        let seconds = left.as_secs() + 1;
-        let detail =
-            format!("more than 10 wrong tokens came from your address; tokens are looked at again in {seconds} s");
-        let problem = Problem::new(Kind::TooManyTries, detail).retry_after_s(seconds);
-        return Err(Refused { problem, told: None });
-    }
     let (None, Some(token)) = (shown.next(), value.to_str().ok().and_then(bearer)) else {
         let detail = "expected one header: Authorization: Bearer TOKEN";
         return Err(Refused { problem: Problem::new(Kind::Unauthenticated, detail), told: None });
     };
-    // All are compared, so that the time tells nothing.
+    // Before anything is counted: a right token passes whoever else tries wrong ones. All are compared, so that the time
+    // tells nothing.
     let held = http.tokens.iter().fold(None, |held, one| if one.is(token) { Some(one.role) } else { held });
     if let Some(role) = held {
         return Ok(Caller::Holder(role));
     }
+    if let Some(left) = attempts.barred(client) {
+        let seconds = left.as_secs() + 1;
+        let detail = format!("this token is wrong, as the last 10 from your address were; wait {seconds} s");
+        let problem = Problem::new(Kind::TooManyTries, detail).retry_after_s(seconds);
+        return Err(Refused { problem, told: None });
+    }
     let who = client.map_or_else(|| "a socket".to_owned(), |address| address.to_string());
     let told = attempts.wrong(client).then(|| {
         format!(
-            "http: 10 wrong tokens came from {who} within a minute; no token from there is looked at until it is over"
+            "http: 10 wrong tokens came from {who} within a minute; further ones are refused with 429 until it is over"
         )
     });
     let detail = "this token is not one of [http] token and [[http.tokens]] in the configuration of this server";
@@ -217,7 +222,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_ten_wrong_ones_even_the_right_one_is_not_looked_at() {
+    async fn after_ten_wrong_ones_further_ones_are_too_many_and_a_right_one_passes() {
         let (http, attempts) = (http("trusted_proxies = [\"10.0.0.9\"]"), Attempts::default());
         let show = |from: &str, token: &str, client: &str| {
             let shown = headers(&[("authorization", &format!("Bearer {token}")), ("x-forwarded-for", client)]);
@@ -227,14 +232,16 @@ mod tests {
             let refused = show("10.0.0.2", "wrong", "").unwrap_err();
             assert_eq!((refused.problem.status().as_u16(), refused.told.is_some()), (401, number == 10));
         }
-        assert_eq!(show("10.0.0.2", ADMIN, "").unwrap_err().problem.status().as_u16(), 429);
+        assert_eq!(show("10.0.0.2", "wrong", "").unwrap_err().problem.status().as_u16(), 429);
+        assert_eq!(show("10.0.0.2", ADMIN, "").unwrap(), Caller::Holder(Role::Admin), "others guess from its address");
+        assert_eq!(show("10.0.0.2", "wrong", "").unwrap_err().problem.status().as_u16(), 429, "that changes nothing");
         assert!(show("10.0.0.3", ADMIN, "").is_ok());
         let silent = judge(&http, &attempts, peer("10.0.0.2"), Name::Own, &headers(&[]));
         assert_eq!(silent.unwrap(), Caller::Nobody, "who shows none is answered");
         for _ in 0..10 {
             show("10.0.0.9", "wrong", "192.0.2.1").unwrap_err();
         }
-        assert!(show("10.0.0.9", ADMIN, "192.0.2.2").is_ok(), "another client of the same proxy");
-        assert!(show("10.0.0.9", ADMIN, "192.0.2.1").is_err());
+        let of_proxy = |client: &str| show("10.0.0.9", "wrong", client).unwrap_err().problem.status().as_u16();
+        assert_eq!((of_proxy("192.0.2.1"), of_proxy("192.0.2.2")), (429, 401), "another client of the same proxy");
     }
 }
