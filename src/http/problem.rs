@@ -8,8 +8,14 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::text::cut::shorten;
+
 /// What the types of all problems begin with.
 const URN: &str = "urn:windlass:problem:";
+
+/// The longest detail, and the longest of the shorter texts, in bytes. Names in them come from requests, and one answer to
+/// `POST /jobs/bulk` holds thousands of problems.
+const LONGEST: (usize, usize) = (4096, 512);
 
 /// Declares the kinds: name in the type, status, title.
 macro_rules! kinds {
@@ -167,7 +173,7 @@ impl Problem {
     pub(super) fn new(kind: Kind, detail: impl Into<String>) -> Self {
         Self(Box::new(Parts {
             kind,
-            detail: detail.into(),
+            detail: cut(detail, LONGEST.0),
             errors: Vec::new(),
             did_you_mean: None,
             command: None,
@@ -183,7 +189,8 @@ impl Problem {
         expected: impl Into<String>,
         got: impl Into<String>,
     ) -> Self {
-        self.0.errors.push(WrongPart { pointer: pointer.into(), expected: expected.into(), got: got.into() });
+        let (pointer, got) = (cut(pointer, LONGEST.1), cut(got, LONGEST.1));
+        self.0.errors.push(WrongPart { pointer, expected: cut(expected, LONGEST.0), got });
         self
     }
 
@@ -210,13 +217,14 @@ impl Problem {
 
     /// Adds a reason to what happened.
     pub(super) fn because(mut self, reason: &dyn std::fmt::Display) -> Self {
-        self.0.detail = format!("{}: {reason}", self.0.detail);
+        self.0.detail = cut(format!("{}: {reason}", self.0.detail), LONGEST.0);
         self
     }
 
     /// Adds what was probably meant.
     pub(super) fn did_you_mean(mut self, name: Option<String>) -> Self {
-        self.0.did_you_mean = name;
+        // A part of a name is none.
+        self.0.did_you_mean = name.filter(|name| name.len() <= LONGEST.1);
         self
     }
 
@@ -299,6 +307,13 @@ impl Problem {
     }
 }
 
+/// A text, or its beginning and how long it was.
+fn cut(text: impl Into<String>, longest: usize) -> String {
+    let mut text = text.into();
+    shorten(&mut text, longest);
+    text
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.status().into_response();
@@ -358,6 +373,18 @@ mod tests {
                 (of_task.to_owned(), of_any.to_owned())
             );
         }
+    }
+
+    #[test]
+    fn names_of_requests_are_cut_in_every_part_of_a_problem() {
+        let long = "x".repeat(1 << 20);
+        let problem = Problem::new(Kind::UnknownTask, format!("no task {long:?}"))
+            .wrong(&*long, &*long, &*long)
+            .because(&long)
+            .did_you_mean(Some(long.clone()));
+        let text = problem.text("");
+        assert!(text.len() < 12_000 && text.contains("... (1048576 bytes)"), "{}", text.len());
+        assert!(!text.contains("did_you_mean"));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! fails ends the request. The last line counts them all: an answer without it was cut.
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Extension;
@@ -16,13 +17,13 @@ use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use futures_util::{Stream, StreamExt as _};
+use futures_util::Stream;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::Instant;
 
 use super::body::expect;
+use super::bulk_flow::{Answers, Ended, Parts};
 use super::once;
 use super::query::Query;
 use crate::client::bulk::{self, BulkFailure, BulkJob, LineOutcome, LineProblem};
@@ -34,16 +35,12 @@ use crate::http::slots::Slot;
 use crate::plugin::hooks::Refusal;
 use crate::task::definition::Registry;
 
-/// The most that a request may hold.
-const MOST: usize = 64 << 20;
 /// The longest line.
 const LONGEST_LINE: usize = 1 << 20;
 /// How many lines are enqueued together.
 const BATCH: usize = 500;
-/// How long the next part of the body may take.
-const PAUSE: Duration = Duration::from_secs(30);
-/// How many batches of answers wait for a client that sends without reading.
-const WAITING: usize = 128;
+/// How long answers are still written when the time of the request is over.
+const GRACE: Duration = Duration::from_secs(60);
 
 const TYPES: [&str; 3] = ["application/x-ndjson", "application/jsonl", "application/json"];
 
@@ -121,12 +118,18 @@ pub(in crate::http) async fn enqueue(
         end: EndView { end: true, ..EndView::default() },
         line: 0,
     };
-    let (answers, mut answered) = mpsc::channel::<Bytes>(WAITING);
+    let (answers, mut answered) = Answers::channel();
+    // Who reads slowly holds its connection a little longer than the request's time, and misses the last line then.
+    let late = answers.until() + GRACE;
     let body = request.into_body().into_data_stream();
     // Plugins run there, and what was begun is ended if the client leaves.
     site.handlers.spawn(work.run(body, answers));
-    let lines =
-        futures_util::stream::poll_fn(move |cx| answered.poll_recv(cx).map(|part| part.map(Ok::<_, std::io::Error>)));
+    let lines = futures_util::stream::poll_fn(move |cx| {
+        if Instant::now() >= late {
+            return Poll::Ready(None);
+        }
+        answered.poll_recv(cx).map(|part| part.map(|(part, _room)| Ok::<_, std::io::Error>(part)))
+    });
     let kind = [(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"))];
     Ok((kind, Body::from_stream(lines)).into_response())
 }
@@ -143,34 +146,16 @@ struct Bulk {
     line: usize,
 }
 
-/// The client is gone, or the store failed: nothing more is enqueued.
-struct Ended;
-
 impl Bulk {
-    async fn run(
-        mut self,
-        mut body: impl Stream<Item = Result<Bytes, axum::Error>> + Unpin,
-        answers: mpsc::Sender<Bytes>,
-    ) {
-        let (mut held, mut read): (Vec<u8>, usize) = (Vec::new(), 0);
+    async fn run(mut self, body: impl Stream<Item = Result<Bytes, axum::Error>> + Unpin, answers: Answers) {
+        let (mut held, mut parts): (Vec<u8>, _) = (Vec::new(), Parts::of(body, answers.until()));
         let ended = loop {
-            let part = match timeout(PAUSE, body.next()).await {
-                Ok(Some(Ok(part))) => part,
+            let part = match parts.next().await {
+                Ok(Some(part)) => part,
                 Ok(None) => break None,
-                Ok(Some(Err(error))) => {
-                    break Some(Problem::new(Kind::Malformed, format!("the body ends early: {error}")));
-                }
-                Err(_) => {
-                    let detail = format!("nothing of the body came for {} s", PAUSE.as_secs());
-                    break Some(Problem::new(Kind::TooSlow, detail));
-                }
+                Err(problem) => break Some(problem),
             };
             self.slot.patience.goes_on();
-            read += part.len();
-            if read > MOST {
-                let detail = "a request holds at most 64 MiB; send the rest in another one";
-                break Some(Problem::new(Kind::TooLarge, detail));
-            }
             // Only what is new is looked through: a line may come byte by byte.
             let end = part.iter().rposition(|byte| *byte == b'\n').map(|at| held.len() + at);
             held.extend_from_slice(&part);
@@ -193,7 +178,7 @@ impl Bulk {
         self.finish(ended, &answers).await;
     }
 
-    async fn finish(mut self, problem: Option<Problem>, answers: &mpsc::Sender<Bytes>) {
+    async fn finish(mut self, problem: Option<Problem>, answers: &Answers) {
         if let Some(problem) = problem {
             self.end.problem = Some(problem.view());
         }
@@ -202,7 +187,7 @@ impl Bulk {
     }
 
     /// Enqueues these lines, and answers each.
-    async fn lines(&mut self, text: &[u8], answers: &mpsc::Sender<Bytes>) -> Result<(), Ended> {
+    async fn lines(&mut self, text: &[u8], answers: &Answers) -> Result<(), Ended> {
         let mut lines = text.split(|byte| *byte == b'\n').peekable();
         while lines.peek().is_some() {
             let (mut jobs, mut views) = (Vec::new(), Vec::new());
@@ -225,7 +210,6 @@ impl Bulk {
             views.sort_by_key(|view| view.line);
             self.end.lines += views.len();
             let part: Vec<u8> = views.iter().flat_map(line_of).collect();
-            // Waiting for a client that does not read is bounded by its connection.
             if answers.send(Bytes::from(part)).await.is_err() || failed {
                 return Err(Ended);
             }

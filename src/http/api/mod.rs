@@ -4,6 +4,7 @@
 pub(super) mod audit;
 mod body;
 pub(super) mod bulk;
+mod bulk_flow;
 pub(super) mod delayed;
 pub(super) mod events;
 pub(super) mod explain;
