@@ -18,7 +18,7 @@ use crate::config::element::queues::QueuePatterns;
 use crate::job::{QueueName, TaskName};
 use crate::store::StoreError;
 use crate::store::handle::Store;
-use crate::store::instance::{InstanceRecord, Instances};
+use crate::store::instance::{InstanceRecord, Instances, MOST_INSTANCES};
 use crate::store::periodic::Periodic;
 use crate::store::role;
 
@@ -131,7 +131,9 @@ impl Elsewhere {
         // What this one declares it has, until a reload takes it away.
         let records = instances.iter().map(|state| &state.record).filter(|record| record.id != *own);
         let others = records.clone().filter_map(Other::of).collect();
-        let is_declared = |task: &TaskName| records.clone().any(|record| record.declares(task));
+        // Of more instances than are known, one that is not may declare it.
+        let all_known = instances.len() < MOST_INSTANCES;
+        let is_declared = |task: &TaskName| !all_known || records.clone().any(|record| record.declares(task));
         let undeclared: HashSet<_> = entries
             .into_iter()
             .filter(|entry| !entry.stopped)

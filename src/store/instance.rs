@@ -9,6 +9,17 @@ use super::wishes::Wish;
 use super::working::WorkingRecord;
 use crate::job::{ClaimToken, LockKey, Progress, WorkerName};
 
+/// Of how many registered instances a look knows at most.
+pub const MOST_INSTANCES: usize = 10_000;
+
+/// What is told where there are more.
+pub(super) fn many_instances() -> String {
+    format!(
+        "there are {MOST_INSTANCES} registrations of instances or more; only those that the store names first are looked at \
+         until the dead among them are removed"
+    )
+}
+
 /// The outcome of joining.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Joined {

@@ -64,6 +64,8 @@ pub enum RecordKind {
     Counts,
     /// A finished run that is kept.
     Run,
+    /// What somebody wishes of a run.
+    Wish,
 }
 
 impl RecordKind {
@@ -91,6 +93,8 @@ impl RecordKind {
             (Self::Counts, _) => "counts of what ran",
             (Self::Run, 1) => "record of a finished run",
             (Self::Run, _) => "records of finished runs",
+            (Self::Wish, 1) => "wish about a run",
+            (Self::Wish, _) => "wishes about runs",
             (Self::SetAside, 1) => "item that was set aside",
             (Self::SetAside, _) => "items that were set aside",
         }

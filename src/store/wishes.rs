@@ -14,13 +14,21 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::role::{Admin, Pool, Scheduler, arrow};
+use super::unreadable::PassedOver;
 use crate::job::{ClaimToken, WorkerName};
+use crate::text::cut::shorten;
 
 /// For how long a wish stands that nobody removes.
 pub const KEPT: Duration = Duration::from_secs(3600);
 
 /// How many wishes of one instance are read at most: far more than it has runs.
 pub const MOST: usize = 1000;
+
+/// The longest claim that a wish may name, and the longest wish, in bytes, as in `wishes.lua`. Ours are shorter.
+pub(super) const LONGEST: (usize, usize) = (128, 2048);
+
+/// How much of the name of who wishes it is kept, in bytes: it goes into the log and the failure record.
+const LONGEST_NAME: usize = 256;
 
 /// A wish about the run of a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +69,21 @@ pub(crate) fn watch_name(claim: &ClaimToken) -> String {
     format!("{claim}{WATCH}")
 }
 
+impl Want {
+    /// To cancel a run, as somebody of this name.
+    #[must_use]
+    pub fn cancel(by: &str) -> Self {
+        Self::Cancel { by: by.to_owned() }.bounded()
+    }
+
+    fn bounded(mut self) -> Self {
+        if let Self::Cancel { by } = &mut self {
+            shorten(by, LONGEST_NAME);
+        }
+        self
+    }
+}
+
 impl Wish {
     /// The name under which it is stored.
     #[must_use]
@@ -81,10 +104,22 @@ impl Wish {
     /// A wish as it was stored. `None` if these are no wishes that this version knows.
     #[must_use]
     pub fn decode(name: &[u8], want: &[u8]) -> Option<Self> {
+        if name.len() > LONGEST.0 || want.len() > LONGEST.1 {
+            return None;
+        }
         let name = std::str::from_utf8(name).ok()?;
         let claim = ClaimToken::as_stored(name.strip_suffix(WATCH).unwrap_or(name));
-        let wish = Self { claim, want: serde_json::from_slice(want).ok()? };
+        let wish = Self { claim, want: serde_json::from_slice::<Want>(want).ok()?.bounded() };
         (wish.name() == name).then_some(wish)
+    }
+
+    /// The same of what a store answered, which leaves out what is too long: such a wish is passed over and told.
+    pub(super) fn read(name: &[u8], want: &[u8], passed: &mut PassedOver) -> Option<Self> {
+        if want.is_empty() {
+            passed.add(name, "it is longer than any wish of Windlass");
+            return None;
+        }
+        Self::decode(name, want)
     }
 }
 
@@ -135,6 +170,22 @@ mod tests {
         let watch = Wish { want: Want::Watch { turn: u64::MAX }, ..wish };
         assert_eq!(Wish::decode(b"00ff-1-2-3/watch", watch.encode().as_bytes()), Some(watch.clone()));
         assert_eq!(names(&watch.claim), ["00ff-1-2-3".to_owned(), watch.name()]);
+    }
+
+    #[test]
+    fn a_name_of_any_length_is_cut_and_what_is_longer_than_any_wish_is_none() {
+        let Want::Cancel { by } = Want::cancel(&"ä".repeat(5000)) else { panic!("it cancels") };
+        assert!(by.len() <= LONGEST_NAME && by.ends_with("... (10000 bytes)"), "{by}");
+        let stored = format!("{{\"want\":\"cancel\",\"by\":\"{}\"}}", "x".repeat(1000));
+        let Want::Cancel { by } = Wish::decode(b"00ff-1-2-3", stored.as_bytes()).unwrap().want else {
+            panic!("it cancels")
+        };
+        assert!(by.len() <= LONGEST_NAME, "another program wrote it");
+        let wish = Wish { claim: ClaimToken::new("00ff", 1, 2, 3), want: Want::cancel(&"\u{1}".repeat(5000)) };
+        assert!(wish.encode().len() <= LONGEST.1, "the longest of ours is read");
+        let long = format!("{{\"want\":\"cancel\",\"by\":\"{}\"}}", "x".repeat(3000));
+        assert_eq!(Wish::decode(b"00ff-1-2-3", long.as_bytes()), None);
+        assert_eq!(Wish::decode(&[b'a'; 200], wish.encode().as_bytes()), None);
     }
 
     #[test]

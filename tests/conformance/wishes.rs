@@ -19,6 +19,39 @@ behaviours! {
     leaving_takes_the_wishes_along,
     an_armed_waker_is_told_of_a_wish,
     a_wish_lapses,
+    wishes_of_any_length_and_number_are_read_within_bounds,
+}
+
+/// Another program leaves these wishes for an instance.
+fn plant(f: &Fixture, instance: &str, wishes: &[(&str, &str)]) {
+    for (claim, want) in wishes {
+        match &f.place {
+            Place::Redis { .. } => {
+                f.redis_command(&["HSET", &f.key(&format!("windlass:wishes:{instance}")), claim, want]);
+            }
+            Place::Sqlite { .. } => {
+                let sql = "INSERT INTO wishes (claim, instance, want, lapses_ms) VALUES (?1, ?2, ?3, 9000000000000)";
+                f.sqlite_execute(sql, rusqlite::params![claim, instance, want]);
+            }
+        }
+    }
+}
+
+async fn wishes_of_any_length_and_number_are_read_within_bounds(f: &Fixture) {
+    let (instance, claims) = claims(f, "a", 1).await;
+    assert!(ask(f, &claims[0]).await);
+    let (long, short) = ("x".repeat(1 << 20), "{\"want\":\"cancel\",\"by\":\"eve\"}");
+    let long_by = format!("{{\"want\":\"cancel\",\"by\":\"{}\"}}", "y".repeat(1000));
+    plant(f, "a", &[("a-long-wish", &long), (&long, short), ("a-long-name", &long_by)]);
+    let read = wishes(f, "a").await;
+    assert_eq!(extend(&instance, &[]).await.wishes.len(), read.len());
+    let by = |claim: &str| match &read.iter().find(|wish| wish.claim.as_str() == claim)?.want {
+        Want::Cancel { by } => Some(by.clone()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(read.len(), 2, "what is too long is passed over");
+    assert_eq!(by(claims[0].claim.token.as_str()).as_deref(), Some("ada"));
+    assert!(by("a-long-name").expect("it is short enough").len() <= 256);
 }
 
 fn wish(claimed: &Claimed, by: &str) -> AskRun {

@@ -18,8 +18,8 @@ use crate::job::ecma::quote;
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::instance::{
-    Bury, Extend, Extended, InstanceRecord, InstanceState, Instances, Join, Joined, Leave, Oversee, Overseen,
-    ReadSuspicion, Register, Removed, RemovedState, Suspect, Suspicion, Unregister,
+    Bury, Extend, Extended, InstanceRecord, InstanceState, Instances, Join, Joined, Leave, MOST_INSTANCES, Oversee, Overseen,
+    ReadSuspicion, Register, Removed, RemovedState, Suspect, Suspicion, Unregister, many_instances,
 };
 use crate::store::scheduling::{Lead, Leadership};
 use crate::store::unreadable::{PassedOver, RecordKind};
@@ -29,7 +29,7 @@ use crate::store::working::WorkingRecord;
 static JOIN: Script = script!("join");
 static REGISTER: Script = script!("members", "register");
 static UNREGISTER: Script = script!("members", "unregister");
-static EXTEND: Script = script!("locks", "members", "beat", "history", "extend");
+static EXTEND: Script = script!("locks", "members", "beat", "history", "wishes", "extend");
 static REINSTATE: Script = script!("members", "reinstate");
 static LEAVE: Script = script!("members", "history", "leave");
 static BURY: Script = script!("members", "beat", "bury");
@@ -226,7 +226,7 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
     if looks && let Some(now_ms) = now_ms.as_deref().and_then(reply::parsed) {
         told.note(now_ms);
     }
-    let wishes = wishes::wishes(next())?;
+    let wishes = wishes::wishes(connection, &extend.record.id, next())?;
     let taken =
         if extend.ran.is_empty() { 0 } else { reply::bytes(next())?.as_deref().and_then(reply::parsed).unwrap_or(0) };
     let mut left = left.into_iter();
@@ -331,12 +331,13 @@ async fn states(connection: &Connection, call: Call, alone: Option<&InstanceReco
         Some(reply::number(reply.next().unwrap_or(Frame::Null))?).filter(|held| *held >= 0).map(|held| held == 1);
     let mut reply = reply.map(|part| reply::bytes(part).ok().flatten());
     let mut next = move || reply.next().flatten();
-    let (mut states, mut passed) = (Vec::new(), PassedOver::new(RecordKind::Instance));
+    let (mut states, mut passed, mut looked_at) = (Vec::new(), PassedOver::new(RecordKind::Instance), 0);
     while let (Some(id), Some(record), Some(counter)) = (next(), next(), next()) {
         let read = match alone {
             Some(alone) if record.is_empty() => Ok(alone.clone()),
             _ => serde_json::from_slice(&record),
         };
+        looked_at += 1;
         match read {
             Ok(record) if record.id.as_bytes() != &*id => passed.add(&id, "it is the record of another instance"),
             Ok(record) => states.push(InstanceState { record, counter: reply::parsed(&counter).unwrap_or(0) }),
@@ -345,6 +346,9 @@ async fn states(connection: &Connection, call: Call, alone: Option<&InstanceReco
         }
     }
     connection.passed_over(&passed, &connection.keys().instances());
+    if looked_at >= MOST_INSTANCES {
+        connection.origin.findings.tell("registrations of instances", many_instances());
+    }
     states.sort_by(|one, other| one.record.id.cmp(&other.record.id));
     Ok(Overseen { leads, also, instances: states })
 }

@@ -15,7 +15,7 @@ use crate::store::error::StoreError;
 use crate::store::showing::{KEPT, LookAtRuns, PROGRESS_KEPT, SeenRun, ShowRuns};
 use crate::store::wishes::{MOST, Wish, watch_name};
 
-static SHOW_RUNS: Script = script!("show_runs");
+static SHOW_RUNS: Script = script!("wishes", "show_runs");
 static LOOK_AT_RUNS: Script = script!("look_at_runs");
 
 /// How many runs one call looks at.
@@ -52,7 +52,7 @@ async fn show(connection: &Connection, ShowRuns { instance, shown, over }: &Show
     for claim in over {
         call.text(&watch_name(claim));
     }
-    wishes::wishes(connection.run(&SHOW_RUNS, call).await?)
+    wishes::wishes(connection, instance, connection.run(&SHOW_RUNS, call).await?)
 }
 
 async fn look(connection: &Connection, claims: &[ClaimToken]) -> Result<Vec<SeenRun>, StoreError> {

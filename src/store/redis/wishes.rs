@@ -5,13 +5,15 @@ use fred::interfaces::Resp3Frame as Frame;
 
 use super::connection::Connection;
 use super::engine::RedisStore;
+use super::reply;
 use super::script::{Script, script};
-use super::{reply, scan};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
+use crate::store::unreadable::{PassedOver, RecordKind};
 use crate::store::wishes::{AskRun, KEPT, MOST, ReadWishes, Wish};
 
 static ASK_RUN: Script = script!("ask_run");
+static READ_WISHES: Script = script!("wishes", "read_wishes");
 
 impl Perform<AskRun> for RedisStore {
     async fn perform(&self, arrow: AskRun) -> Result<bool, StoreError> {
@@ -33,21 +35,18 @@ async fn ask(connection: &Connection, AskRun { worker, wish }: &AskRun) -> Resul
     Ok(reply::number(connection.run(&ASK_RUN, call).await?)? == 1)
 }
 
-/// Reads them as `extend.lua` does. A key of another type holds none.
 async fn read(connection: &Connection, instance: &str) -> Result<Vec<Wish>, StoreError> {
-    let (name, arguments) = scan::fields_from(&connection.keys().wishes(instance), scan::BEGIN);
-    match connection.command(name, arguments).await {
-        Ok(reply) => Ok(decoded(&scan::read_members(reply)?.0)),
-        Err(StoreError::Corrupt { .. }) => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
+    let mut call = connection.call();
+    call.key(connection.keys().wishes(instance)).number(MOST);
+    wishes(connection, instance, connection.run(&READ_WISHES, call).await?)
 }
 
-/// Wishes as HSCAN returns them: claim and text in turns.
-pub(super) fn wishes(frame: Frame) -> Result<Vec<Wish>, StoreError> {
-    Ok(decoded(&reply::strings(frame)?))
-}
-
-fn decoded(pairs: &[Bytes]) -> Vec<Wish> {
-    pairs.chunks_exact(2).filter_map(|pair| Wish::decode(&pair[0], &pair[1])).take(MOST).collect()
+/// Wishes as `wishes.lua` reads them: claim and text in turns.
+pub(super) fn wishes(connection: &Connection, instance: &str, frame: Frame) -> Result<Vec<Wish>, StoreError> {
+    let pairs = reply::strings(frame)?;
+    let mut passed = PassedOver::new(RecordKind::Wish);
+    let found = pairs.chunks_exact(2).filter_map(|pair| Wish::read(&pair[0], &pair[1], &mut passed)).take(MOST);
+    let found = found.collect();
+    connection.passed_over(&passed, &connection.keys().wishes(instance));
+    Ok(found)
 }

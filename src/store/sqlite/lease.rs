@@ -17,8 +17,8 @@ use crate::job::WorkerName;
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::instance::{
-    Bury, Extend, Extended, InstanceRecord, InstanceState, Instances, Join, Joined, Leave, Oversee, Overseen,
-    ReadSuspicion, Register, Removed, RemovedState, Suspect, Suspicion, Unregister,
+    Bury, Extend, Extended, InstanceRecord, InstanceState, Instances, Join, Joined, Leave, MOST_INSTANCES, Oversee, Overseen,
+    ReadSuspicion, Register, Removed, RemovedState, Suspect, Suspicion, Unregister, many_instances,
 };
 use crate::store::scheduling::{Lead, Leadership};
 use crate::store::unreadable::{PassedOver, RecordKind};
@@ -367,10 +367,16 @@ fn remove(step: &Step<'_>, instance: &str) -> Result<(), StoreError> {
 
 /// Every registered instance.
 pub(super) fn instances(step: &Step<'_>) -> Result<Vec<InstanceState>, StoreError> {
-    let mut select = step.sql(concat!("SELECT id, record, ", counter!(), " FROM instances ORDER BY name"))?;
-    let mut rows = select.query([])?;
-    let (mut states, mut passed) = (Vec::new(), PassedOver::new(RecordKind::Instance));
+    // One that is longer than any of ours is not read.
+    let mut select = step.sql(concat!(
+        "SELECT id, CASE WHEN octet_length(record) <= 1048576 THEN record ELSE '' END, ",
+        counter!(),
+        " FROM instances ORDER BY name LIMIT ?1"
+    ))?;
+    let mut rows = select.query([stored(MOST_INSTANCES)])?;
+    let (mut states, mut passed, mut looked_at) = (Vec::new(), PassedOver::new(RecordKind::Instance), 0);
     while let Some(row) = rows.next()? {
+        looked_at += 1;
         match decode(&text(row.get_ref(1)?)) {
             Ok(record) if record.id != text(row.get_ref(0)?) => {
                 passed.add(&bytes(row.get_ref(0)?), "it is the record of another instance");
@@ -381,5 +387,8 @@ pub(super) fn instances(step: &Step<'_>) -> Result<Vec<InstanceState>, StoreErro
         }
     }
     step.findings().passed_over(&passed, "the table instances");
+    if looked_at >= MOST_INSTANCES {
+        step.findings().tell("registrations of instances", many_instances());
+    }
     Ok(states)
 }

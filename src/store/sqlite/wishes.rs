@@ -10,7 +10,8 @@ use super::working;
 use crate::job::ClaimToken;
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
-use crate::store::wishes::{AskRun, KEPT, MOST, ReadWishes, Wish, names};
+use crate::store::unreadable::{PassedOver, RecordKind};
+use crate::store::wishes::{AskRun, KEPT, LONGEST, MOST, ReadWishes, Wish, names};
 
 impl Perform<AskRun> for SqliteStore {
     async fn perform(&self, arrow: AskRun) -> Result<bool, StoreError> {
@@ -60,11 +61,21 @@ pub(super) fn remove(step: &Step<'_>, name: &str) -> Result<(), StoreError> {
 
 /// The wishes for an instance that have not lapsed.
 pub(super) fn read(step: &Step<'_>, instance: &str) -> Result<Vec<Wish>, StoreError> {
-    let mut select = step.sql("SELECT claim, want FROM wishes WHERE instance = ?1 AND lapses_ms > ?2 LIMIT ?3")?;
-    let rows = select.query_map(params![instance, step.now_ms, stored(MOST)], |row| {
-        Ok(Wish::decode(&bytes(row.get_ref(0)?), &bytes(row.get_ref(1)?)))
-    })?;
-    Ok(rows.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    // Of what is too long neither is read.
+    let mut select = step.sql(
+        "SELECT CASE WHEN octet_length(claim) <= ?4 THEN claim ELSE substr(claim, 1, 64) END, \
+         CASE WHEN octet_length(claim) <= ?4 AND octet_length(want) <= ?5 THEN want ELSE '' END \
+         FROM wishes WHERE instance = ?1 AND lapses_ms > ?2 LIMIT ?3",
+    )?;
+    let these = params![instance, step.now_ms, stored(MOST), stored(LONGEST.0), stored(LONGEST.1)];
+    let mut passed = PassedOver::new(RecordKind::Wish);
+    let mut rows = select.query(these)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.extend(Wish::read(&bytes(row.get_ref(0)?), &bytes(row.get_ref(1)?), &mut passed));
+    }
+    step.findings().passed_over(&passed, "the table wishes");
+    Ok(found)
 }
 
 /// Are there wishes for this instance that have not lapsed?

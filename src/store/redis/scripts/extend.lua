@@ -10,7 +10,8 @@
 --        kept, how many runs made some, of each its claim and the progress or "" if it is gone; counts of what ran, if there
 --        are any (history.lua)
 -- returns {1, mark} if the registration is gone (nothing is written), else {0, mark, {removed}, {lost locks}, {deleted
---         locks}, instances, {index, record, ...}, errors, now in ms, {claim, wish, ...}, with counts the last batch taken},
+--         locks}, instances, {index, record, ...}, errors, now in ms, {name, wish, ...} as
+--         wishes.lua reads them, with counts the last batch taken},
 --         the seventh for removed workers under which a record of ours stands;
 --         the mark is the store's birth mark, "" if it has none, it cannot be read or was not to be read
 --
@@ -141,8 +142,7 @@ if looks then
   for from = 1, #over, CHUNK do
     try('HDEL', WISHES, unpack(over, from, math.min(from + CHUNK - 1, #over)))
   end
-  local found = try('HSCAN', WISHES, '0', 'COUNT', most)
-  wishes = found and found[2] or wishes
+  wishes = read_wishes(WISHES, tonumber(most))
   local PROGRESS, kept, told = key(), arg(), tonumber(arg())
   for _ = 1, told do
     local claim, progress = arg(), arg()

@@ -11,11 +11,42 @@
 
 local INSTANCES, LEASES = key(), key()
 local alone, owner = arg(), arg()
-local beats, counters = must('HGETALL', LEASES), {}
-local is_alone = #beats == 2 and beats[1] == alone
-local records = is_alone and { alone, '' } or must('HGETALL', INSTANCES)
-for i = 1, #beats, 2 do
-  counters[beats[i]] = beats[i + 1]
+-- Anybody who writes to the store can register any number of instances, with records of any length. Of more than these no more
+-- are read, some at a time, until the dead among them are buried; one that is too long is empty.
+local MOST, FEW, PAGE, LONGEST, ENOUGH = 10000, 32, 100, 1048576, 33554432
+
+local function read_records()
+  if must('HLEN', INSTANCES) <= FEW then
+    return must('HGETALL', INSTANCES)
+  end
+  local found, cursor, bytes = {}, '0', 0
+  repeat
+    local page = must('HSCAN', INSTANCES, cursor, 'COUNT', PAGE)
+    cursor = page[1]
+    for i = 1, #page[2], 2 do
+      local record = page[2][i + 1]
+      bytes = bytes + #record
+      found[#found + 1] = page[2][i]
+      found[#found + 1] = #record <= LONGEST and record or ''
+    end
+  until cursor == '0' or #found >= 2 * MOST or bytes > ENOUGH
+  return found
+end
+
+local counters = {}
+if alone ~= '' and must('HLEN', LEASES) == 1 then
+  counters[alone] = must('HGET', LEASES, alone) or nil
+end
+local is_alone = counters[alone] ~= nil
+local records = is_alone and { alone, '' } or read_records()
+for from = 1, is_alone and 0 or #records, 2 * PAGE do
+  local ids = {}
+  for i = from, math.min(from + 2 * PAGE - 1, #records), 2 do
+    ids[#ids + 1] = records[i]
+  end
+  for i, counter in ipairs(must('HMGET', LEASES, unpack(ids))) do
+    counters[ids[i]] = counter or nil
+  end
 end
 
 -- Each instance takes the leadership for as long as its own lease.

@@ -14,12 +14,16 @@ local id, name, member, record, unreadable = arg(), arg(), arg(), arg(), arg()
 local holder = must('HGET', NAMES, name)
 if not holder then
   -- The names may have been lost, and two instances must not have the same workers.
-  local records = must('HGETALL', INSTANCES)
-  for i = 2, #records, 2 do
-    if records[i - 1] ~= id and string.find(records[i], member, 1, true) then
-      holder = records[i - 1]
+  local cursor = '0'
+  repeat
+    local page = must('HSCAN', INSTANCES, cursor, 'COUNT', 100)
+    cursor = page[1]
+    for i = 2, #page[2], 2 do
+      if page[2][i - 1] ~= id and string.find(page[2][i], member, 1, true) then
+        holder = page[2][i - 1]
+      end
     end
-  end
+  until cursor == '0'
 end
 local other = holder and holder ~= id and must('HGET', INSTANCES, holder)
 if other and other ~= unreadable then

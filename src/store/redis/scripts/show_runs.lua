@@ -3,7 +3,7 @@
 -- KEYS   windlass:wishes:<instance>, windlass:tail:<claim> of each run
 -- ARGV   now (unused), how many wishes are returned at most, for how many ms a record stays, the number of runs, of each its
 --        record, the number of wishes that go, and their names
--- returns the wishes that stand: name and wish in turns
+-- returns the wishes that stand: name and wish in turns, as wishes.lua reads them
 --
 -- Why this order: none; no state depends on it.
 
@@ -14,5 +14,4 @@ end
 for _ = 1, tonumber(arg()) do
   try('HDEL', WISHES, arg())
 end
-local found = try('HSCAN', WISHES, '0', 'COUNT', most)
-return found and found[2] or {}
+return read_wishes(WISHES, tonumber(most))
