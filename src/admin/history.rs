@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::error::AdminError;
 use super::known::not_found;
 use crate::client::moment::Moment;
-use crate::event::tally::ALL;
+use crate::event::tally::{ALL, OTHER, is_reserved};
 use crate::job::run_counts::{DURATION_BOUNDS_MS, Percentile};
 use crate::job::{RunCounts, RunEnd, TaskName};
 use crate::store::handle::Store;
@@ -15,6 +15,9 @@ use crate::store::history::{Buckets, HistoryStep, MOST_BUCKETS, ReadHistory, Rea
 use crate::store::role::Admin;
 use crate::store::scheduling::ReadTime;
 use crate::task::definition::Registry;
+
+/// How many tasks are told of one by one; the rest count as [`OTHER`].
+const MOST_TOLD: usize = 1000;
 
 /// How far back to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -251,13 +254,18 @@ pub async fn by_task(
     while let Some(from) = begins.next() {
         // As many as one step reads.
         let count = begins.by_ref().take(MOST_BUCKETS - 1).count() + 1;
-        for (task, counts) in store.run(ReadTaskHistory { buckets: Buckets { from, count, step } }).await? {
-            tasks.entry(task).or_default().add(&counts);
+        for (name, counts) in store.run(ReadTaskHistory { buckets: Buckets { from, count, step } }).await? {
+            if task.is_some_and(|task| name.as_str() != task) {
+                continue;
+            }
+            // Other programs may have written other names into each bucket.
+            let has_room = tasks.len() < MOST_TOLD || tasks.contains_key(&name) || is_reserved(name.as_str());
+            let name = if has_room { name } else { TaskName::as_stored(OTHER) };
+            tasks.entry(name).or_default().add(&counts);
         }
     }
     let all = tasks.remove(ALL);
     if let Some(task) = task {
-        tasks.retain(|name, _| name.as_str() == task);
         if tasks.is_empty() && registry.get(task).is_none() {
             return Err(not_found(registry, task));
         }

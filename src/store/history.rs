@@ -7,16 +7,50 @@
 //! A batch is counted once, however often it is sent: it has a sequence, and the store keeps the last one of each instance
 //! for as long as the instance is registered.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::role::{Admin, arrow};
-use crate::event::tally::ALL;
+use crate::event::tally::{ALL, OTHER, is_reserved};
 use crate::job::{RunCounts, TaskName};
 
-/// How many tasks have counts of their own in a bucket. The rest count as [`OTHER`](crate::event::tally::OTHER).
+/// How many tasks have counts of their own in a bucket. The rest count as [`OTHER`].
 pub const MOST_TASKS: usize = 100;
 /// How many buckets are read at once with all their tasks.
 pub const MOST_BUCKETS: usize = 24;
+
+/// The longest name of a task and the longest counts that are read of a bucket, in bytes.
+pub(super) const LONGEST_NAME: usize = 512;
+/// See [`LONGEST_NAME`].
+pub(super) const LONGEST_COUNTS: usize = 4096;
+
+/// Adds up what ran of tasks in several buckets. In each bucket so many tasks have counts of their own as there is room for,
+/// whoever wrote it; the rest count as [`OTHER`].
+#[derive(Debug, Default)]
+pub(super) struct TaskSums {
+    tasks: BTreeMap<TaskName, RunCounts>,
+    in_bucket: usize,
+}
+
+impl TaskSums {
+    /// What is added from here on stands in another bucket.
+    pub(super) fn next_bucket(&mut self) {
+        self.in_bucket = 0;
+    }
+
+    /// Adds what ran of a task.
+    pub(super) fn add(&mut self, task: TaskName, counts: &RunCounts) {
+        let has_room = is_reserved(task.as_str()) || self.in_bucket < MOST_TASKS;
+        self.in_bucket += usize::from(!is_reserved(task.as_str()));
+        let task = if has_room { task } else { TaskName::as_stored(OTHER) };
+        self.tasks.entry(task).or_default().add(counts);
+    }
+
+    /// The sums in the order of the tasks' names.
+    pub(super) fn into_tasks(self) -> Vec<(TaskName, RunCounts)> {
+        self.tasks.into_iter().collect()
+    }
+}
 
 /// What ran since the last batch.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -26,6 +26,7 @@ behaviours! {
     counts_of_a_later_version_are_kept,
     each_step_lapses,
     a_bound_is_kept_of_what_is_read_at_once,
+    a_bucket_that_others_filled_is_read_within_bounds,
 }
 
 /// A batch in which each task was done so often, for so many milliseconds each time.
@@ -217,6 +218,45 @@ async fn what_no_windlass_wrote_counts_as_nothing_and_is_told(f: &Fixture) {
             assert!(told.iter().all(|one| one.contains("windlass:h") && one.contains("of \"add\"")), "{told:?}");
         }
     }
+}
+
+async fn a_bucket_that_others_filled_is_read_within_bounds(f: &Fixture) {
+    let instance = Instance::join(&f.store, "a", 1).await;
+    extend(&instance, vec![ran(1, &[("add", 7)])]).await;
+    let minute = HistoryStep::Minute.bucket_at(NOW_MS);
+    let long = "z".repeat(1 << 20);
+    match &f.place {
+        Place::Redis { .. } => {
+            let key = f.key(&format!("windlass:h:{minute}"));
+            let fields: Vec<String> = (0..3000).map(|n| format!("Forged{n}")).collect();
+            let mut command = vec!["HSET", &key, &long, "D1", "Long", &long];
+            fields.iter().for_each(|field| command.extend([field.as_str(), "D1"]));
+            f.redis_command(&command);
+        }
+        Place::Sqlite { .. } => {
+            let insert = "INSERT INTO history (step, minute, task, counts) ";
+            let many = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 2999) \
+                        SELECT 1, ?1, 'Forged' || i, 'D1' FROM n";
+            let file = rusqlite::Connection::open(f.place.file()).expect("the file must open");
+            file.execute(&format!("{insert}{many}"), [minute]).expect("the rows must be written");
+            f.sqlite_execute(&format!("{insert}VALUES (1, ?1, ?2, 'D1')"), rusqlite::params![minute, long]);
+            f.sqlite_execute(&format!("{insert}VALUES (1, ?1, 'Long', ?2)"), rusqlite::params![minute, long]);
+        }
+    }
+    let buckets = Buckets { step: HistoryStep::Minute, from: minute, count: 1 };
+    let tasks = f.store.run(ReadTaskHistory { buckets }).await.expect("task_history");
+    let done = |name: &str| {
+        tasks.iter().find(|(task, _)| task.as_str() == name).map_or(0, |(_, counts)| counts.of(RunEnd::Done))
+    };
+    assert!(tasks.len() <= MOST_TASKS + 3, "{}", tasks.len());
+    assert!(tasks.iter().all(|(task, _)| task.as_str().len() <= 512), "a name that is too long is none");
+    assert_eq!((done(ALL), done("Long")), (7, 0), "the sum of all is ours");
+    assert!(done(OTHER) > 0, "what finds no room counts as others");
+    // A task of ours that comes now finds no room.
+    let extended = extend(&instance, vec![ran(2, &[("late", 2)])]).await;
+    assert_eq!(extended.taken, 2);
+    assert_eq!(of(&f.store, "late", HistoryStep::Minute).await, []);
+    assert_eq!(of(&f.store, OTHER, HistoryStep::Minute).await[0].1.of(RunEnd::Done), 2);
 }
 
 async fn counts_of_a_later_version_are_kept(f: &Fixture) {

@@ -1,7 +1,5 @@
 //! What ran: added in the transaction of an extension or of the last call of an instance, read row by row.
 
-use std::collections::BTreeMap;
-
 use rusqlite::{OptionalExtension as _, params};
 
 use super::engine::SqliteStore;
@@ -13,11 +11,25 @@ use crate::job::run_counts::added;
 use crate::job::{RunCounts, TaskName};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
-use crate::store::history::{Buckets, HistoryStep, MOST_TASKS, Ran, ReadHistory, ReadTaskHistory};
+use crate::store::history::{
+    Buckets, HistoryStep, LONGEST_COUNTS, LONGEST_NAME, MOST_TASKS, Ran, ReadHistory, ReadTaskHistory, TaskSums,
+};
 use crate::store::unreadable::{PassedOver, RecordKind};
 
 /// How many rows of each step that have had their time are removed with a batch.
 const PRUNED: i64 = 1000;
+
+/// How many rows of a bucket are read at most with all their tasks. We write fewer; other programs may write any number.
+const MOST_ROWS: usize = 4 * MOST_TASKS;
+
+/// The rows of a bucket, of which what is too long is not read.
+macro_rules! rows_of_bucket {
+    () => {
+        "SELECT CASE WHEN octet_length(task) <= ?3 THEN task ELSE substr(task, 1, 64) END, \
+         CASE WHEN octet_length(task) <= ?3 AND octet_length(counts) <= ?4 THEN counts ELSE '' END \
+         FROM history WHERE step = ?1 AND minute = ?2 "
+    };
+}
 
 impl Perform<ReadHistory> for SqliteStore {
     async fn perform(&self, arrow: ReadHistory) -> Result<Vec<(i64, RunCounts)>, StoreError> {
@@ -80,8 +92,10 @@ fn add(step: &Step<'_>, bucket: (HistoryStep, i64), task: &str, counts: &RunCoun
 }
 
 fn tasks_in(step: &Step<'_>, (length, minute): (HistoryStep, i64)) -> Result<usize, StoreError> {
-    let mut select = step.sql("SELECT COUNT(*) FROM history WHERE step = ?1 AND minute = ?2")?;
-    let count: i64 = select.query_row([length.minutes(), minute], |row| row.get(0))?;
+    let mut select =
+        step.sql("SELECT COUNT(*) FROM (SELECT 1 FROM history WHERE step = ?1 AND minute = ?2 LIMIT ?3)")?;
+    // No more are counted than matter: another program may have written any number.
+    let count: i64 = select.query_row([length.minutes(), minute, stored(MOST_TASKS)], |row| row.get(0))?;
     Ok(usize::try_from(count).unwrap_or(usize::MAX))
 }
 
@@ -94,10 +108,13 @@ fn prune(step: &Step<'_>, length: HistoryStep) -> Result<(), StoreError> {
 
 fn history(step: &Step<'_>, arrow: &ReadHistory) -> Result<Vec<(i64, RunCounts)>, StoreError> {
     let ReadHistory { task, buckets } = arrow;
-    let mut select = step.sql("SELECT counts FROM history WHERE step = ?1 AND minute = ?2 AND task = ?3")?;
+    let mut select = step.sql(
+        "SELECT CASE WHEN octet_length(counts) <= ?4 THEN counts ELSE '!' END FROM history \
+         WHERE step = ?1 AND minute = ?2 AND task = ?3",
+    )?;
     let (mut history, mut passed) = (Vec::new(), PassedOver::new(RecordKind::Counts));
     for minute in buckets.begins() {
-        let row = params![buckets.step.minutes(), minute, task.as_str()];
+        let row = params![buckets.step.minutes(), minute, task.as_str(), stored(LONGEST_COUNTS)];
         let text = select.query_row(row, |row| Ok(bytes(row.get_ref(0)?))).optional()?;
         match text.as_deref().map(RunCounts::unpack) {
             Some(Some(counts)) => history.push((minute, counts)),
@@ -110,20 +127,35 @@ fn history(step: &Step<'_>, arrow: &ReadHistory) -> Result<Vec<(i64, RunCounts)>
 }
 
 fn task_history(step: &Step<'_>, buckets: Buckets) -> Result<Vec<(TaskName, RunCounts)>, StoreError> {
-    let mut select = step.sql("SELECT task, counts FROM history WHERE step = ?1 AND minute = ?2")?;
-    let (mut tasks, mut passed) = (BTreeMap::<TaskName, RunCounts>::new(), PassedOver::new(RecordKind::Counts));
+    let (mut tasks, mut passed) = (TaskSums::default(), PassedOver::new(RecordKind::Counts));
+    // The sums for all tasks must not be missed among the rows of others.
+    let mut sums = step.sql(concat!(rows_of_bucket!(), "AND task IN ('_all', '_other', '_unknown') LIMIT ?5"))?;
+    let mut others =
+        step.sql(concat!(rows_of_bucket!(), "AND task NOT IN ('_all', '_other', '_unknown') ORDER BY task LIMIT ?5"))?;
+    let longest = (stored(LONGEST_NAME), stored(LONGEST_COUNTS));
     for minute in buckets.begins() {
-        let mut rows = select.query([buckets.step.minutes(), minute])?;
-        while let Some(row) = rows.next()? {
-            let task = text(row.get_ref(0)?);
-            match RunCounts::unpack(&bytes(row.get_ref(1)?)) {
-                Some(counts) => tasks.entry(TaskName::as_stored(&task)).or_default().add(&counts),
-                None => pass_over(&mut passed, task.as_bytes()),
+        let these = params![buckets.step.minutes(), minute, longest.0, longest.1, stored(MOST_ROWS) + 1];
+        tasks.next_bucket();
+        for select in [&mut sums, &mut others] {
+            let (mut rows, mut read) = (select.query(these)?, 0);
+            while let Some(row) = rows.next()? {
+                let task = text(row.get_ref(0)?);
+                read += 1;
+                if read > MOST_ROWS {
+                    pass_over(&mut passed, b"tasks beyond those that a bucket has room for");
+                    break;
+                }
+                // What is empty was too long to be read.
+                let counts = bytes(row.get_ref(1)?);
+                match RunCounts::unpack(&counts).filter(|_| !counts.is_empty()) {
+                    Some(counts) => tasks.add(TaskName::as_stored(&task), &counts),
+                    None => pass_over(&mut passed, task.as_bytes()),
+                }
             }
         }
     }
     step.findings().passed_over(&passed, "the table history");
-    Ok(tasks.into_iter().collect())
+    Ok(tasks.into_tasks())
 }
 
 fn pass_over(passed: &mut PassedOver, task: &[u8]) {

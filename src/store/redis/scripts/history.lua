@@ -12,11 +12,16 @@
 
 local STEPS = { { ':', 1, 10800 }, { '10:', 10, 259200 }, { '60:', 60, 2592000 } }
 local PIECE, PIECES, MOST_TASKS, DIGITS, MOST_COUNTED = 64, 4, 100, 15, 999999999999999
+-- Counts of ours are shorter.
+local LONGEST = 4096
 -- These have a place in every bucket. Tasks that find no room count as the second.
 local RESERVED = { _all = true, _other = true, _unknown = true }
 
 -- Nil if the text is none of ours.
 local function read_counts(text)
+  if #text > LONGEST then
+    return nil
+  end
   local counts, length = {}, 0
   for letter, number in string.gmatch(text, '([A-Za-z])(%d+)') do
     length = length + 1 + #number
