@@ -61,6 +61,23 @@ fn a_failure_names_the_file_that_has_all_that_its_run_wrote() {
 }
 
 #[test]
+fn json_holds_the_end_of_a_long_output_and_says_what_it_leaves_out() {
+    let kept = KEPT.replace("64KiB", "16MiB");
+    let folder = scene(&kept, "head -c 5000000 /dev/zero | tr '\\0' x; echo; echo the end; exit 3", "");
+    let daemon = folder.daemon();
+    assert_eq!(folder.windlass(&["enqueue", "says"]).0, Some(0));
+    let id = failure(&folder)["job_id"].as_str().expect("the record has the id").to_owned();
+    let (code, said) = folder.windlass(&["--json", "jobs", "output", &id]);
+    let line = said.lines().find(|line| line.starts_with('{')).expect("JSON");
+    let json: Value = serde_json::from_str(line).expect("JSON");
+    let (output, bytes) = (json["output"].as_str().expect("its end"), json["bytes"].as_u64().expect("its length"));
+    assert_eq!((code, output.len()), (Some(0), 4 << 20));
+    assert!(bytes > 5_000_000 && output.ends_with("x\nthe end\n"), "{bytes}");
+    assert_eq!(json["left_out"].as_u64(), Some(bytes - (4 << 20)));
+    daemon.stop();
+}
+
+#[test]
 fn a_run_that_took_too_long_leaves_the_end_of_both_streams() {
     let folder = scene(KEPT, "echo working; echo waiting >&2; sleep 60", "timeout = \"1s\"");
     let daemon = folder.daemon();

@@ -1,7 +1,7 @@
 //! `jobs output`: lists and prints the outputs that `output = "file"` keeps on this machine; what is not here is asked of the
 //! instance that has the run ([`watching`](super::watching)).
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 use serde::Serialize;
@@ -18,6 +18,9 @@ use crate::job::failure::iso_date;
 
 /// How many bytes are printed at once.
 const CHUNK: usize = 64 << 10;
+
+/// How many bytes of an output JSON holds.
+const JSON_BYTES: u64 = 4 << 20;
 
 #[derive(Debug, Serialize)]
 struct Listing {
@@ -42,6 +45,14 @@ struct KeptOutputView {
     /// What stands in them, if one job was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     output: Option<String>,
+    /// How many bytes at its beginning are left out there.
+    #[serde(skip_serializing_if = "is_zero")]
+    left_out: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl KeptOutputView {
@@ -55,6 +66,7 @@ impl KeptOutputView {
             cut: run.is_cut(),
             files: run.files.iter().map(|name| folder.join(name).display().to_string()).collect(),
             output: None,
+            left_out: 0,
         }
     }
 }
@@ -95,11 +107,14 @@ pub(crate) async fn run(context: &CommandContext, args: &JobsOutputArgs) -> Resu
     };
     if context.printer.is_json() {
         let mut view = KeptOutputView::of(path, newest);
-        let mut bytes = Vec::new();
-        for name in &newest.files {
-            folder.read(name).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(failed)?;
+        let (bytes, left_out) = end_of(folder, newest).map_err(failed)?;
+        if left_out > 0 {
+            warn(&format!(
+                "the first {left_out} bytes are left out, because JSON is held whole; without --json all of it is printed"
+            ));
         }
         view.output = Some(String::from_utf8_lossy(&bytes).into_owned());
+        view.left_out = left_out;
         context.printer.print(&view, String::new)?;
         return Ok(Exit::Done);
     }
@@ -114,6 +129,22 @@ pub(crate) async fn run(context: &CommandContext, args: &JobsOutputArgs) -> Resu
         print(context, folder, name, &failed)?;
     }
     Ok(Exit::Done)
+}
+
+/// The end of what a run wrote, and how many bytes stand before it.
+fn end_of(folder: &OutputFolder, run: &KeptRun) -> std::io::Result<(Vec<u8>, u64)> {
+    let left_out = run.bytes.saturating_sub(JSON_BYTES);
+    let (mut bytes, mut passed) = (Vec::new(), left_out);
+    for name in &run.files {
+        let mut file = folder.read(name)?;
+        let skipped = passed.min(file.metadata()?.len());
+        file.seek(SeekFrom::Start(skipped))?;
+        passed -= skipped;
+        // The run may still write.
+        let room = JSON_BYTES.saturating_sub(bytes.len() as u64);
+        file.take(room).read_to_end(&mut bytes)?;
+    }
+    Ok((bytes, left_out))
 }
 
 /// Prints a file line by line: what a job wrote must not reach a terminal raw.
