@@ -5,13 +5,15 @@ use serde::Serialize;
 use super::error::AdminError;
 use crate::client::request::nearest;
 use crate::store::handle::Store;
-use crate::store::inspection::{DeleteLock, Locks};
+use crate::store::inspection::{DeleteLock, LockEntry, LockPlace, Locks};
 use crate::store::role::Admin;
 use crate::task::PluginSpec;
 use crate::task::definition::Registry;
 
 /// Among how many locks the nearest name is looked for.
-const SUGGESTED_FROM: usize = 10_000;
+const SUGGESTED_FROM: usize = 1000;
+/// How many keys of a Redis one step looks at, about.
+const KEYS: usize = 20_000;
 
 /// A held lock.
 #[derive(Debug, Clone, Serialize)]
@@ -24,6 +26,12 @@ pub struct LockView {
     pub value: String,
     /// How long it is still held, in milliseconds; `None` means for ever.
     pub ttl_ms: Option<u64>,
+}
+
+impl LockView {
+    fn of(lock: LockEntry) -> Self {
+        Self { key: lock.key, value: lock.value, ttl_ms: lock.ttl_ms }
+    }
 }
 
 /// Some of the locks that are held.
@@ -41,17 +49,32 @@ pub struct LockPage {
 /// # Errors
 /// Fails when the store cannot be reached.
 pub async fn list(store: &Store<Admin>, limit: usize) -> Result<LockPage, AdminError> {
+    let (mut locks, mut next) = (Vec::new(), Some(LockPlace::default()));
     // One more than the limit shows whether there are more.
-    let mut locks: Vec<_> = store
-        .run(Locks { limit: limit.saturating_add(1) })
-        .await?
-        .into_iter()
-        .map(|lock| LockView { key: lock.key, value: lock.value, ttl_ms: lock.ttl_ms })
-        .collect();
+    while let Some(from) = next.take().filter(|_| locks.len() <= limit) {
+        let missing = (limit - locks.len()).saturating_add(1);
+        let found = store.run(Locks { from, limit: missing, keys: KEYS }).await?;
+        locks.extend(found.locks.into_iter().map(LockView::of));
+        next = found.next;
+    }
     locks.sort_by(|a, b| a.key.cmp(&b.key));
     let more = locks.len() > limit;
     locks.truncate(limit);
     Ok(LockPage { locks, more })
+}
+
+/// The next locks, at most `limit`, and where the rest begins. On Redis so few keys are looked at that a page may be short or
+/// empty and have a rest all the same.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn page(
+    store: &Store<Admin>,
+    from: LockPlace,
+    limit: usize,
+) -> Result<(Vec<LockView>, Option<LockPlace>), AdminError> {
+    let found = store.run(Locks { from, limit, keys: KEYS }).await?;
+    Ok((found.locks.into_iter().map(LockView::of).collect(), found.next))
 }
 
 /// Did a task choose this key for a lock?
@@ -73,7 +96,8 @@ pub async fn delete(store: &Store<Admin>, registry: &Registry, key: &str) -> Res
     if delete(false).await? || (is_chosen(registry, key) && delete(true).await?) {
         return Ok(());
     }
-    let held = list(store, SUGGESTED_FROM).await?;
-    let suggestion = nearest(key, held.locks.iter().map(|lock| lock.key.as_str()));
+    // No more than a page is looked at for a name that is like it.
+    let (held, _) = page(store, LockPlace::default(), SUGGESTED_FROM).await?;
+    let suggestion = nearest(key, held.iter().map(|lock| lock.key.as_str()));
     Err(AdminError::NotFound { what: "lock", name: key.to_owned(), suggestion })
 }

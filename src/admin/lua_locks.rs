@@ -10,9 +10,12 @@ use super::error::AdminError;
 use crate::job::distortion::{lua_form, may_be_changed_by_lua};
 use crate::job::{Args, LockKey, PayloadView};
 use crate::store::handle::Store;
-use crate::store::inspection::Locks;
+use crate::store::inspection::{LockPlace, Locks};
 use crate::store::role::Admin;
 use crate::store::working::WorkingRecord;
+
+/// How many locks one step reads, and how many keys of a Redis it looks at, about.
+const SOME: (usize, usize) = (1000, 20_000);
 
 /// The locks that may be the one of this record's job, and what their keys begin with; `None` if the record shows the
 /// arguments as they were.
@@ -25,9 +28,13 @@ pub(super) async fn candidates(
         let form = key.strip_prefix(&*prefix).and_then(lua_form);
         form.is_some_and(|form| forms.contains(&form))
     };
-    let mut found = store.run(Locks { limit: usize::MAX }).await?;
-    // A value with a claim is a lock of Windlass.
-    found.retain(|lock| is_it(&lock.key) && !lock.value.contains(':'));
+    let (mut found, mut next) = (Vec::new(), Some(LockPlace::default()));
+    while let Some(from) = next.take() {
+        let some = store.run(Locks { from, limit: SOME.0, keys: SOME.1 }).await?;
+        // A value with a claim is a lock of Windlass.
+        found.extend(some.locks.into_iter().filter(|lock| is_it(&lock.key) && !lock.value.contains(':')));
+        next = some.next;
+    }
     let keys = found.into_iter().map(|lock| LockKey::Namespaced(lock.key)).collect();
     Ok(Some((prefix, keys)))
 }

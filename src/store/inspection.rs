@@ -2,6 +2,7 @@
 //! cannot be reached.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::effect::Admission;
 use super::role::{Admin, Mover, Scheduler, arrow};
@@ -314,14 +315,36 @@ pub struct Stats {
     pub workers: Vec<(String, u64, u64)>,
 }
 
-/// Locks that plugins hold, at most `limit`. Long values are cut.
-#[derive(Debug, Clone, Copy)]
+/// Locks that plugins hold, from a place on, at most `limit`. Long values are cut.
+#[derive(Debug, Clone)]
 pub struct Locks {
+    /// Where to begin.
+    pub from: LockPlace,
     /// The largest number of locks.
     pub limit: usize,
+    /// On Redis no index names the locks, so that all keys of the server are looked at: about so many of them at most.
+    pub keys: usize,
 }
 
-arrow!(Locks, "locks", Reads -> Vec<LockEntry>; Admin);
+arrow!(Locks, "locks", Reads -> LocksFound; Admin);
+
+/// A place among the locks of a store.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockPlace {
+    /// The server's cursor of a part of its keys; empty: the first part.
+    pub part: String,
+    /// How many locks of that part are passed over.
+    pub passed: usize,
+}
+
+/// Some of the locks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LocksFound {
+    /// The locks. There may be none although there are more.
+    pub locks: Vec<LockEntry>,
+    /// Where the rest begins; `None`: these were the last.
+    pub next: Option<LockPlace>,
+}
 
 /// A lock that somebody holds.
 #[derive(Debug, Clone, PartialEq, Eq)]

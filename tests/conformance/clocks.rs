@@ -311,7 +311,7 @@ async fn a_running_job_keeps_its_lock_when_the_clock_is_set_forward(f: &Fixture)
     other.extend().await;
     assert_eq!(instance.enter(&claims[1], &[gate(&job_lock(1), 1000)]).await, Entered::PutBack { plugin: "JobLock" });
     assert_eq!(renew(f, &instance, &claims[0], job_lock(1)).await.lost_locks, [0_usize; 0]);
-    let held = f.store.locks().await.expect("locks");
+    let held = f.store.locks().await.expect("locks").locks;
     assert!(held[0].ttl_ms.is_some_and(|ttl_ms| (50_000..=60_000).contains(&ttl_ms)), "renewed by the new time");
     // Before the next renewal it lapses again, and its run ends.
     set_forward(f, THIRTY_DAYS_S, &[&job_lock(1)]);

@@ -107,7 +107,7 @@ impl Broken {
             delayed.push((second, delayed_at(store, second).await));
         }
         let locks: Vec<_> =
-            store.locks().await.expect("locks").into_iter().map(|lock| (lock.key, lock.value)).collect();
+            store.locks().await.expect("locks").locks.into_iter().map(|lock| (lock.key, lock.value)).collect();
         format!(
             "queued {:?}\ndelayed {delayed:?}\nworking {working:#?}\nfailed {:?}\ncounted {:?}\nlocks {locks:?}\n",
             queued(store, "q").await,

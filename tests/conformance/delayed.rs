@@ -202,7 +202,7 @@ async fn what_is_not_due_is_not_promoted(f: &Fixture) {
     }
     assert_eq!(delayed_at(&f.store, NOW_S + 1).await, [job(1)]);
     assert_eq!(f.store.scheduled_at(&job(1)).await.expect("scheduled_at"), [NOW_S + 1]);
-    assert_eq!((queued(&f.store, "q").await.len(), f.store.locks().await.expect("locks").len()), (0, 0));
+    assert_eq!((queued(&f.store, "q").await.len(), f.store.locks().await.expect("locks").locks.len()), (0, 0));
     f.clock.set(NOW_MS + 1000);
     assert_eq!(f.store.promote(&promotion).await.expect("promote"), Promoted::Moved(1), "it is sent again as it is");
     assert_eq!(queued(&f.store, "q").await, [job(1)]);
@@ -214,7 +214,7 @@ async fn promotion_vetoes_nothing(f: &Fixture) {
     let promotion = Promotion { leader: None, ruby: None, second: NOW_S, jobs: vec![to_queue(1, Some((lock(1), 60)))] };
     assert_eq!(f.store.promote(&promotion).await.expect("promote"), Promoted::Moved(1));
     assert_eq!(queued(&f.store, "q").await, [job(1)]);
-    let held = f.store.locks().await.expect("locks");
+    let held = f.store.locks().await.expect("locks").locks;
     assert_eq!(held[0].value, "true", "a lock that is held stays as it is");
 }
 
@@ -222,7 +222,7 @@ async fn promotion_takes_a_free_lock(f: &Fixture) {
     delay(&f.store, &job(1), When::At(NOW_S)).await;
     let promotion = Promotion { leader: None, ruby: None, second: NOW_S, jobs: vec![to_queue(1, Some((lock(1), 60)))] };
     assert_eq!(f.store.promote(&promotion).await.expect("promote"), Promoted::Moved(1));
-    let held = f.store.locks().await.expect("locks");
+    let held = f.store.locks().await.expect("locks").locks;
     assert_eq!((held[0].key.as_str(), held[0].value.clone()), (lock(1).as_str(), (NOW_S + 61).to_string()));
     assert_eq!(admit(&f.store, "q", &job(1), &[take(&lock(1), 60)]).await, refused("QueueLock"));
 }
@@ -244,7 +244,7 @@ async fn neighbours_of_all_kinds_keep_their_order(f: &Fixture) {
     assert_eq!(queued(&f.store, "p").await, [job(2)]);
     assert_eq!(failed(&f.store).await, [record]);
     assert_eq!(delayed_at(&f.store, NOW_S).await, jobs(6..8));
-    assert_eq!(f.store.locks().await.expect("locks").len(), 1);
+    assert_eq!(f.store.locks().await.expect("locks").locks.len(), 1);
     for (n, stamps) in [(0, 0), (2, 0), (4, 0), (5, 0), (6, 1), (7, 1)] {
         assert_eq!(f.store.scheduled_at(&job(n)).await.expect("scheduled_at").len(), stamps, "job {n}");
     }

@@ -128,7 +128,7 @@ async fn queue_lock_admits_one(f: &Fixture) {
     assert_eq!(admit(&f.store, "q", &job(1), std::slice::from_ref(&lock)).await, Enqueued::Yes);
     assert_eq!(admit(&f.store, "q", &job(1), &[lock]).await, refused("QueueLock"));
     assert_eq!(queued(&f.store, "q").await, [job(1)]);
-    let held = f.store.locks().await.expect("locks");
+    let held = f.store.locks().await.expect("locks").locks;
     assert_eq!(held.len(), 1);
     assert_eq!(held[0].key, "lock:add:q:[1]");
     assert_eq!(held[0].value, (NOW_S + 61).to_string(), "the second at which it ends, plus one");
@@ -149,7 +149,7 @@ async fn queue_lock_ends_by_the_clock(f: &Fixture) {
     assert_eq!(admit(&f.store, "q", &job(1), &lock).await, refused("QueueLock"));
     f.pass(7);
     assert_eq!(admit(&f.store, "q", &job(1), &lock).await, Enqueued::Yes, "a value that has passed is overwritten");
-    assert_eq!(f.store.locks().await.expect("locks")[0].value, (NOW_S + 62 + 61).to_string());
+    assert_eq!(f.store.locks().await.expect("locks").locks[0].value, (NOW_S + 62 + 61).to_string());
     assert_eq!(admit(&f.store, "q", &job(1), &lock).await, refused("QueueLock"));
 }
 

@@ -62,7 +62,7 @@ async fn job_lock_names_its_claim(f: &Fixture) {
     let mut instance = Instance::join(&f.store, "a", 2).await;
     let (one, _) = two(f, &mut instance).await;
     assert_eq!(instance.enter(&one, &[gate(&job_lock(1), 1000)]).await, Entered::Taken);
-    let held = f.store.locks().await.expect("locks");
+    let held = f.store.locks().await.expect("locks").locks;
     assert_eq!(held.len(), 1);
     assert_eq!(held[0].key, job_lock(1).as_str());
     assert_eq!(held[0].value, format!("{}:{}", NOW_S + 60, one.claim.token));
@@ -152,10 +152,10 @@ async fn entering_twice_changes_nothing(f: &Fixture) {
     let gates = [gate(&job_lock(1), 1000), gate(&job_lock(2), 1000)];
     assert_eq!(instance.enter(&one, &gates).await, Entered::Taken);
     let before =
-        f.store.locks().await.expect("locks").into_iter().map(|lock| (lock.key, lock.value)).collect::<Vec<_>>();
+        f.store.locks().await.expect("locks").locks.into_iter().map(|lock| (lock.key, lock.value)).collect::<Vec<_>>();
     assert_eq!(instance.enter(&one, &gates).await, Entered::Taken, "a lock that carries the claim counts as taken");
     let after =
-        f.store.locks().await.expect("locks").into_iter().map(|lock| (lock.key, lock.value)).collect::<Vec<_>>();
+        f.store.locks().await.expect("locks").locks.into_iter().map(|lock| (lock.key, lock.value)).collect::<Vec<_>>();
     assert_eq!(after, before);
     assert_eq!(instance.enter(&two, &gates).await, Entered::PutBack { plugin: "JobLock" });
     assert_eq!(instance.enter(&two, &gates).await, Entered::Lost, "what was put back is claimed no more");

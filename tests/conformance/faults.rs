@@ -667,7 +667,7 @@ pub(crate) async fn everything(store: &Store<Whole>) -> String {
     let mut instances = store.instances().await.expect("instances");
     instances.sort_by(|one, other| one.record.id.cmp(&other.record.id));
     lines.extend(instances.iter().map(|state| format!("instance: {:?}", state.record)));
-    let mut locks = store.locks().await.expect("locks");
+    let mut locks = store.locks().await.expect("locks").locks;
     locks.sort_by(|one, other| one.key.cmp(&other.key));
     lines.extend(locks.iter().map(|lock| format!("lock {}: {}", lock.key, lock.value)));
     lines.push(format!("history: {:?}", whole_history(store).await));

@@ -335,7 +335,7 @@ impl Fixture {
         }
     }
 
-    fn sqlite_execute(&self, sql: &str, params: impl rusqlite::Params) {
+    pub(crate) fn sqlite_execute(&self, sql: &str, params: impl rusqlite::Params) {
         let connection = rusqlite::Connection::open(self.place.file()).expect("the file must open");
         connection.busy_timeout(SOON).expect("a timeout must be accepted");
         assert_eq!(connection.execute(sql, params).expect("the row must be written"), 1);

@@ -153,7 +153,7 @@ async fn a_queue_lock_ends_with_the_job_that_is_deleted(f: &Fixture) {
         let task = TaskName::new("t").expect("a name");
         let stop = Stop { task, queue: queue("q"), forms: jobs(0..count), locks: locks.clone() };
         assert_eq!(f.store.run(stop).await.expect("stop"), count as u64);
-        assert_eq!(f.store.locks().await.expect("locks"), []);
+        assert_eq!(f.store.locks().await.expect("locks").locks, []);
     }
 }
 

@@ -285,7 +285,7 @@ async fn locks_are_renewed_for_their_owner_alone(f: &Fixture) {
     let expected = Extended { birth, lost_locks: vec![1, 2], deleted_locks, ..Extended::default() };
     assert_eq!(extended, expected);
     let mut held: Vec<_> =
-        f.store.locks().await.expect("locks").into_iter().map(|lock| (lock.key, lock.value)).collect();
+        f.store.locks().await.expect("locks").locks.into_iter().map(|lock| (lock.key, lock.value)).collect();
     held.sort();
     let key = |n| job_lock(n).as_str().to_owned();
     let expected = [

@@ -118,7 +118,7 @@ pub(crate) async fn counters(store: &Store<Whole>) -> (u64, u64) {
 
 /// The keys of the locks held.
 pub(crate) async fn locks(store: &Store<Whole>) -> Vec<String> {
-    let mut keys: Vec<String> = store.locks().await.expect("locks").into_iter().map(|lock| lock.key).collect();
+    let mut keys: Vec<String> = store.locks().await.expect("locks").locks.into_iter().map(|lock| lock.key).collect();
     keys.sort();
     keys
 }

@@ -190,7 +190,10 @@ async fn restoring_frees_leaked_locks(f: &Fixture) {
     assert_eq!(queued(&f.store, "q").await, [form(0)]);
     let held = locks(&f.store).await;
     assert!(!held.contains(&job_lock().as_str().to_owned()), "{held:?}");
-    assert!(f.store.locks().await.expect("locks").iter().all(|lock| lock.value != "true"), "the QueueLock is its own");
+    assert!(
+        f.store.locks().await.expect("locks").locks.iter().all(|lock| lock.value != "true"),
+        "the QueueLock is its own"
+    );
     let again = Instance::join(&f.store, "b", 1).await.claim_one("q").await;
     assert_eq!(again.claim.payload, form(0));
 }

@@ -201,7 +201,7 @@ async fn locks_are_found_by_one_scan() {
     }
     c.server.command(&["SET", &c.f.key("workerslock:clean:q:[1]"), "held"]);
     c.begin();
-    let locks = c.f.store.locks().await.expect("locks");
+    let locks = c.f.store.locks().await.expect("locks").locks;
     assert!(locks.iter().any(|lock| lock.key == "workerslock:clean:q:[1]"), "{locks:?}");
     c.calls().at_most("scan", 5 + 4);
     c.calls().at_most("get", locks.len());

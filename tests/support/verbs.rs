@@ -10,7 +10,7 @@ use windlass::store::delayed::{DelayedAt, DelayedCursor, DelayedSeconds, DeleteD
 use windlass::store::effect::Admission;
 use windlass::store::inspection::{
     ClearFailed, DeleteEach, DeleteJobs, DeleteLock, DeleteQueue, FailedCount, FailedJob, FailedRecords, JobsToDelete,
-    Locks, Pause, QueueEnd, Queued, Queues, ReadPaused, ReadStats, RemoveFailed, Resume, RetryFailed,
+    LockPlace, Locks, Pause, QueueEnd, Queued, Queues, ReadPaused, ReadStats, RemoveFailed, Resume, RetryFailed,
 };
 use windlass::store::instance::{
     Bury, Extend, InstanceRecord, InstanceState, Instances, Join, Leave, Oversee, Register, Unregister,
@@ -119,7 +119,7 @@ verbs! {
     delayed_at(second: i64, start: i64, stop: i64) -> DelayedAt DelayedAt { second, start, stop };
     scheduled_at(payload: &Bytes) -> ScheduledAt ScheduledAt { payload: payload.clone() };
     delete_delayed(payload: &Bytes) -> DeleteDelayed DeleteDelayed { payload: payload.clone() };
-    locks() -> Locks Locks { limit: usize::MAX };
+    locks() -> Locks Locks { from: LockPlace::default(), limit: usize::MAX, keys: usize::MAX };
     delete_lock(key: &str) -> DeleteLock DeleteLock { key: key.to_owned(), verbatim: false };
     set_aside(limit: usize) -> SetAside
         SetAside { limit, target: Target { id: "there".to_owned(), address: "sqlite:there.db".to_owned() } };

@@ -67,22 +67,6 @@ impl<T> Page<T> {
         let scanned = items.len();
         Ok(Self::new(items, next, scanned, clock))
     }
-
-    /// A page of items that are all known, by their positions: for names that no cursor may show.
-    pub(in crate::http) fn of_positions(
-        all: Vec<T>,
-        list: &List,
-        query: &Query,
-        clock: &dyn Clock,
-    ) -> Result<Self, Problem> {
-        let limit = limit(query)?;
-        let passed: usize = list.cursor(query)?.unwrap_or(0);
-        let behind = passed.saturating_add(limit);
-        let next = (behind < all.len()).then(|| list.next(&behind));
-        let items: Vec<T> = all.into_iter().skip(passed).take(limit).collect();
-        let scanned = items.len();
-        Ok(Self::new(items, next, scanned, clock))
-    }
 }
 
 /// How many items a page is to have.

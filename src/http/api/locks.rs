@@ -12,26 +12,13 @@ use super::list::{Json, List, Page, limit};
 use super::path::Name;
 use super::query::Query;
 use crate::admin::error::AdminError;
-use crate::admin::locks::{self, LockView};
+use crate::admin::locks;
 use crate::http::problem::Problem;
 use crate::http::site::Site;
+use crate::store::inspection::LockPlace;
 use crate::text::redact::Redactor;
 
-/// How many locks are listed at most, on all pages together.
-const LISTED: usize = 2000;
-
 const LIST: List = List::new("locks");
-
-/// Some of the locks.
-#[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(utoipa::ToSchema))]
-pub(in crate::http) struct LocksPage {
-    #[serde(flatten)]
-    page: Page<LockView>,
-    /// Are there more locks than can be listed here? Left out if not.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    more: bool,
-}
 
 /// A lock that was deleted.
 #[derive(Debug, Serialize)]
@@ -46,12 +33,12 @@ pub(in crate::http) struct LockDeleted {
 /// `GET /locks`.
 pub(in crate::http) async fn list(State(site): State<Site>, query: Query) -> Result<impl IntoResponse, Problem> {
     let query = query.only(&["limit", "cursor"])?;
-    let (_, _) = (limit(&query)?, LIST.cursor::<usize>(&query)?);
-    let found = locks::list(&site.admin()?, LISTED).await?;
+    let (limit, from) = (limit(&query)?, LIST.cursor::<LockPlace>(&query)?.unwrap_or_default());
+    let (locks, next) = locks::page(&site.admin()?, from, limit).await?;
     // Keys hold the arguments of their jobs. A key with a secret cannot be deleted by what is shown of it, and no cursor
     // names one.
-    let page = Page::of_positions(found.locks, &LIST, &query, &*site.clock)?;
-    Ok(Json(LocksPage { page, more: found.more }))
+    let (scanned, next) = (locks.len(), next.map(|next| LIST.next(&next)));
+    Ok(Json(Page::new(locks, next, scanned, &*site.clock)))
 }
 
 /// `DELETE /locks/{key}`.

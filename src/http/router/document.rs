@@ -17,6 +17,7 @@ use crate::admin::failed_groups::FailedGroups;
 use crate::admin::failed_retry::RetryOutcome;
 use crate::admin::history::{HistoryView, TaskHistoryView};
 use crate::admin::instances::InstanceView;
+use crate::admin::locks::LockView;
 use crate::admin::overview::{Details, LeaderView, StatsView};
 use crate::admin::plan::Plan;
 use crate::admin::queues::{QueueDeleted, QueuePause, QueueView};
@@ -28,7 +29,7 @@ use crate::config::http::Role;
 use crate::http::api::bulk::{EndView, LineView};
 use crate::http::api::delayed::DelayedDeleted;
 use crate::http::api::failed::{FailedJobsPage, FailedRemoved};
-use crate::http::api::locks::{LockDeleted, LocksPage};
+use crate::http::api::locks::LockDeleted;
 use crate::http::api::periodic::{PeriodicChanged, PeriodicPage};
 use crate::http::api::queues::{QueueJobsPage, QueuesPage};
 use crate::http::api::workers::WorkersAnswer;
@@ -188,7 +189,7 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Operation {
             Operation::new("Remove a dead worker; its job goes to the failed list").gives::<CleanedWorker>(schemas)
         }
         "GET /api/v1/instances" => Operation::new("The instances of Windlass").lists::<InstanceView>(schemas),
-        "GET /api/v1/locks" => Operation::new("The locks that plugins hold").paged().gives::<LocksPage>(schemas),
+        "GET /api/v1/locks" => Operation::new("The locks that plugins hold").lists::<LockView>(schemas),
         "DELETE /api/v1/locks/{key}" => Operation::new("Delete a lock").gives::<LockDeleted>(schemas),
         "GET /api/v1/overview" => Operation::new("How the fleet stands, in a few numbers").gives::<Summary>(schemas),
         "GET /api/v1/attention" => Operation::new("What needs attention").gives::<Explanation>(schemas),

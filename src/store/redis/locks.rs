@@ -8,7 +8,7 @@ use super::script::{Script, script};
 use super::{reply, scan};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
-use crate::store::inspection::{DeleteLock, LockEntry, Locks};
+use crate::store::inspection::{DeleteLock, LockEntry, LockPlace, Locks, LocksFound};
 
 /// How the locks' keys go on behind the namespace.
 const KINDS: [&[u8]; 2] = [b"lock:", b"workerslock:"];
@@ -22,8 +22,8 @@ const CHUNK: usize = 500;
 const GONE: i64 = -2;
 
 impl Perform<Locks> for RedisStore {
-    async fn perform(&self, arrow: Locks) -> Result<Vec<LockEntry>, StoreError> {
-        locks(&self.connection, arrow.limit).await
+    async fn perform(&self, arrow: Locks) -> Result<LocksFound, StoreError> {
+        locks(&self.connection, &arrow).await
     }
 }
 
@@ -33,12 +33,30 @@ impl Perform<DeleteLock> for RedisStore {
     }
 }
 
-pub(super) async fn locks(connection: &Connection, limit: usize) -> Result<Vec<LockEntry>, StoreError> {
+pub(super) async fn locks(connection: &Connection, arrow: &Locks) -> Result<LocksFound, StoreError> {
     let prefix = connection.keys().prefix();
     // One pass for both kinds: the server looks at all keys for each.
     let is_lock =
         |key: &Bytes| KINDS.iter().any(|kind| key.get(prefix.len()..).is_some_and(|rest| rest.starts_with(kind)));
-    let found = scan::some_keys(connection, "*lock", limit, is_lock).await?;
+    let begin = |part: String| if part.is_empty() { scan::BEGIN } else { Bytes::from(part) };
+    let (mut found, mut place, mut looked_at) = (Vec::new(), Some(arrow.from.clone()), 0);
+    while let Some(LockPlace { part, passed }) = place.take() {
+        if found.len() >= arrow.limit || looked_at >= arrow.keys {
+            place = Some(LockPlace { part, passed });
+            break;
+        }
+        let (mut keys, next) = scan::keys_from(connection, "*lock", begin(part.clone())).await?;
+        looked_at += scan::STEP;
+        keys.retain(is_lock);
+        let room = arrow.limit - found.len();
+        let all = keys.len().saturating_sub(passed) <= room;
+        found.extend(keys.into_iter().skip(passed).take(room));
+        place = match next {
+            _ if !all => Some(LockPlace { part, passed: passed.saturating_add(room) }),
+            Some(next) => Some(LockPlace { part: String::from_utf8_lossy(&next).into_owned(), passed: 0 }),
+            None => None,
+        };
+    }
     let mut held = Vec::new();
     for keys in found.chunks(CHUNK) {
         let mut call = connection.call();
@@ -58,7 +76,10 @@ pub(super) async fn locks(connection: &Connection, limit: usize) -> Result<Vec<L
             });
         }
     }
-    Ok(held)
+    // A server that moves its keys about while it is asked may tell one twice.
+    held.sort_by(|a: &LockEntry, b| a.key.cmp(&b.key));
+    held.dedup_by(|a, b| a.key == b.key);
+    Ok(LocksFound { locks: held, next: place })
 }
 
 pub(super) async fn delete_lock(connection: &Connection, arrow: &DeleteLock) -> Result<bool, StoreError> {

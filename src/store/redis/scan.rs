@@ -8,50 +8,37 @@ use super::reply;
 use crate::store::error::StoreError;
 
 /// How many keys the server looks at in one step.
-const STEP: &str = "1000";
+pub(super) const STEP: usize = 1000;
 
 /// All keys of the namespace that go on with `kind` and a colon, each once and in order.
 pub(super) async fn keys(connection: &Connection, kind: &str) -> Result<Vec<Bytes>, StoreError> {
-    some_keys(connection, kind, usize::MAX, |_| true).await
-}
-
-/// The same, but at most so many of those that are wanted.
-pub(super) async fn some_keys(
-    connection: &Connection,
-    kind: &str,
-    most: usize,
-    is_wanted: impl Fn(&Bytes) -> bool,
-) -> Result<Vec<Bytes>, StoreError> {
-    let pattern = pattern(&connection.keys().prefix(), kind);
-    let (mut found, mut cursor) = (Vec::new(), Bytes::from_static(b"0"));
+    let (mut found, mut cursor) = (Vec::new(), BEGIN);
     loop {
-        let arguments = vec![
-            cursor,
-            Bytes::from_static(b"MATCH"),
-            pattern.clone(),
-            Bytes::from_static(b"COUNT"),
-            Bytes::from_static(STEP.as_bytes()),
-        ];
-        let mut reply = reply::list(connection.command("SCAN", arguments).await?)?.into_iter();
-        let (Some(next), Some(keys)) = (reply.next(), reply.next()) else { break };
-        found.extend(reply::strings(keys)?.into_iter().filter(&is_wanted));
-        cursor = reply::bytes(next)?.unwrap_or_default();
-        if cursor.is_empty() || &cursor[..] == b"0" {
-            break;
-        }
-        if found.len() > most {
-            // The server may tell a key twice.
-            found.sort();
-            found.dedup();
-            if found.len() > most {
-                break;
-            }
+        let (some, next) = keys_from(connection, kind, cursor).await?;
+        found.extend(some);
+        match next {
+            Some(next) => cursor = next,
+            None => break,
         }
     }
     found.sort();
     found.dedup();
-    found.truncate(most);
     Ok(found)
+}
+
+/// Those in one step of the server, each once and in order, and the cursor of the rest if there is one.
+pub(super) async fn keys_from(
+    connection: &Connection,
+    kind: &str,
+    cursor: Bytes,
+) -> Result<(Vec<Bytes>, Option<Bytes>), StoreError> {
+    let pattern = pattern(&connection.keys().prefix(), kind);
+    let options = [Bytes::from_static(b"MATCH"), pattern, Bytes::from_static(b"COUNT"), Bytes::from(STEP.to_string())];
+    let reply = connection.command("SCAN", std::iter::once(cursor).chain(options).collect()).await?;
+    let (mut keys, next) = read_members(reply)?;
+    keys.sort();
+    keys.dedup();
+    Ok((keys, next))
 }
 
 /// How many members of a set the server tells in one reply, roughly.
@@ -80,19 +67,31 @@ pub(super) fn read_members(reply: Frame) -> Result<(Vec<Bytes>, Option<Bytes>), 
     Ok((reply::strings(members)?, next))
 }
 
+/// How many members of a set one look reads at most. Nobody bounds how many others write.
+const MOST_MEMBERS: usize = 300_000;
+
 /// Passes on each member of a set, some at a time: nobody bounds its size, and the server does nothing else while it
-/// tells all of it. A member may come twice.
+/// tells all of it. A member may come twice. Of very many the rest is told and not read.
 pub(super) async fn members(
     connection: &Connection,
     key: &Bytes,
     mut each: impl FnMut(Bytes),
 ) -> Result<(), StoreError> {
-    let mut cursor = BEGIN;
+    let (mut cursor, mut read) = (BEGIN, 0_usize);
     loop {
         let (name, arguments) = members_from(key, cursor);
         let (some, next) = read_members(connection.command(name, arguments).await?)?;
+        read += some.len();
         some.into_iter().for_each(&mut each);
         match next {
+            Some(_) if read >= MOST_MEMBERS => {
+                let key = String::from_utf8_lossy(key);
+                let text = format!(
+                    "{key} has more than {MOST_MEMBERS} members; only those that the server names first are looked at"
+                );
+                connection.origin.findings.tell(&format!("the members of {key}"), text);
+                return Ok(());
+            }
             Some(next) => cursor = next,
             None => return Ok(()),
         }

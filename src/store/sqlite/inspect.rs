@@ -21,7 +21,7 @@ use crate::store::delayed::{
 use crate::store::error::StoreError;
 use crate::store::inspection::{
     DeleteEach, DeleteJobs, DeleteLock, DeleteQueue, FailedCount, FailedRecords, FindQueue, JobsToDelete, LockEntry,
-    Locks, QueueEnd, QueueLength, QueueLengths, Queued, Queues, ReadStats, Stats,
+    LockPlace, Locks, LocksFound, QueueEnd, QueueLength, QueueLengths, Queued, Queues, ReadStats, Stats,
 };
 use crate::store::queueing::QueueNames;
 
@@ -116,8 +116,8 @@ impl Perform<DeleteDelayed> for SqliteStore {
 }
 
 impl Perform<Locks> for SqliteStore {
-    async fn perform(&self, arrow: Locks) -> Result<Vec<LockEntry>, StoreError> {
-        self.reader.call(move |step| held_locks(step, arrow.limit)).await
+    async fn perform(&self, arrow: Locks) -> Result<LocksFound, StoreError> {
+        self.reader.call(move |step| held_locks(step, &arrow)).await
     }
 }
 
@@ -263,17 +263,23 @@ pub(super) async fn delete_delayed(writer: &Handle, payload: &Bytes) -> Result<V
 }
 
 /// The locks that are held.
-pub(super) fn held_locks(step: &Step<'_>, limit: usize) -> Result<Vec<LockEntry>, StoreError> {
+pub(super) fn held_locks(step: &Step<'_>, arrow: &Locks) -> Result<LocksFound, StoreError> {
     let mut select = step.sql(concat!(
         "SELECT key, substr(value, 1, 1024), expires_ms - ?3 FROM locks WHERE ?1 = ?2 AND ",
         locks::is_held!(),
-        " ORDER BY key, verbatim LIMIT ?4"
+        " ORDER BY key, verbatim LIMIT ?4 OFFSET ?5"
     ))?;
-    let rows = select.query_map(params![1, 1, step.now_ms, stored(limit)], |row| {
+    // One more shows whether there are more.
+    let limit = stored(arrow.limit).saturating_add(1);
+    let rows = select.query_map(params![1, 1, step.now_ms, limit, stored(arrow.from.passed)], |row| {
         let ttl_ms = opt_int(row.get_ref(2)?);
         Ok(LockEntry { key: text(row.get_ref(0)?), value: text(row.get_ref(1)?), ttl_ms: ttl_ms.map(count) })
     })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let mut locks: Vec<_> = rows.collect::<Result<_, _>>()?;
+    let more = locks.len() > arrow.limit;
+    locks.truncate(arrow.limit);
+    let passed = arrow.from.passed.saturating_add(locks.len());
+    Ok(LocksFound { locks, next: more.then(|| LockPlace { part: String::new(), passed }) })
 }
 
 /// Deletes a lock by its text.
