@@ -8,16 +8,17 @@ use serde::{Deserialize, Serialize};
 
 use super::error::AdminError;
 use super::job_view::JobView;
-use super::listing::each_record;
+use super::listing::each_listed;
 use crate::client::moment::Moment;
 use crate::job::ecma::quote;
 use crate::job::payload::encode;
 use crate::job::{Args, Identity, QueueName, RetryKeys, TaskName};
 use crate::store::delayed::{
-    DelayedAt, DelayedCursor, DelayedIdentities, DelayedJob, DelayedSecond, DelayedSeconds, DeleteDelayed,
-    FailedAttempts, ReadAttempts, ScheduledAt,
+    DelayedCursor, DelayedIdentities, DelayedJob, DelayedSecond, DelayedSeconds, DeleteDelayed, FailedAttempts,
+    ReadAttempts, ScheduledAt,
 };
 use crate::store::handle::Store;
+use crate::store::listed::JobList;
 use crate::store::role::Admin;
 use crate::text::cut::cut;
 
@@ -167,14 +168,14 @@ pub async fn list(store: &Store<Admin>, at: Option<Moment>, limit: usize) -> Res
         for &second in &page {
             let missing = i64::try_from(wanted - jobs.len()).unwrap_or(i64::MAX);
             let TimeView { at, ms } = TimeView::of(second);
-            let read = |start, stop| store.run(DelayedAt { second, start, stop });
-            each_record(0, missing - 1, read, |_, job| {
-                keys.push(RetryKeys::of_job(job));
-                let view = JobView::listed(job);
-                places.push(view.queue.as_deref().map(|queue| DelayedJob {
+            each_listed(store, &JobList::Delayed(second), 0, missing - 1, |job| {
+                // What is kept beside a job is found by all of its bytes, which are not read of a long one.
+                let (view, whole) = (JobView::of_listed(job), job.whole());
+                keys.push(whole.and_then(|job| RetryKeys::of_job(job)));
+                places.push(view.queue.as_deref().zip(whole).map(|(queue, payload)| DelayedJob {
                     second,
                     queue: QueueName::as_stored(queue),
-                    payload: job.clone(),
+                    payload: payload.clone(),
                 }));
                 jobs.push(DelayedView {
                     at: at.clone(),

@@ -3,18 +3,18 @@
 //! A page goes on behind some jobs of a second. The seconds before it may have been promoted meanwhile, and so may it: then the
 //! page begins with what is due next.
 
-use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use serde::{Deserialize, Serialize};
 
 use super::delayed::{DelayedView, TimeView, add_attempts, add_identities};
 use super::error::AdminError;
 use super::job_view::JobView;
-use super::listing::each_record;
+use super::listing::each_listed;
 use crate::job::{QueueName, RetryKeys};
-use crate::store::delayed::{DelayedAt, DelayedCursor, DelayedJob, DelayedSecond, DelayedSeconds};
+use crate::store::delayed::{DelayedCursor, DelayedJob, DelayedSecond, DelayedSeconds};
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
+use crate::store::listed::JobList;
 use crate::store::role::Admin;
 
 /// How many seconds are read at a time, and of how many the jobs are read together.
@@ -133,14 +133,17 @@ async fn jobs(store: &Store<Admin>, part: Part) -> Result<Vec<Listed>, StoreErro
     let Part { second, start, count } = part;
     let TimeView { at, ms } = TimeView::of(second);
     let mut jobs = Vec::new();
-    let read = |start, stop| store.run(DelayedAt { second, start, stop });
-    each_record(start, start.saturating_add(count - 1), read, |_, payload: &Bytes| {
-        let job = JobView::listed(payload);
+    let list = JobList::Delayed(second);
+    each_listed(store, &list, start, start.saturating_add(count - 1), |listed| {
+        let job = JobView::of_listed(listed);
         let queue = job.queue.as_deref().map(QueueName::as_stored);
-        let place = queue.map(|queue| DelayedJob { second, queue, payload: payload.clone() });
+        // What is kept beside a job is found by all of its bytes, which are not read of a long one.
+        let place = queue.zip(listed.whole());
+        let place = place.map(|(queue, payload)| DelayedJob { second, queue, payload: payload.clone() });
         let (failed_attempts, last_error, redelivered, later) = (None, None, None, None);
         let view = DelayedView { at: at.clone(), ms, job, failed_attempts, last_error, redelivered, later };
-        jobs.push(Listed { view, retry: RetryKeys::of_job(payload), place });
+        let retry = listed.whole().and_then(|payload| RetryKeys::of_job(payload));
+        jobs.push(Listed { view, retry, place });
     })
     .await?;
     Ok(jobs)

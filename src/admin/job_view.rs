@@ -4,7 +4,12 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::listing::{SHOWN, cut};
-use crate::job::PayloadView;
+use crate::job::{Beginning, PayloadView};
+use crate::store::listed::ListedJob;
+use crate::store::working::WorkingRecord;
+
+/// How much is shown of a long text that is no job, in bytes.
+const RAW: usize = 1024;
 
 /// A job's bytes, parsed for display. Bytes that are not a job are shown as text, with the reason.
 #[derive(Debug, Clone, Serialize)]
@@ -66,6 +71,46 @@ impl JobView {
         view
     }
 
+    /// The beginning of a job that has so many bytes, or all of it.
+    #[must_use]
+    pub fn of_beginning(begin: &[u8], length: u64) -> Self {
+        let missing = length.saturating_sub(begin.len() as u64);
+        let members = Beginning::parse(begin);
+        let class: Option<String> = members.member("class");
+        if missing == 0 || class.is_none() {
+            let mut view = Self::listed(begin);
+            if let Some(raw) = view.raw.as_mut().filter(|_| missing > 0) {
+                *raw = format!("{}... ({length} bytes)", raw.get(..raw.floor_char_boundary(RAW)).unwrap_or_default());
+                view.problem = Some("it is long, and its beginning names no class".to_owned());
+            }
+            return view;
+        }
+        // Where they stand whole in front of what is long.
+        let args =
+            members.raw("args").and_then(|args| std::str::from_utf8(args).ok()).filter(|args| args.len() <= SHOWN);
+        let args =
+            args.filter(|args| args.starts_with('[')).and_then(|args| RawValue::from_string(args.to_owned()).ok());
+        let args_left_out = args.is_none().then(|| {
+            let cut = members.cut("args").map_or(begin.len(), <[u8]>::len);
+            // Behind them stands the end of the job.
+            format!("(about {} bytes)", missing.saturating_add(cut as u64).saturating_sub(1))
+        });
+        Self { class, queue: members.member("queue"), args, args_left_out, raw: None, problem: None }
+    }
+
+    /// The job of a working record, as far as it was read.
+    #[must_use]
+    pub(super) fn of_record(record: &WorkingRecord) -> Self {
+        let bytes = record.payload.as_ref().unwrap_or(&record.raw);
+        Self::of_beginning(bytes, record.left_out.saturating_add(bytes.len() as u64))
+    }
+
+    /// A job of a list.
+    #[must_use]
+    pub(super) fn of_listed(job: &ListedJob) -> Self {
+        Self::of_beginning(&job.bytes, job.length)
+    }
+
     /// The class, as text for people.
     #[must_use]
     pub fn class_text(&self) -> &str {
@@ -89,6 +134,20 @@ mod tests {
         let view = JobView::of(br#"{"class":"Add","args":[1.0,"\ud83d"]}"#);
         let json = serde_json::to_string(&view).unwrap();
         assert_eq!(json, r#"{"class":"Add","queue":null,"args":[1.0,"\ud83d"]}"#);
+    }
+
+    #[test]
+    fn of_a_long_job_the_beginning_tells_what_it_is() {
+        let job = format!("{{\"class\":\"Add\",\"queue\":\"q\",\"args\":[\"{}\"]}}", "x".repeat(5000));
+        let view = JobView::of_beginning(&job.as_bytes()[..100], job.len() as u64);
+        assert_eq!((view.class_text(), view.queue.as_deref()), ("Add", Some("q")));
+        assert_eq!(view.args_text(), format!("(about {} bytes)", 5000 + 4));
+        let json = serde_json::to_string(&JobView::of_beginning(job.as_bytes(), job.len() as u64)).unwrap();
+        assert_eq!(json, serde_json::to_string(&JobView::listed(job.as_bytes())).unwrap(), "it is whole");
+        let short = JobView::of_beginning(br#"{"class":"Add","args":[1],"note":"xxx"#, 5000);
+        assert_eq!((short.args_text(), &short.args_left_out), ("[1]", &None));
+        let none = JobView::of_beginning(&[b'x'; 2000], 5000);
+        assert!(none.args_text().ends_with("xx... (5000 bytes)") && none.problem.is_some(), "{none:?}");
     }
 
     #[test]

@@ -6,6 +6,9 @@ use std::future::Future;
 use bytes::Bytes;
 
 use crate::store::StoreError;
+use crate::store::handle::Store;
+use crate::store::listed::{JobList, ListJobs, ListedJob};
+use crate::store::role::Admin;
 use crate::text::cut::shorten;
 
 /// How many records a step reads at most, and after how many bytes the next one reads fewer.
@@ -39,6 +42,31 @@ where
         }
         position = position.saturating_add(count);
         step = if bytes < ENOUGH { (step * 2).min(MOST) } else { 1 };
+    }
+    Ok(())
+}
+
+/// How many jobs of a list a step reads at most for a listing.
+const LISTED: i64 = 100;
+
+/// Calls `each` with every job of a list from `first` to `last`, both from 0 and inclusive, as far as the list goes; of a long
+/// one with its beginning.
+pub(super) async fn each_listed(
+    store: &Store<Admin>,
+    list: &JobList,
+    first: i64,
+    last: i64,
+    mut each: impl FnMut(&ListedJob),
+) -> Result<(), StoreError> {
+    let mut start = first;
+    while start <= last {
+        let stop = last.min(start.saturating_add(LISTED - 1));
+        let jobs = store.run(ListJobs { list: list.clone(), start, stop }).await?;
+        jobs.iter().for_each(&mut each);
+        if i64::try_from(jobs.len()).unwrap_or(i64::MAX) <= stop - start {
+            return Ok(());
+        }
+        start = stop + 1;
     }
     Ok(())
 }

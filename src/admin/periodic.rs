@@ -22,7 +22,7 @@ use crate::store::handle::Store;
 use crate::store::periodic::{Periodic, PeriodicEntry, Purpose, Reconcile, Reconciled, Stop};
 use crate::store::role::Admin;
 use crate::store::runs::RunList;
-use crate::store::workers::RegisteredWorkers;
+use crate::store::workers::{MOST_REGISTERED, RegisteredWorkers, WorkerNames};
 use crate::task::definition::Registry;
 use crate::task::definition::TaskDefinition;
 use crate::task::schedule::Cadence;
@@ -189,8 +189,7 @@ fn view(
 
 /// The class of the job that a worker runs.
 fn class_of(registered: crate::store::workers::Registered) -> Option<String> {
-    let payload = registered.working?.payload?;
-    PayloadView::parse(&payload).ok().map(|view| view.class.into_owned())
+    registered.working?.class()
 }
 
 /// Every byte form of a task's job.
@@ -264,7 +263,7 @@ async fn look_after(
         return Err(not_periodic(store, registry, name).await?);
     };
     let chain = Chain::of(task);
-    let workers = store.run(RegisteredWorkers).await?.into_iter().map(|registered| registered.worker).collect();
+    let workers = store.run(WorkerNames { limit: MOST_REGISTERED }).await?;
     let reconcile = Reconcile {
         forms: chain.periodic_forms(),
         queue_lock: chain.queue_lock(&task.queue, &Args::periodic()),

@@ -8,9 +8,9 @@ use super::error::AdminError;
 use super::job_view::JobView;
 use crate::job::PayloadView;
 use crate::plugin::chain::Chain;
-use crate::store::delayed::DelayedAt;
 use crate::store::effect::HALTED_S;
 use crate::store::handle::Store;
+use crate::store::listed::{JobList, ListJobs, ListedJob};
 use crate::store::periodic::Periodic;
 use crate::store::role::Admin;
 use crate::store::scheduling::{LastFired, read_stopped};
@@ -255,9 +255,9 @@ async fn delayed(
                 if due.due_s > until_s || found.len() >= most {
                     return Ok(found);
                 }
-                let jobs = store.run(DelayedAt { second: due.second, start, stop: start + PAGE - 1 }).await?;
-                found
-                    .extend(jobs.iter().filter_map(|payload| of_job(payload, registry, &wanted, due.due_s.max(now_s))));
+                let list = JobList::Delayed(due.second);
+                let jobs = store.run(ListJobs { list, start, stop: start + PAGE - 1 }).await?;
+                found.extend(jobs.iter().filter_map(|job| of_job(job, registry, &wanted, due.due_s.max(now_s))));
                 if i64::try_from(jobs.len()).unwrap_or(i64::MAX) < PAGE {
                     break;
                 }
@@ -269,13 +269,15 @@ async fn delayed(
 }
 
 /// The entry of a delayed job, unless it is a tick or `wanted` does not select its class.
-fn of_job(payload: &[u8], registry: &Registry, wanted: impl Fn(&str) -> bool, second: i64) -> Option<PlanEntry> {
-    if let Ok(view) = PayloadView::parse(payload)
+fn of_job(listed: &ListedJob, registry: &Registry, wanted: impl Fn(&str) -> bool, second: i64) -> Option<PlanEntry> {
+    // A tick is never long.
+    if let Some(payload) = listed.whole()
+        && let Ok(view) = PayloadView::parse(payload)
         && registry.get(&view.class).is_some_and(|task| Chain::of(task).is_tick(&view))
     {
         return None;
     }
-    let job = JobView::of(payload);
+    let job = JobView::of_listed(listed);
     wanted(job.class_text()).then(|| PlanEntry {
         second,
         time: TimeView::of(second),

@@ -9,14 +9,15 @@ use super::error::AdminError;
 use super::held_back::{HaltedInstance, HeldBack, SkippingInstance};
 use super::job_view::JobView;
 use super::known::expect_known;
-use super::listing::{each_record, positions};
+use super::listing::{each_listed, positions};
 use super::queue_wait::{QueueWait, Waits};
 use super::waiting_locks;
 use crate::client::request::nearest;
 use crate::job::{FirstQueues, QueueName};
 use crate::store::handle::Store;
-use crate::store::inspection::{DeleteQueue, FindQueue, Pause, Paused, Queued, Queues, ReadPaused, Resume};
+use crate::store::inspection::{DeleteQueue, FindQueue, Pause, Paused, Queues, ReadPaused, Resume};
 use crate::store::instance::Instances;
+use crate::store::listed::JobList;
 use crate::store::queueing::QueueNames;
 use crate::store::role::Admin;
 use crate::store::unreadable::{CountUnreadable, RecordKind};
@@ -226,11 +227,8 @@ pub async fn show(store: &Store<Admin>, name: &str, start: i64, stop: i64) -> Re
     let known = find(store, name).await?;
     let (first, last) = positions(known.length, start, stop);
     let mut jobs = Vec::new();
-    let read = |start, stop| store.run(Queued { queue: QueueName::as_stored(name), start, stop });
-    each_record(first, last, read, |_, job| {
-        jobs.push(JobView::listed(job));
-    })
-    .await?;
+    let list = JobList::Queue(QueueName::as_stored(name));
+    each_listed(store, &list, first, last, |job| jobs.push(JobView::of_listed(job))).await?;
     Ok(QueuePage { queue: known.queue, length: known.length, jobs })
 }
 

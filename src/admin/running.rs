@@ -12,16 +12,21 @@ use super::dates::rfc3339;
 use super::error::AdminError;
 use super::failed;
 use super::job_view::JobView;
+use super::worker_page::Room;
 use crate::job::{ClaimToken, FailureView, WorkerName};
 use crate::store::handle::Store;
 use crate::store::inspection::FailedRecords;
 use crate::store::role::Admin;
 use crate::store::wishes::{AskRun, Want, Wish};
-use crate::store::workers::{WorkerNames, Working};
+use crate::store::workers::{ReadWorkers, Registered, WorkerNames};
 use crate::store::working::WorkingRecord;
 
-/// How many working records are read together: each may hold a job of any length.
+/// How many working records are read together.
 const READ: usize = 64;
+/// Among how many workers, by their ids, runs are looked for.
+const KNOWN: usize = 100_000;
+/// How many bytes of a working record tell its claim.
+const CLAIM: usize = 512;
 /// How many of the newest failures are looked at for runs that have ended, beside one for each of them.
 const NEWEST: i64 = 100;
 
@@ -65,7 +70,7 @@ pub struct RunPage {
 impl RunningView {
     fn of(run: &Run) -> Self {
         let record = &run.0;
-        let job = JobView::listed(record.payload.as_ref().unwrap_or(&record.raw));
+        let job = JobView::of_record(record);
         let identity = record.identity.as_ref();
         Self {
             id: identity.map(|identity| identity.id.to_string()),
@@ -131,18 +136,22 @@ impl Which<'_> {
 /// # Errors
 /// Fails when the store cannot be reached.
 pub async fn find(store: &Store<Admin>, which: Which<'_>, limit: usize) -> Result<(Vec<Run>, bool), AdminError> {
-    let workers = store.run(WorkerNames { limit: usize::MAX }).await?;
-    let mut runs = Vec::new();
+    // One more shows whether there are more.
+    let mut workers = store.run(WorkerNames { limit: KNOWN + 1 }).await?;
+    let cut = workers.len() > KNOWN;
+    workers.truncate(KNOWN);
+    let (mut runs, mut room) = (Vec::new(), Room::default());
     for some in workers.chunks(READ) {
-        let records = store.run(Working { workers: some.to_vec() }).await?.into_iter().flatten();
-        for run in records.map(Run).filter(|run| which.means(run)) {
+        let read = store.run(ReadWorkers { workers: some.to_vec(), longest: room.longest() }).await?;
+        room.take(&read);
+        for run in read.into_iter().filter_map(|one| one.working).map(Run).filter(|run| which.means(run)) {
             if runs.len() == limit {
                 return Ok((runs, true));
             }
             runs.push(run);
         }
     }
-    Ok((runs, false))
+    Ok((runs, cut))
 }
 
 /// The jobs that run, at most `limit`.
@@ -196,7 +205,7 @@ pub async fn cancel(store: &Store<Admin>, runs: &[Run], by: &str) -> Result<Vec<
         let state = match &run.0.claim {
             None => CancelState::Foreign,
             Some(claim) => {
-                let wish = Wish { claim: claim.clone(), want: Want::Cancel { by: by.to_owned() } };
+                let wish = Wish { claim: claim.clone(), want: Want::cancel(by) };
                 let stands = store.run(AskRun { worker: worker.clone(), wish }).await?;
                 if stands { CancelState::Asked } else { CancelState::Ended }
             }
@@ -216,9 +225,9 @@ pub async fn look_again(store: &Store<Admin>, runs: &mut [CancelledRun]) -> Resu
         return Ok(());
     }
     let workers = asked.iter().map(|run| run.worker.clone()).collect();
-    let records = store.run(Working { workers }).await?;
-    let stands = |run: &CancelledRun, record: &Option<WorkingRecord>| {
-        let claim = record.as_ref().and_then(|record| record.claim.as_ref());
+    let records = store.run(ReadWorkers { workers, longest: CLAIM }).await?;
+    let stands = |run: &CancelledRun, record: &Registered| {
+        let claim = record.working.as_ref().and_then(|record| record.claim.as_ref());
         claim.is_some_and(|claim| run.run.claim.as_deref() == Some(claim.as_str()))
     };
     let mut over = Vec::new();

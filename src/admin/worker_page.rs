@@ -8,11 +8,33 @@ use super::job_view::JobView;
 use super::workers::{READ, WorkerView};
 use crate::job::WorkerName;
 use crate::store::handle::Store;
+use crate::store::listed::LISTED_BYTES;
 use crate::store::role::Admin;
-use crate::store::workers::{ReadWorkers, WorkerNames};
+use crate::store::workers::{ReadWorkers, Registered, WorkerNames};
 
 /// How many workers are known at most; of more, those that the store names first.
 pub const KNOWN: usize = 20_000;
+
+/// How many bytes of working records one listing reads at full length, and how many of each it reads beyond.
+const ROOM: (usize, usize) = (4 << 20, 512);
+
+/// How much of working records a listing still reads: thousands of long jobs may run at once.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    read: usize,
+}
+
+impl Room {
+    /// How many bytes of each are read next.
+    pub(super) fn longest(&self) -> usize {
+        if self.read < ROOM.0 { LISTED_BYTES } else { ROOM.1 }
+    }
+
+    /// These were read.
+    pub(super) fn take(&mut self, read: &[Registered]) {
+        self.read += read.iter().filter_map(|one| Some(one.working.as_ref()?.raw.len())).sum::<usize>();
+    }
+}
 
 /// Some of the registered workers.
 #[derive(Debug, Clone, Serialize)]
@@ -54,9 +76,11 @@ async fn read(store: &Store<Admin>, mut names: Vec<WorkerName>, limit: usize) ->
     names.truncate(limit);
     let held_back = HeldBack::read(store).await?;
     let mut workers = Vec::with_capacity(names.len());
+    let mut room = Room::default();
     for some in names.chunks(READ) {
-        let read = store.run(ReadWorkers { workers: some.to_vec() }).await?;
-        workers.extend(read.iter().map(|worker| WorkerView::of(worker, &held_back.halted, JobView::listed)));
+        let read = store.run(ReadWorkers { workers: some.to_vec(), longest: room.longest() }).await?;
+        room.take(&read);
+        workers.extend(read.iter().map(|worker| WorkerView::of(worker, &held_back.halted, JobView::of_record)));
     }
     Ok(WorkerPage { workers, more, held_back })
 }

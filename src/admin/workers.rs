@@ -14,6 +14,7 @@ use crate::job::{Args, Failure, LockKey, PayloadView, WorkerName, date};
 use crate::plugin::chain::Chain;
 use crate::plugin::kept_run;
 use crate::store::handle::Store;
+use crate::store::listed::LISTED_BYTES;
 use crate::store::role::Admin;
 use crate::store::workers::{
     ForceClean, LockValues, PingOf, ReadWorkers, Registered, WorkerLock, WorkerNames, Working,
@@ -93,7 +94,11 @@ pub struct CleanedWorker {
 }
 
 impl WorkerView {
-    pub(super) fn of(registered: &Registered, halted: &[HaltedInstance], view: impl Fn(&[u8]) -> JobView) -> Self {
+    pub(super) fn of(
+        registered: &Registered,
+        halted: &[HaltedInstance],
+        view: impl Fn(&WorkingRecord) -> JobView,
+    ) -> Self {
         let pinged = registered.pinged_s.map(Moment::of_second);
         Self {
             id: registered.worker.id().to_owned(),
@@ -109,8 +114,8 @@ impl WorkerView {
 }
 
 impl WorkingView {
-    fn of(record: &WorkingRecord, view: impl Fn(&[u8]) -> JobView) -> Self {
-        let job = view(record.payload.as_ref().unwrap_or(&record.raw));
+    fn of(record: &WorkingRecord, view: impl Fn(&WorkingRecord) -> JobView) -> Self {
+        let job = view(record);
         Self {
             queue: record.queue.as_ref().map(|queue| queue.as_str().to_owned()),
             class: job.class,
@@ -133,9 +138,15 @@ pub(super) const READ: usize = 64;
 pub async fn show(store: &Store<Admin>, name: &str) -> Result<WorkerView, AdminError> {
     let mut ids = store.run(WorkerNames { limit: usize::MAX }).await?;
     let Some(index) = pick(&ids, name)? else { return Err(not_found(&ids, name)) };
-    let read = store.run(ReadWorkers { workers: vec![ids.swap_remove(index)] }).await?;
+    let workers = vec![ids.swap_remove(index)];
+    let mut read = store.run(ReadWorkers { workers: workers.clone(), longest: LISTED_BYTES }).await?;
+    // Of the one that was asked for, all of its job is shown.
+    if let Some(one) = read.first_mut().filter(|one| one.working.as_ref().is_some_and(|record| record.left_out > 0)) {
+        one.working = store.run(Working { workers }).await?.into_iter().next().flatten();
+    }
     let held_back = HeldBack::read(store).await?;
-    let worker = read.first().map(|worker| WorkerView::of(worker, &held_back.halted, JobView::of));
+    let whole = |record: &WorkingRecord| JobView::of(record.payload.as_ref().unwrap_or(&record.raw));
+    let worker = read.first().map(|worker| WorkerView::of(worker, &held_back.halted, whole));
     worker.ok_or_else(|| not_found(&ids, name))
 }
 
@@ -244,6 +255,15 @@ pub async fn clean_older_than(
 ) -> Result<Vec<CleanedWorker>, AdminError> {
     let mut cleaned = Vec::new();
     for Registered { worker, working, .. } in older_than(store, now_ms, age_ms).await? {
+        let working = match working {
+            // All of a long record is read when it is its turn. One that changed meanwhile is another job.
+            Some(listed) if listed.left_out > 0 => {
+                let whole = store.run(Working { workers: vec![worker.clone()] }).await?.into_iter().next().flatten();
+                let Some(whole) = whole.filter(|whole| whole.continues(&listed)) else { continue };
+                Some(whole)
+            }
+            short => short,
+        };
         cleaned.extend(clean_unless_changed(store, registry, &worker, working.as_ref(), host, now_ms).await?);
     }
     Ok(cleaned)
@@ -258,7 +278,8 @@ pub async fn older_than(store: &Store<Admin>, now_ms: i64, age_ms: i64) -> Resul
     let is_old = |registered: &Registered| since(registered).is_some_and(|since| now_ms.saturating_sub(since) > age_ms);
     let mut old = Vec::new();
     for some in store.run(WorkerNames { limit: usize::MAX }).await?.chunks(READ) {
-        old.extend(store.run(ReadWorkers { workers: some.to_vec() }).await?.into_iter().filter(is_old));
+        let read = store.run(ReadWorkers { workers: some.to_vec(), longest: LISTED_BYTES }).await?;
+        old.extend(read.into_iter().filter(is_old));
     }
     Ok(old)
 }

@@ -5,9 +5,12 @@ use crate::event::{Bus, Event};
 use crate::store::instance::Instances;
 use crate::store::moving::ReadAside;
 use crate::store::role::Whole;
-use crate::store::workers::RegisteredWorkers;
+use crate::store::workers::WorkerNames;
 use crate::store::{Store, StoreError};
 use crate::text::clean::named;
+
+/// Among how many workers one of another program is looked for.
+const LOOKED_AT: usize = 10_000;
 
 /// Warns if a pattern takes jobs from other workers, because perhaps only they know the classes.
 pub(super) async fn foreigners(config: &Config, store: &Store<Whole>, bus: &Bus) -> Result<(), StoreError> {
@@ -16,17 +19,17 @@ pub(super) async fn foreigners(config: &Config, store: &Store<Whole>, bus: &Bus)
     }
     let instances = store.run(Instances).await?;
     let foreign = store
-        .run(RegisteredWorkers)
+        .run(WorkerNames { limit: LOOKED_AT })
         .await?
         .into_iter()
-        .find(|registered| !instances.iter().any(|state| registered.worker.name().starts_with(&state.record.name)));
+        .find(|worker| !instances.iter().any(|state| worker.name().starts_with(&state.record.name)));
     if let Some(foreign) = foreign {
         bus.emit(Event::Warning {
             text: format!(
                 "queues = {:?} takes jobs from queues of other workers too, such as {}; classes that have no task \
                  here would fail: list this instance's queues instead",
                 config.queues.as_configured(),
-                named(&foreign.worker)
+                named(&foreign)
             ),
         });
     }

@@ -29,6 +29,7 @@ mod outer;
 mod patience;
 mod peer;
 mod problem;
+mod reading;
 mod redact;
 mod refusal;
 mod requests;

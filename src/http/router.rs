@@ -12,7 +12,7 @@ use super::guard::{caller, host, origin, read_only, role};
 use super::outer::{self, Ids};
 use super::problem::{Kind, Problem};
 use super::site::Site;
-use super::{api, health, index, metrics, openapi};
+use super::{api, health, index, metrics, openapi, reading};
 use crate::config::http::Role;
 
 /// A route.
@@ -22,27 +22,34 @@ pub(super) struct Route {
     /// Who may take it; `None`: everybody.
     pub(super) role: Option<Role>,
     handler: MethodRouter<Site>,
+    /// Does it read records, of which each may be long?
+    reads_records: bool,
 }
 
 impl Route {
     fn open(name: &'static str, handler: MethodRouter<Site>) -> Self {
-        Self { name, role: None, handler }
+        Self { name, role: None, handler, reads_records: false }
+    }
+
+    /// A route whose requests take turns ([`reading`]).
+    fn records(name: &'static str, handler: MethodRouter<Site>) -> Self {
+        Self { reads_records: true, ..Self::read(name, handler) }
     }
 
     fn read(name: &'static str, handler: MethodRouter<Site>) -> Self {
-        Self { name, role: Some(Role::Read), handler }
+        Self { name, role: Some(Role::Read), handler, reads_records: false }
     }
 
     fn enqueue(name: &'static str, handler: MethodRouter<Site>) -> Self {
-        Self { name, role: Some(Role::Enqueue), handler }
+        Self { name, role: Some(Role::Enqueue), handler, reads_records: false }
     }
 
     fn operate(name: &'static str, handler: MethodRouter<Site>) -> Self {
-        Self { name, role: Some(Role::Operate), handler }
+        Self { name, role: Some(Role::Operate), handler, reads_records: false }
     }
 
     fn admin(name: &'static str, handler: MethodRouter<Site>) -> Self {
-        Self { name, role: Some(Role::Admin), handler }
+        Self { name, role: Some(Role::Admin), handler, reads_records: false }
     }
 
     /// Does it change what is there? Jobs that are put in change nothing.
@@ -71,13 +78,13 @@ pub(super) fn routes() -> Vec<Route> {
         Route::read("GET /api/v1/tasks/{task}/runs", get(api::history::runs)),
         Route::read("GET /api/v1/queues", get(api::queues::list)),
         Route::read("GET /api/v1/queues/{queue}", get(api::queues::show)),
-        Route::read("GET /api/v1/queues/{queue}/jobs", get(api::queues::jobs)),
+        Route::records("GET /api/v1/queues/{queue}/jobs", get(api::queues::jobs)),
         Route::operate("POST /api/v1/queues/{queue}/pause", post(api::queues::pause)),
         Route::operate("POST /api/v1/queues/{queue}/resume", post(api::queues::resume)),
         Route::admin("DELETE /api/v1/queues/{queue}", delete(api::queues::delete)),
         Route::operate("POST /api/v1/pause", post(api::queues::pause_all)),
         Route::operate("POST /api/v1/resume", post(api::queues::resume_all)),
-        Route::read("GET /api/v1/delayed", get(api::delayed::list)),
+        Route::records("GET /api/v1/delayed", get(api::delayed::list)),
         Route::admin("DELETE /api/v1/delayed", delete(api::delayed::delete)),
         Route::operate("POST /api/v1/delayed/{second}/promote", post(api::delayed::promote)),
         Route::read("GET /api/v1/plan", get(api::plan::show)),
@@ -85,19 +92,19 @@ pub(super) fn routes() -> Vec<Route> {
         Route::operate("POST /api/v1/periodic/{task}/start", post(api::periodic::start)),
         Route::operate("POST /api/v1/periodic/{task}/stop", post(api::periodic::stop)),
         Route::operate("POST /api/v1/periodic/{task}/run", post(api::periodic::run)),
-        Route::read("GET /api/v1/failed", get(api::failed::list)),
-        Route::read("GET /api/v1/failed/groups", get(api::failed_many::groups)),
+        Route::records("GET /api/v1/failed", get(api::failed::list)),
+        Route::records("GET /api/v1/failed/groups", get(api::failed_many::groups)),
         Route::read("GET /api/v1/failed.ndjson", get(api::failed_many::export)),
         Route::operate("POST /api/v1/failed/operations", post(api::operations::begin)),
         Route::read("GET /api/v1/operations/{id}", get(api::operations::show)),
         Route::operate("DELETE /api/v1/operations/{id}", delete(api::operations::stop)),
-        Route::read("GET /api/v1/failed/{id}", get(api::failed::show)),
+        Route::records("GET /api/v1/failed/{id}", get(api::failed::show)),
         Route::operate("POST /api/v1/failed/{id}/retry", post(api::failed::retry)),
         Route::admin("DELETE /api/v1/failed/{id}", delete(api::failed::remove)),
-        Route::read("GET /api/v1/workers", get(api::workers::list)),
+        Route::records("GET /api/v1/workers", get(api::workers::list)),
         Route::admin("DELETE /api/v1/workers/{name}", delete(api::workers::clean)),
         Route::read("GET /api/v1/instances", get(api::workers::instances)),
-        Route::read("GET /api/v1/locks", get(api::locks::list)),
+        Route::records("GET /api/v1/locks", get(api::locks::list)),
         Route::admin("DELETE /api/v1/locks/{key}", delete(api::locks::delete)),
         Route::read("GET /api/v1/audit", get(api::audit::list)),
         Route::read("GET /api/v1/overview", get(api::overview::overview)),
@@ -106,7 +113,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::read("GET /api/v1/history", get(api::history::show)),
         Route::read("GET /api/v1/events", get(api::events::events)),
         Route::read("GET /api/v1/stats", get(api::overview::stats)),
-        Route::read("GET /api/v1/details", get(api::overview::details)),
+        Route::records("GET /api/v1/details", get(api::overview::details)),
         Route::read("GET /api/v1/leader", get(api::overview::leader)),
     ]
 }
@@ -120,6 +127,9 @@ pub(super) fn router(site: &Site) -> Router {
         let path = route.path();
         if route.changes() {
             route.handler = route.handler.route_layer(from_fn_with_state((site.clone(), route.name), audited::keep));
+        }
+        if route.reads_records {
+            route.handler = route.handler.route_layer(from_fn_with_state(site.clone(), reading::take_turn));
         }
         let handler = match route.role {
             Some(_) if path == metrics::PATH => {

@@ -12,6 +12,7 @@ use super::failed_index::FailedIndex;
 use super::looks::Looks;
 use super::operation::Operations;
 use super::problem::{Kind, Problem};
+use super::reading::Turns;
 use super::requests::Requests;
 use super::streams::Streams;
 use super::underway::Underway;
@@ -173,6 +174,8 @@ pub struct Site {
     pub(super) underway: Underway,
     /// What was read for all who ask.
     pub(super) looks: Arc<Looks>,
+    /// The turns of those who read records.
+    pub(super) readings: Arc<Turns>,
 }
 
 impl Site {
@@ -204,6 +207,7 @@ impl Site {
             streams: Streams::default(),
             underway: Underway::default(),
             looks: Arc::default(),
+            readings: Arc::default(),
         }
     }
 

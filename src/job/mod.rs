@@ -1,5 +1,6 @@
 //! The data of a job: names, payload, identity, outcome and failure record. No I/O, no imports from any other room.
 
+pub mod beginning;
 pub mod date;
 pub mod digest;
 pub mod distortion;
@@ -20,6 +21,7 @@ pub mod run_counts;
 pub mod run_variables;
 pub mod shown_run;
 
+pub use beginning::Beginning;
 pub use failure::{Failure, FailureView};
 pub use finished_run::{FinishedRun, RunOutcome};
 pub use first_queues::FirstQueues;

@@ -20,7 +20,7 @@ use crate::store::effect::{HALTED_S, Next};
 use crate::store::instance::InstanceState;
 use crate::store::periodic::{Periodic, PeriodicEntry, Purpose, Reconcile, Reconciled, Withdraw};
 use crate::store::scheduling::ReadTime;
-use crate::store::workers::{Registered, RegisteredWorkers};
+use crate::store::workers::{Registered, RegisteredWorkers, WorkerNames};
 use crate::task::schedule::scheduled_at;
 use crate::task::{Cadence, TaskDefinition};
 
@@ -31,6 +31,8 @@ const MAX_SILENCE_S: i64 = 180;
 /// How long before it is due a tick is moved that comes again because a clock was set back: longer than the time between two
 /// looks of any instance.
 const SOON_S: i64 = 75;
+/// Among how many workers those of other programs are looked for.
+const LOOKED_AT: usize = 50_000;
 /// How long a task may go undeclared before it is withdrawn.
 const UNDECLARED_AFTER: Duration = Duration::from_secs(600);
 
@@ -283,5 +285,7 @@ impl UndeclaredTasks {
 /// Are workers of other programs registered? Then a periodic task may be theirs and is not withdrawn.
 async fn has_foreigners(context: &SchedulerContext, instances: &[InstanceState]) -> Result<bool, StoreError> {
     let ours = |worker: &WorkerName| instances.iter().any(|state| worker.name().starts_with(&state.record.name));
-    Ok(context.store.run(RegisteredWorkers).await?.iter().any(|registered| !ours(&registered.worker)))
+    // Of more than that nobody knows whose they are.
+    let workers = context.store.run(WorkerNames { limit: LOOKED_AT }).await?;
+    Ok(workers.len() >= LOOKED_AT || workers.iter().any(|worker| !ours(worker)))
 }

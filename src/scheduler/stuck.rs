@@ -19,7 +19,7 @@ use crate::store::StoreError;
 use crate::store::inspection::{FailedJob, Retried, RetryFailed};
 use crate::store::instance::InstanceState;
 use crate::store::scheduling::ReadTime;
-use crate::store::workers::{ForceClean, LockValues, Registered, RegisteredWorkers, WorkerLock};
+use crate::store::workers::{ForceClean, LockValues, Registered, RegisteredWorkers, WorkerLock, Working};
 use crate::text::clean::named;
 
 /// Removes every foreign worker whose last ping is older than `after`, each on its own: the failure of one does not
@@ -54,6 +54,8 @@ pub async fn sweep(
     if stuck.is_empty() {
         return Ok(true);
     }
+    let is_long = |one: &Registered| one.working.as_ref().is_some_and(|record| record.left_out > 0);
+    let (long, stuck): (Vec<_>, Vec<_>) = stuck.into_iter().partition(|(one, _)| is_long(one));
     let locks = dead_locks(context, &stuck).await?;
     for ((one, silent_s), lock) in stuck.into_iter().zip(locks) {
         let what = format!("cleaning of worker {}", named(&one.worker));
@@ -62,7 +64,28 @@ pub async fn sweep(
             bulkheads.note(bus, &what, result)?;
         }
     }
+    for (one, silent_s) in long {
+        let what = format!("cleaning of worker {}", named(&one.worker));
+        if bulkheads.may_try(&what) {
+            let result = clean_long(context, one, silent_s).await;
+            bulkheads.note(bus, &what, result)?;
+        }
+    }
     Ok(true)
+}
+
+/// The same for a worker whose record is long: all of it is read when it is its turn, so that few are held.
+async fn clean_long(context: &SchedulerContext, stuck: &Registered, silent_s: i64) -> Result<(), StoreError> {
+    let workers = vec![stuck.worker.clone()];
+    let whole = context.store.run(Working { workers }).await?.into_iter().next().flatten();
+    // What changed meanwhile is the job of a worker that lives.
+    let listed = stuck.working.as_ref();
+    let Some(whole) = whole.filter(|whole| listed.is_some_and(|listed| whole.continues(listed))) else {
+        return Ok(());
+    };
+    let one = Registered { working: Some(whole), ..stuck.clone() };
+    let lock = dead_locks(context, &[(&one, silent_s)]).await?.pop().flatten();
+    clean(context, &one, silent_s, lock.as_slice()).await
 }
 
 /// Removes one worker, and enqueues its job again if the configuration says so.
@@ -191,10 +214,11 @@ impl LockCandidate {
     /// Does this worker run the same job? True if its record cannot be read.
     fn is_of(&self, other: &Registered) -> bool {
         let Some(record) = &other.working else { return false };
-        let Some(view) = record.payload.as_ref().and_then(|payload| PayloadView::parse(payload).ok()) else {
-            return true;
-        };
         let same_queue = record.queue.as_ref().is_none_or(|queue| *queue == self.queue);
+        let Some(view) = record.payload.as_ref().and_then(|payload| PayloadView::parse(payload).ok()) else {
+            // Of a long one only the beginning is known.
+            return same_queue && (record.left_out == 0 || record.class().is_none_or(|class| class == self.class));
+        };
         let same_args = Args::of(&view).map_or(true, |args| args.as_str() == self.args);
         *view.class == *self.class && same_queue && same_args
     }

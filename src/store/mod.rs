@@ -36,6 +36,7 @@ pub mod history;
 pub mod inspection;
 pub mod instance;
 pub mod layer;
+pub mod listed;
 pub mod marks;
 pub mod meter;
 pub mod moving;

@@ -5,6 +5,8 @@ use std::str::FromStr;
 use serde_json::Number;
 use serde_json::value::RawValue;
 
+use crate::job::Beginning;
+
 /// The last second that a JavaScript `Date` can hold. No Resque program writes a later one.
 const LAST_S: u64 = 8_640_000_000_000;
 
@@ -79,6 +81,16 @@ pub struct Ping {
 }
 
 impl Ping {
+    /// Reads the beginning of a ping that has so many bytes: one of many queues is long, and tells its time first.
+    #[must_use]
+    pub fn parse_beginning(begin: &[u8], length: u64) -> Option<Self> {
+        if begin.len() as u64 == length {
+            return Self::parse(begin);
+        }
+        let time = Beginning::parse(begin).raw("time")?;
+        Self::parse(&[b"{\"time\":", time, b"}"].concat())
+    }
+
     /// Reads a ping; `None` if it has no valid time.
     #[must_use]
     pub fn parse(raw: &[u8]) -> Option<Self> {

@@ -72,12 +72,18 @@ pub struct Registered {
     pub working: Option<WorkingRecord>,
 }
 
-/// All registered workers of all programs.
+/// How many workers [`RegisteredWorkers`] tells of at most: the first ones by their ids.
+pub const MOST_REGISTERED: usize = 100_000;
+
+/// All registered workers of all programs, at most [`MOST_REGISTERED`]. Of a long working record only the beginning is read.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
 #[derive(Debug, Clone, Copy)]
 pub struct RegisteredWorkers;
+
+/// How many bytes of each working record [`RegisteredWorkers`] reads: enough for its claim, its queue and its class.
+pub const REGISTERED_BYTES: usize = 2048;
 
 arrow!(RegisteredWorkers, "registered", Reads -> Vec<Registered>; Scheduler, Admin, Mover);
 
@@ -93,7 +99,8 @@ pub struct WorkerNames {
 
 arrow!(WorkerNames, "worker_names", Reads -> Vec<WorkerName>; Scheduler, Admin);
 
-/// What is known of these workers, in order. One that is not registered has nothing but its name.
+/// What is known of these workers, in order. One that is not registered has nothing but its name. Of a long working record
+/// only the beginning is read ([`LISTED_BYTES`](super::listed::LISTED_BYTES)).
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -101,6 +108,8 @@ arrow!(WorkerNames, "worker_names", Reads -> Vec<WorkerName>; Scheduler, Admin);
 pub struct ReadWorkers {
     /// The workers.
     pub workers: Vec<WorkerName>,
+    /// How many bytes of a working record are read at most.
+    pub longest: usize,
 }
 
 arrow!(ReadWorkers, "read_workers", Reads -> Vec<Registered>; Admin);

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::job::{ClaimToken, Identity, PayloadView, QueueName, WorkerName, ecma};
+use crate::job::{Beginning, ClaimToken, Identity, PayloadView, QueueName, WorkerName, ecma};
 
 /// A parsed working record.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +38,9 @@ pub struct WorkingRecord {
     pub payload: Option<Bytes>,
     /// The bytes of the record, for comparisons.
     pub raw: Bytes,
+    /// How many more bytes the record has than were read: a listing reads the beginning of a long one. Such a record equals
+    /// none that is stored, so that no step is done by it.
+    pub left_out: u64,
 }
 
 /// How our own records begin. The claim follows, up to the next quote: the scripts compare the same prefix.
@@ -71,6 +74,7 @@ impl WorkingRecord {
             payload: payload.or_else(|| foreign().map(|payload| Bytes::copy_from_slice(payload.get().as_bytes()))),
             claim,
             raw,
+            left_out: 0,
         }
     }
 }
@@ -79,7 +83,9 @@ impl WorkingRecord {
     /// The class of the job, if its bytes are one.
     #[must_use]
     pub fn class(&self) -> Option<String> {
-        PayloadView::parse(self.payload.as_ref()?).ok().map(|job| job.class.into_owned())
+        let payload = self.payload.as_ref()?;
+        let whole = PayloadView::parse(payload).ok().map(|job| job.class.into_owned());
+        whole.or_else(|| Beginning::parse(payload).member("class").filter(|_| self.left_out > 0))
     }
 
     /// Is this the id of the job, or the claim of this run of it?
@@ -91,7 +97,7 @@ impl WorkingRecord {
 }
 
 /// The claim at the beginning of a record of ours.
-fn claim(raw: &[u8]) -> Option<ClaimToken> {
+pub(super) fn claim(raw: &[u8]) -> Option<ClaimToken> {
     let rest = raw.strip_prefix(OURS)?;
     let token = rest.get(..rest.iter().position(|byte| *byte == b'"')?)?;
     let plain = !token.is_empty() && token.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'\\');
@@ -128,7 +134,7 @@ fn identity(members: &Members<'_>) -> Option<Identity> {
 const ESCAPED: usize = 1 << 20;
 
 /// Stands before a payload that is longer and would have to be escaped.
-const MARK: u8 = b'=';
+pub(super) const MARK: u8 = b'=';
 
 /// Undoes the escaping of a payload that is not framed by braces. Control characters and DEL may be `\u00xx`, the usual
 /// ones also a letter behind a backslash; any other byte behind a backslash stands for itself.

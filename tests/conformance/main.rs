@@ -64,6 +64,7 @@ mod jobs;
 mod large;
 mod leader;
 mod lease;
+mod listed;
 mod long_jobs;
 mod lost_keys;
 mod marks;

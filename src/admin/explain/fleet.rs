@@ -11,6 +11,7 @@ use crate::job::{QueueName, TaskName, WorkerName, date};
 use crate::store::handle::Store;
 use crate::store::inspection::{Paused, Queues, ReadPaused};
 use crate::store::instance::{Halt, InstanceRecord, Instances};
+use crate::store::listed::LISTED_BYTES;
 use crate::store::role::Admin;
 use crate::store::scheduling::ReadTime;
 use crate::store::workers::{ReadWorkers, Registered, WorkerNames};
@@ -114,7 +115,7 @@ impl Fleet {
         queues.truncate(MOST);
         let mut registered = Vec::with_capacity(names.len());
         for some in names.chunks(READ) {
-            registered.extend(store.run(ReadWorkers { workers: some.to_vec() }).await?);
+            registered.extend(store.run(ReadWorkers { workers: some.to_vec(), longest: LISTED_BYTES }).await?);
         }
         let ours: HashSet<&str> = states.iter().map(|state| state.record.name.as_str()).collect();
         let mut of_instance: HashMap<&str, Vec<&Registered>> = HashMap::new();

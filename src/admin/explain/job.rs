@@ -17,7 +17,8 @@ use crate::job::{FailureView, Identity, RetryKeys};
 use crate::plugin::chain::Chain;
 use crate::store::delayed::{DelayedIdentities, DelayedJob, ReadAttempts, ScheduledAt};
 use crate::store::handle::Store;
-use crate::store::inspection::{FailedRecords, FindQueue, Queued};
+use crate::store::inspection::{FailedRecords, FindQueue};
+use crate::store::listed::{JobList, ListJobs};
 use crate::store::role::Admin;
 use crate::store::wishes::{ReadWishes, canceller};
 use crate::store::workers::LockValues;
@@ -54,7 +55,10 @@ impl JobSubject<'_> {
     fn is_run(&self, run: &RunFacts) -> bool {
         match self {
             Self::Id(id) => run.record.has_id(id),
-            Self::Job(job) => run.record.payload.as_ref() == Some(&job.payload),
+            // Of a long one only the beginning is known.
+            Self::Job(job) => run.record.payload.as_ref().is_some_and(|payload| {
+                *payload == job.payload || (run.record.left_out > 0 && job.payload.starts_with(payload))
+            }),
         }
     }
 
@@ -263,8 +267,9 @@ enum Place {
 async fn place(store: &Store<Admin>, job: &ResolvedJob) -> Result<Place, AdminError> {
     let mut start = 0;
     while start < QUEUED {
-        let page = store.run(Queued { queue: job.queue.clone(), start, stop: start + PAGE - 1 }).await?;
-        if let Some(at) = page.iter().position(|bytes| *bytes == job.payload) {
+        let list = JobList::Queue(job.queue.clone());
+        let page = store.run(ListJobs { list, start, stop: start + PAGE - 1 }).await?;
+        if let Some(at) = page.iter().position(|listed| listed.is(&job.payload)) {
             return Ok(Place::At(start + i64::try_from(at).unwrap_or(0)));
         }
         if page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX) {

@@ -11,9 +11,9 @@ use super::pace;
 use super::soon::Soon;
 use crate::admin::error::AdminError;
 use crate::admin::queues;
-use crate::job::{PayloadView, QueueName};
+use crate::job::QueueName;
 use crate::store::handle::Store;
-use crate::store::inspection::Queued;
+use crate::store::listed::{JobList, ListJobs, ListedJob};
 use crate::store::role::Admin;
 use crate::text::clean::named;
 use crate::text::shell;
@@ -61,8 +61,8 @@ pub(super) async fn head(
 
 /// The class of the job that comes next.
 pub(super) async fn head_class(store: &Store<Admin>, queue: &QueueName) -> Result<Option<String>, AdminError> {
-    let next = store.run(Queued { queue: queue.clone(), start: 0, stop: 0 }).await?;
-    Ok(next.first().and_then(|job| PayloadView::parse(job).ok()).map(|view| view.class.into_owned()))
+    let next = store.run(ListJobs { list: JobList::Queue(queue.clone()), start: 0, stop: 0 }).await?;
+    Ok(next.first().and_then(ListedJob::class_and_queue).map(|(class, _)| class))
 }
 
 /// Judges a queue that holds so many jobs.

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use crate::admin::delayed::SecondsWalk;
 use crate::admin::error::AdminError;
-use crate::job::{PayloadView, QueueName};
-use crate::store::delayed::DelayedAt;
+use crate::job::QueueName;
 use crate::store::handle::Store;
+use crate::store::listed::{JobList, ListJobs, ListedJob};
 use crate::store::role::Admin;
 
 /// How many delayed jobs are looked at.
 const MOST: i64 = 2000;
-/// How many are read together: each may have any length.
+/// How many are read together.
 const PAGE: i64 = 64;
 
 /// How many there are of each class that goes to a queue.
@@ -28,11 +28,12 @@ impl Soon {
             for second in page.into_iter().map(|due| due.second) {
                 let mut start = 0;
                 while looked < MOST {
-                    let jobs = store.run(DelayedAt { second, start, stop: start + PAGE - 1 }).await?;
+                    let list = JobList::Delayed(second);
+                    let jobs = store.run(ListJobs { list, start, stop: start + PAGE - 1 }).await?;
                     let read = i64::try_from(jobs.len()).unwrap_or(PAGE);
-                    for view in jobs.iter().filter_map(|job| PayloadView::parse(job).ok()) {
-                        let Some(queue) = &view.queue else { continue };
-                        *groups.entry((QueueName::as_stored(queue), view.class.into_owned())).or_default() += 1;
+                    for (class, queue) in jobs.iter().filter_map(ListedJob::class_and_queue) {
+                        let Some(queue) = queue else { continue };
+                        *groups.entry((QueueName::as_stored(&queue), class)).or_default() += 1;
                     }
                     (start, looked) = (start + PAGE, looked + read);
                     if read < PAGE {

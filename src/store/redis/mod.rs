@@ -32,6 +32,7 @@ mod layout;
 mod leader;
 mod lease;
 mod lending;
+mod listed;
 mod locks;
 mod looked;
 mod marks;

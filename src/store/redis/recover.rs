@@ -8,6 +8,7 @@ use fred::interfaces::Resp3Frame as Frame;
 use super::connection::Connection;
 use super::engine::RedisStore;
 use super::lending::{Known, LONG, Lending, digest};
+use super::listed::heads;
 use super::removed;
 use super::reply;
 use super::runs;
@@ -22,8 +23,8 @@ use crate::store::runs::KeepRun;
 use crate::store::stored::Ping;
 use crate::store::unreadable::{PassedOver, RecordKind};
 use crate::store::workers::{
-    ForceClean, LockValues, PingOf, ReadWorkers, Recovered, Recovery, Registered, RegisteredWorkers, WorkerNames,
-    Working,
+    ForceClean, LockValues, MOST_REGISTERED, PingOf, REGISTERED_BYTES, ReadWorkers, Recovered, Recovery, Registered,
+    RegisteredWorkers, WorkerNames, Working,
 };
 use crate::store::working::WorkingRecord;
 
@@ -32,6 +33,13 @@ static RECOVER: Script = script!(
     "beat", "recover"
 );
 static FORCE_CLEAN: Script = script!("locks", "keep_run", "lend", "force_clean");
+
+/// How many workers are read together.
+const TOGETHER: usize = 320;
+
+/// How many bytes of what workers have are held at full length, and how many of each beyond.
+const MOST_HELD: usize = 16 << 20;
+const SHORT: usize = 256;
 
 /// What the script returns if it must first be known whether a removed worker's job was failed.
 const REMOVED: i64 = 3;
@@ -61,7 +69,7 @@ impl Perform<WorkerNames> for RedisStore {
 
 impl Perform<ReadWorkers> for RedisStore {
     async fn perform(&self, arrow: ReadWorkers) -> Result<Vec<Registered>, StoreError> {
-        read_workers(&self.connection, arrow.workers).await
+        read_workers(&self.connection, arrow.workers, arrow.longest).await
     }
 }
 
@@ -263,29 +271,43 @@ pub(super) async fn members(connection: &Connection, limit: usize) -> Result<Vec
 }
 
 pub(super) async fn registered(connection: &Connection) -> Result<Vec<Registered>, StoreError> {
-    let workers = members(connection, usize::MAX).await?;
-    read_workers(connection, workers).await
+    let workers = members(connection, MOST_REGISTERED).await?;
+    read_workers(connection, workers, REGISTERED_BYTES).await
 }
 
-async fn read_workers(connection: &Connection, workers: Vec<WorkerName>) -> Result<Vec<Registered>, StoreError> {
+async fn read_workers(
+    connection: &Connection,
+    workers: Vec<WorkerName>,
+    longest: usize,
+) -> Result<Vec<Registered>, StoreError> {
     let keys = connection.keys();
-    let all = workers.iter().flat_map(|worker| [keys.working(worker), keys.started(worker), keys.ping(worker.name())]);
-    let mut values = read_all(connection, all.collect()).await?.into_iter();
+    let (mut values, mut held, mut longest) = (Vec::with_capacity(3 * workers.len()), 0, longest);
+    for some in workers.chunks(TOGETHER) {
+        let of = |worker: &WorkerName| [keys.working(worker), keys.started(worker), keys.ping(worker.name())];
+        let read = heads(connection, &some.iter().flat_map(of).collect::<Vec<_>>(), longest).await?;
+        held += read.iter().flatten().map(|(head, _)| head.len()).sum::<usize>();
+        if held > MOST_HELD {
+            longest = longest.min(SHORT);
+        }
+        values.extend(read);
+    }
+    let mut values = values.into_iter();
     let mut next = || values.next().flatten();
     let (mut records, mut pings) = (PassedOver::new(RecordKind::Working), PassedOver::new(RecordKind::Ping));
     let read = |worker: WorkerName| {
         let (working, started, ping) = (next(), next(), next());
-        let working = working.map(|raw| WorkingRecord::parse(&worker, raw));
-        if working.as_ref().is_some_and(|working| working.payload.is_none()) {
+        let working = working.map(|(begin, length)| WorkingRecord::parse_beginning(&worker, begin, length));
+        if working.as_ref().is_some_and(|working| working.payload.is_none() && working.left_out == 0) {
             records.add(worker.id().as_bytes(), "it holds no job");
         }
-        let read = ping.as_deref().map(Ping::parse);
+        // What is longer than any listing shows is no ping.
+        let read = ping.map(|(ping, length)| Ping::parse_beginning(&ping, length));
         if read == Some(None) {
             pings.add(worker.name().as_bytes(), "it tells no time");
         }
         Registered {
             pinged_s: read.flatten().map(|ping| ping.second.get()),
-            started: started.map(|started| String::from_utf8_lossy(&started).into_owned()),
+            started: started.map(|(started, _)| String::from_utf8_lossy(&started).into_owned()),
             working,
             worker,
         }

@@ -25,6 +25,7 @@ mod inspect;
 mod leader;
 mod lease;
 mod lengths;
+mod listed;
 mod locks;
 mod marks;
 mod migrate;

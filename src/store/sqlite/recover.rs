@@ -1,7 +1,7 @@
 //! Jobs of dead owners, workers that are force-cleaned, and what is known of workers.
 
 use rusqlite::types::ValueRef;
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{OptionalExtension, Row, params};
 
 use super::engine::SqliteStore;
 use super::number::stored;
@@ -15,8 +15,8 @@ use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::unreadable::{PassedOver, RecordKind};
 use crate::store::workers::{
-    ForceClean, LockValues, PingOf, ReadWorkers, Recovered, Recovery, Registered, RegisteredWorkers, SweepIdentities,
-    WorkerNames, Working,
+    ForceClean, LockValues, MOST_REGISTERED, PingOf, REGISTERED_BYTES, ReadWorkers, Recovered, Recovery, Registered,
+    RegisteredWorkers, SweepIdentities, WorkerNames, Working,
 };
 use crate::store::working::WorkingRecord;
 
@@ -62,7 +62,7 @@ impl Perform<WorkerNames> for SqliteStore {
 
 impl Perform<ReadWorkers> for SqliteStore {
     async fn perform(&self, arrow: ReadWorkers) -> Result<Vec<Registered>, StoreError> {
-        self.reader.call(move |step| read_workers(step, &arrow.workers)).await
+        self.reader.call(move |step| read_workers(step, &arrow.workers, arrow.longest)).await
     }
 }
 
@@ -166,7 +166,7 @@ macro_rules! registered {
     ($which:literal) => {
         concat!(
             "SELECT id, pinged_s, started, ",
-            working::columns!(),
+            working::listed_columns!(),
             " FROM workers LEFT JOIN working ON worker = id ",
             $which
         )
@@ -182,7 +182,7 @@ impl Reader {
     fn row(&mut self, row: &Row<'_>) -> rusqlite::Result<Registered> {
         let worker = WorkerName::parse(&text(row.get_ref(0)?));
         let works = row.get_ref(3)? != ValueRef::Null;
-        let working = if works { Some(working::record(&worker, row, 3)?) } else { None };
+        let working = if works { Some(working::listed(&worker, row, 3)?) } else { None };
         let (pinged_s, started) = (second(row.get_ref(1)?), opt_text(row.get_ref(2)?));
         if pinged_s.is_none() && row.get_ref(1)? != ValueRef::Null {
             self.pings.add(worker.name().as_bytes(), "it tells no time");
@@ -192,11 +192,11 @@ impl Reader {
 }
 
 /// What is known of these workers.
-fn read_workers(step: &Step<'_>, workers: &[WorkerName]) -> Result<Vec<Registered>, StoreError> {
+fn read_workers(step: &Step<'_>, workers: &[WorkerName], longest: usize) -> Result<Vec<Registered>, StoreError> {
     let mut reader = Reader { pings: PassedOver::new(RecordKind::Ping) };
-    let mut select = step.sql(registered!("WHERE id = ?1"))?;
+    let mut select = step.sql(registered!("WHERE id = ?2"))?;
     let read = |worker: &WorkerName| {
-        let known = select.query_row([worker.id()], |row| reader.row(row)).optional()?;
+        let known = select.query_row(params![stored(longest), worker.id()], |row| reader.row(row)).optional()?;
         Ok(known.unwrap_or_else(|| Registered { worker: worker.clone(), pinged_s: None, started: None, working: None }))
     };
     workers.iter().map(read).collect()
@@ -205,8 +205,10 @@ fn read_workers(step: &Step<'_>, workers: &[WorkerName]) -> Result<Vec<Registere
 /// Every registered worker with what it works on.
 pub(super) fn registered(step: &Step<'_>) -> Result<Vec<Registered>, StoreError> {
     let mut reader = Reader { pings: PassedOver::new(RecordKind::Ping) };
-    let mut select = step.sql(registered!("ORDER BY id"))?;
-    let registered = select.query_map([], |row| reader.row(row))?.collect::<Result<_, _>>()?;
+    let mut select = step.sql(registered!("ORDER BY id LIMIT ?2"))?;
+    let registered = select
+        .query_map([stored(REGISTERED_BYTES), stored(MOST_REGISTERED)], |row| reader.row(row))?
+        .collect::<Result<_, _>>()?;
     step.findings().passed_over(&reader.pings, "the table workers");
     Ok(registered)
 }

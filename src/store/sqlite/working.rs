@@ -4,6 +4,7 @@ use bytes::Bytes;
 use rusqlite::{CachedStatement, OptionalExtension, Row, params};
 
 use super::effect::{changed, ignored};
+use super::number::count;
 use super::step::Step;
 use super::value::{bytes, opt_int, opt_text, text};
 use crate::job::{ClaimToken, Identity, QueueName, WorkerName};
@@ -18,7 +19,23 @@ macro_rules! columns {
         "claim, queue, run_at, payload, identity"
     };
 }
-pub(super) use columns;
+
+/// The columns that [`listed`] reads, in order: no more of each than a listing shows. The first parameter says how much of the
+/// job.
+macro_rules! listed_columns {
+    () => {
+        "substr(claim, 1, 200), substr(queue, 1, 1024), substr(run_at, 1, 100), substr(payload, 1, ?1), \
+         substr(identity, 1, 400), octet_length(payload)"
+    };
+}
+pub(super) use listed_columns;
+
+/// Reads a row that holds [`listed_columns`] from `first` on.
+pub(super) fn listed(worker: &WorkerName, row: &Row<'_>, first: usize) -> rusqlite::Result<WorkingRecord> {
+    let record = record(worker, row, first)?;
+    let (read, length) = (record.payload.as_ref().map_or(0, Bytes::len) as u64, opt_int(row.get_ref(first + 5)?));
+    Ok(WorkingRecord { left_out: length.map_or(0, count).saturating_sub(read), ..record })
+}
 
 /// Reads a row that holds [`columns`] from `first` on.
 pub(super) fn record(worker: &WorkerName, row: &Row<'_>, first: usize) -> rusqlite::Result<WorkingRecord> {
@@ -36,6 +53,7 @@ pub(super) fn record(worker: &WorkerName, row: &Row<'_>, first: usize) -> rusqli
         run_at: Some(run_at),
         payload: Some(payload),
         raw,
+        left_out: 0,
     })
 }
 

@@ -17,7 +17,11 @@ local MOST, FEW, PAGE, LONGEST, ENOUGH = 10000, 32, 100, 1048576, 33554432
 
 local function read_records()
   if must('HLEN', INSTANCES) <= FEW then
-    return must('HGETALL', INSTANCES)
+    local all = must('HGETALL', INSTANCES)
+    for i = 2, #all, 2 do
+      all[i] = #all[i] <= LONGEST and all[i] or ''
+    end
+    return all
   end
   local found, cursor, bytes = {}, '0', 0
   repeat

@@ -13,7 +13,7 @@
 -- One step looks at some hundred delayed seconds at most. If there are more, it removes those that it looked at and
 -- ends. The job stays delayed in the others.
 --
--- Workers that registered since the caller read them are searched too. Their keys are built from the declared prefix,
+-- Workers that registered since the caller read them are searched too, unless there are very many. Their keys are built from the declared prefix,
 -- as those of delayed seconds are (places.lua).
 --
 -- Why this order: the delayed seconds, the queue and the running jobs are all searched before anything is written, and
@@ -37,9 +37,13 @@ end
 for _ = 1, tonumber(arg()) do
   known[arg()] = true
 end
-for _, id in ipairs(must('SMEMBERS', WORKERS)) do
-  if not known[id] then
-    places[#places + 1] = WORKER .. id
+-- Of more than any fleet has, those that the caller read are searched: all names take the server seconds.
+local MOST_WORKERS = 100000
+if must('SCARD', WORKERS) <= MOST_WORKERS then
+  for _, id in ipairs(must('SMEMBERS', WORKERS)) do
+    if not known[id] then
+      places[#places + 1] = WORKER .. id
+    end
   end
 end
 local forms = {}
