@@ -376,18 +376,6 @@ mod tests {
     }
 
     #[test]
-    fn names_of_requests_are_cut_in_every_part_of_a_problem() {
-        let long = "x".repeat(1 << 20);
-        let problem = Problem::new(Kind::UnknownTask, format!("no task {long:?}"))
-            .wrong(&*long, &*long, &*long)
-            .because(&long)
-            .did_you_mean(Some(long.clone()));
-        let text = problem.text("");
-        assert!(text.len() < 12_000 && text.contains("... (1048576 bytes)"), "{}", text.len());
-        assert!(!text.contains("did_you_mean"));
-    }
-
-    #[test]
     fn a_lost_answer_matters_to_who_changes_something() {
         let lost = Problem::new(Kind::StoreAway, "failed to reach the store").retry_after_s(5).answer_lost();
         let told = lost.of_a_change();

@@ -320,6 +320,18 @@ mod tests {
     use crate::client::enqueue::tests::registry;
 
     #[test]
+    fn names_of_requests_are_cut_in_every_part_of_a_problem() {
+        let long = "x".repeat(1 << 20);
+        let problem = Problem::new(Kind::UnknownTask, format!("no task {long:?}"))
+            .wrong(&*long, &*long, &*long)
+            .because(&long)
+            .did_you_mean(Some(long.clone()));
+        let text = problem.text("");
+        assert!(text.len() < 12_000 && text.contains("... (1048576 bytes)"), "{}", text.len());
+        assert!(!text.contains("did_you_mean"));
+    }
+
+    #[test]
     fn a_line_has_its_own_number_and_its_own_problem() {
         let registry = registry();
         let job = read(b"{\"task\":\"add\",\"args\":[1]}\r", 7, false, &registry).unwrap().unwrap();
