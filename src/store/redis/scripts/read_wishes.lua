@@ -6,4 +6,11 @@
 --
 -- Why this order: none; nothing is written.
 
-return read_wishes(key(), tonumber(arg()))
+local found = read_wishes(key(), tonumber(arg()))
+for _, message in ipairs(broken) do
+  -- What may not be read is not known to be nothing.
+  if string.find(message, '^REFUSED') then
+    error(message)
+  end
+end
+return found
