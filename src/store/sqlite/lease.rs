@@ -17,8 +17,8 @@ use crate::job::WorkerName;
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::instance::{
-    Bury, Extend, Extended, InstanceRecord, InstanceState, Instances, Join, Joined, Leave, MOST_INSTANCES, Oversee, Overseen,
-    ReadSuspicion, Register, Removed, RemovedState, Suspect, Suspicion, Unregister, many_instances,
+    Bury, Extend, Extended, InstanceRecord, InstanceState, Instances, Join, Joined, Leave, MOST_INSTANCES, Oversee,
+    Overseen, ReadSuspicion, Register, Removed, RemovedState, Suspect, Suspicion, Unregister, many_instances,
 };
 use crate::store::scheduling::{Lead, Leadership};
 use crate::store::unreadable::{PassedOver, RecordKind};
