@@ -44,7 +44,7 @@ async fn listings_read_no_more_of_long_jobs_than_they_show(f: &Fixture) {
     for longest in [600, LISTED_BYTES] {
         let read = store.run(ReadWorkers { workers: workers.clone(), longest }).await.expect("read_workers");
         let record = read[0].working.as_ref().expect("it works");
-        assert!(record.raw.len() <= longest + 300 && record.left_out > 3 << 20, "{}", record.raw.len());
+        assert!(record.raw.len() <= longest + 300 && record.left_out > 3_000_000, "{}", record.raw.len());
         assert_eq!((record.claim.as_ref(), record.class().as_deref()), (Some(&claim.claim.token), Some("add")));
         assert_eq!(read[1].working, None);
         // Nothing is done by a record of which only the beginning is known.
