@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::text::cut::shorten;
+use crate::text::cut::cut;
 
 /// What the types of all problems begin with.
 const URN: &str = "urn:windlass:problem:";
@@ -173,7 +173,7 @@ impl Problem {
     pub(super) fn new(kind: Kind, detail: impl Into<String>) -> Self {
         Self(Box::new(Parts {
             kind,
-            detail: cut(detail, LONGEST.0),
+            detail: cut(detail.into(), LONGEST.0),
             errors: Vec::new(),
             did_you_mean: None,
             command: None,
@@ -189,8 +189,8 @@ impl Problem {
         expected: impl Into<String>,
         got: impl Into<String>,
     ) -> Self {
-        let (pointer, got) = (cut(pointer, LONGEST.1), cut(got, LONGEST.1));
-        self.0.errors.push(WrongPart { pointer, expected: cut(expected, LONGEST.0), got });
+        let (pointer, got) = (cut(pointer.into(), LONGEST.1), cut(got.into(), LONGEST.1));
+        self.0.errors.push(WrongPart { pointer, expected: cut(expected.into(), LONGEST.0), got });
         self
     }
 
@@ -305,13 +305,6 @@ impl Problem {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"windlass\""));
         }
     }
-}
-
-/// A text, or its beginning and how long it was.
-fn cut(text: impl Into<String>, longest: usize) -> String {
-    let mut text = text.into();
-    shorten(&mut text, longest);
-    text
 }
 
 impl IntoResponse for Problem {
