@@ -173,7 +173,7 @@ impl Problem {
     pub(super) fn new(kind: Kind, detail: impl Into<String>) -> Self {
         Self(Box::new(Parts {
             kind,
-            detail: cut(detail.into(), LONGEST.0),
+            detail: cut(Into::<String>::into(detail), LONGEST.0),
             errors: Vec::new(),
             did_you_mean: None,
             command: None,
@@ -189,8 +189,8 @@ impl Problem {
         expected: impl Into<String>,
         got: impl Into<String>,
     ) -> Self {
-        let (pointer, got) = (cut(pointer.into(), LONGEST.1), cut(got.into(), LONGEST.1));
-        self.0.errors.push(WrongPart { pointer, expected: cut(expected.into(), LONGEST.0), got });
+        let (pointer, got) = (cut(Into::<String>::into(pointer), LONGEST.1), cut(Into::<String>::into(got), LONGEST.1));
+        self.0.errors.push(WrongPart { pointer, expected: cut(Into::<String>::into(expected), LONGEST.0), got });
         self
     }
 
