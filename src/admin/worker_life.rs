@@ -13,6 +13,8 @@ use crate::task::definition::Registry;
 const FOREIGN_MS: i64 = 60_000;
 /// How old the ping of one of ours may be at least, however short the lease is: an idle worker is pinged every 5 s.
 const LEAST_MS: i64 = 7000;
+/// How much of what a worker has is read: its ping tells its time first.
+const PING: usize = 512;
 
 /// Removes a worker by its name (two parts) or its id (three), as [`force_clean`] does, unless it may be alive.
 ///
@@ -30,7 +32,7 @@ pub async fn clean_dead(
     let (names, instances, store_ms) = (names?, instances?, store_ms?);
     let Some(index) = pick(&names, name)? else { return Err(not_found(&names, name)) };
     let Some(worker) = names.get(index).cloned() else { return Err(not_found(&names, name)) };
-    let read = store.run(ReadWorkers { workers: vec![worker] }).await?.into_iter().next();
+    let read = store.run(ReadWorkers { workers: vec![worker], longest: PING }).await?.into_iter().next();
     let Some(registered) = read else { return Err(not_found(&names, name)) };
     if let Some(reason) = life(&registered, &instances, store_ms) {
         return Err(AdminError::Alive { worker: registered.worker.id().to_owned(), reason });
