@@ -43,6 +43,7 @@ mod patience;
 mod pause;
 mod periodic;
 mod promote;
+mod proof;
 mod recover;
 mod refusal;
 mod refused_keys;

@@ -25,6 +25,7 @@ use tokio::time::Instant;
 use super::connection::{Connection, Origin};
 use super::known_names::KnownNames;
 use super::new_queues::NewQueues;
+use super::proof::{Proof, Unproven};
 use super::{pause, reply, rights, scan};
 use crate::job::QueueName;
 use crate::store::error::StoreError;
@@ -131,48 +132,6 @@ fn hear(connection: Arc<Connection>, deaf: bool) -> Ears {
         names_read,
         new_queues,
         listener,
-    }
-}
-
-/// What a waker knows of the key by which it proves that the server still tells of changes: the counters of the leases,
-/// one of which grows at least once in each `timeout` while an instance lives.
-#[derive(Default)]
-struct Proof(AtomicBool);
-
-impl Proof {
-    /// The key is about to be read. False if it was read before and no change of it was told since.
-    fn begin(&self) -> bool {
-        !self.0.swap(true, Ordering::SeqCst)
-    }
-
-    /// A change of the key was told, so that the server does not remember any more that it was read; or it is not known
-    /// whether it does. The key is read again at the next look.
-    fn forget(&self) {
-        self.0.store(false, Ordering::SeqCst);
-    }
-}
-
-/// The key of a proof that is to be read. Dropped before it was, the proof is forgotten.
-struct Unproven<'a> {
-    proof: &'a Proof,
-    is_read: bool,
-}
-
-impl<'a> Unproven<'a> {
-    fn new(proof: &'a Proof) -> Self {
-        Self { proof, is_read: false }
-    }
-
-    fn settle(mut self) {
-        self.is_read = true;
-    }
-}
-
-impl Drop for Unproven<'_> {
-    fn drop(&mut self) {
-        if !self.is_read {
-            self.proof.forget();
-        }
     }
 }
 
