@@ -50,7 +50,7 @@ const ELSEWHERE: &[(&[&str], &str)] = &[
         &["delete", "remove", "rm", "clear", "purge", "flush"],
         "windlass queues delete QUEUE, windlass jobs delete TASK, windlass failed remove ID",
     ),
-    (&["top", "monitor", "watch", "dashboard"], "look again and again: windlass queues --watch"),
+    (&["top", "monitor", "watch"], "look again and again: windlass queues --watch"),
     (&["why", "doctor", "diagnose", "debug"], "what needs attention: windlass explain"),
     (&["version"], "windlass --version"),
 ];
