@@ -129,7 +129,30 @@ pub(super) fn spawn(
 }
 
 /// Why a transaction was rolled back.
-struct GivenUp(StoreError);
+struct GivenUp {
+    error: StoreError,
+    by: By,
+}
+
+/// What a transaction was rolled back for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// One of its commands, so that the others may succeed without it.
+    Command,
+    /// The counts of queues, so that all of it may succeed without them.
+    Counts,
+    /// It could not begin or end.
+    Transaction,
+}
+
+/// What becomes of commands that find room where the counts of queues find none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WithoutRoom {
+    /// They wait until there is room for both.
+    Waits,
+    /// They go on without the counts.
+    GoesOn,
+}
 
 /// Whether jobs can be counted for their queues. They are claimed and enqueued in any case.
 #[derive(Default)]
@@ -138,6 +161,8 @@ struct Counting {
     refused: Cell<bool>,
     /// When an attempt ended the transaction. For a while there is no other.
     ended: Cell<Option<Instant>>,
+    /// The last attempt found no room.
+    full: Cell<bool>,
 }
 
 /// A command that was run, and what it came to.
@@ -156,42 +181,44 @@ struct Thread {
 
 impl Thread {
     /// Runs the commands and answers them. Those that found the store full are run once more after the log was emptied,
-    /// because the log may have taken the room.
+    /// because the log may have taken the room. What finds room then goes on, whether or not the counts of queues find some.
     fn run(&mut self, commands: Vec<Box<dyn Command>>) {
-        let (full, done): (Vec<_>, Vec<_>) =
-            self.carry_out(commands).into_iter().partition(|(_, outcome)| matches!(outcome, Err(StoreError::Full(_))));
+        self.counting.full.set(false);
+        let (full, done): (Vec<_>, Vec<_>) = self
+            .carry_out(commands, WithoutRoom::Waits)
+            .into_iter()
+            .partition(|(_, outcome)| matches!(outcome, Err(StoreError::Full(_))));
         answer(done);
-        if !full.is_empty() && matches!(self.role, Role::Writer(_)) && empty_log(&mut self.conn) {
+        let is_writer = matches!(self.role, Role::Writer(_));
+        if !full.is_empty() && is_writer && (empty_log(&mut self.conn) || self.counting.full.get()) {
             let full = full.into_iter().map(|(command, _)| command).collect();
-            answer(self.carry_out(full));
+            answer(self.carry_out(full, WithoutRoom::GoesOn));
         } else {
             answer(full);
         }
     }
 
     /// Runs the commands in one transaction, or in one each where the failure of one ends the transaction of all.
-    fn carry_out(&mut self, mut commands: Vec<Box<dyn Command>>) -> Vec<Outcome> {
-        let counting = self.counting.ended.get();
-        match self.transact(&mut commands) {
+    fn carry_out(&mut self, mut commands: Vec<Box<dyn Command>>, without_room: WithoutRoom) -> Vec<Outcome> {
+        match self.transact(&mut commands, without_room) {
             Ok(outcomes) => commands.into_iter().zip(outcomes).collect(),
             // From now on nothing is counted, so that this happens once.
-            Err(_) if self.counting.ended.get() != counting => self.carry_out(commands),
-            Err((_, true)) if commands.len() > 1 => {
-                let alone = |mut command| match self.transact(std::slice::from_mut(&mut command)) {
-                    Ok(outcomes) => (command, outcomes.into_iter().collect()),
-                    Err((GivenUp(error), _)) => (command, Err(error)),
-                };
-                commands.into_iter().map(alone).collect()
+            Err(GivenUp { by: By::Counts, .. }) => self.carry_out(commands, without_room),
+            Err(GivenUp { by: By::Command, .. }) if commands.len() > 1 => {
+                commands.into_iter().flat_map(|command| self.carry_out(vec![command], without_room)).collect()
             }
-            Err((GivenUp(error), _)) => commands.into_iter().map(|command| (command, Err(error.clone()))).collect(),
+            Err(GivenUp { error, .. }) => commands.into_iter().map(|command| (command, Err(error.clone()))).collect(),
         }
     }
 
-    /// Runs the commands in one transaction. The flag of the error says that one command ended the transaction, so that
-    /// the others may succeed without it.
-    fn transact(&mut self, commands: &mut [Box<dyn Command>]) -> Result<Vec<Result<(), StoreError>>, (GivenUp, bool)> {
+    /// Runs the commands in one transaction.
+    fn transact(
+        &mut self,
+        commands: &mut [Box<dyn Command>],
+        without_room: WithoutRoom,
+    ) -> Result<Vec<Result<(), StoreError>>, GivenUp> {
         let after = After::default();
-        let result = self.apply(commands, &after);
+        let result = self.apply(commands, &after, without_room);
         if result.is_err() && !self.conn.is_autocommit() {
             // If this fails too, the next BEGIN reports it.
             let _ = self.execute("ROLLBACK");
@@ -210,8 +237,9 @@ impl Thread {
         &self,
         commands: &mut [Box<dyn Command>],
         after: &After,
-    ) -> Result<Vec<Result<(), StoreError>>, (GivenUp, bool)> {
-        let whole = |error| (GivenUp(error), false);
+        without_room: WithoutRoom,
+    ) -> Result<Vec<Result<(), StoreError>>, GivenUp> {
+        let whole = |error| GivenUp { error, by: By::Transaction };
         self.execute(match self.role {
             Role::Writer(_) => "BEGIN IMMEDIATE",
             Role::Reader => "BEGIN",
@@ -242,7 +270,7 @@ impl Thread {
             if self.conn.is_autocommit() {
                 // A full disk or an I/O error has undone what the commands before it did as well.
                 let error = outcome.err().unwrap_or_else(|| StoreError::Unavailable("transaction lost".to_owned()));
-                return Err((GivenUp(error), true));
+                return Err(GivenUp { error, by: By::Command });
             }
             match &outcome {
                 Ok(()) => counts.merge(step.counts.into_inner()),
@@ -257,14 +285,18 @@ impl Thread {
             }
             outcomes.push(outcome);
         }
-        self.count(&counts)?;
-        // A transaction that finds no room at its end may hold commands that find some alone.
-        self.execute("COMMIT").map_err(|error| (GivenUp(error.clone()), matches!(error, StoreError::Full(_))))?;
+        self.count(&counts, without_room)?;
+        self.execute("COMMIT").map_err(|error| {
+            // A transaction that finds no room at its end may hold commands that find some alone.
+            let by = if matches!(error, StoreError::Full(_)) { By::Command } else { By::Transaction };
+            GivenUp { error, by }
+        })?;
         Ok(outcomes)
     }
 
-    /// Writes what came to queues and left them. Where that is refused, less is known of the queues, and that is told.
-    fn count(&self, counts: &QueueCounts) -> Result<(), (GivenUp, bool)> {
+    /// Writes what came to queues and left them. Where that is refused, less is known of the queues, and that is told: no
+    /// command fails for it.
+    fn count(&self, counts: &QueueCounts, without_room: WithoutRoom) -> Result<(), GivenUp> {
         const SUBJECT: &str = "the counts of queues";
         if self.counting.ended.get().is_some_and(|ended| ended.elapsed() < UNCOUNTED) {
             return Ok(());
@@ -276,7 +308,10 @@ impl Thread {
                 }
                 Ok(())
             }
-            Err(error @ StoreError::Full(_)) => Err((GivenUp(error), true)),
+            Err(error @ StoreError::Full(_)) if without_room == WithoutRoom::Waits => {
+                self.counting.full.set(true);
+                Err(GivenUp { error, by: By::Command })
+            }
             Err(error) => {
                 self.counting.refused.set(true);
                 let text = format!("jobs are not counted for their queues, whose lengths are not right: {error}");
@@ -285,7 +320,7 @@ impl Thread {
                     return Ok(());
                 }
                 self.counting.ended.set(Some(Instant::now()));
-                Err((GivenUp(error), true))
+                Err(GivenUp { error, by: By::Counts })
             }
         }
     }

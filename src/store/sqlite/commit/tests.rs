@@ -198,3 +198,45 @@ async fn a_step_needs_no_file_but_those_of_the_store() {
     });
     assert_eq!(files.await.unwrap(), [""; 0]);
 }
+
+/// Sends two commands that are committed together, of which the second ends the transaction of both, where a trigger refuses to
+/// count a job of the first. Returns what the first came to, and whether its job is stored.
+async fn uncounted(raise: &str) -> (Result<(), StoreError>, bool) {
+    let dir = tempfile::tempdir().unwrap();
+    let conn = connection::writer(&dir.path().join("w.db"), connection::Options::default()).unwrap();
+    let trigger = "CREATE TRIGGER barred BEFORE INSERT ON queue_counts BEGIN SELECT RAISE";
+    conn.execute_batch(&format!("{trigger}({raise}); END")).unwrap();
+    let role = Role::Writer(Notifier::new(std::path::PathBuf::from("/nonexistent")));
+    let handle = spawn(conn, Arc::new(ManualClock::at(0)), role, Findings::default()).unwrap();
+    let (begun, has_begun) = mpsc::channel();
+    let (go, held) = mpsc::channel::<()>();
+    let mut first = std::pin::pin!(handle.call(move |_| {
+        // Both channels may be closed by the time this is run again.
+        let _ = begun.send(());
+        let _ = held.recv();
+        Ok(())
+    }));
+    assert!(futures_util::poll!(first.as_mut()).is_pending());
+    has_begun.recv().unwrap();
+    let push = |step: &Step<'_>| {
+        step.sql("INSERT INTO jobs (queue, position, payload) VALUES ('q', 1, '{}')")?.execute([])?;
+        step.counts.borrow_mut().of(&crate::job::QueueName::as_stored("q")).add(1, 0);
+        Ok(())
+    };
+    let lose = |step: &Step<'_>| -> Result<(), StoreError> {
+        step.sql("ROLLBACK")?.execute([])?;
+        Err(gone())
+    };
+    let (first, pushed, lost, ()) = tokio::join!(first, handle.call(push), handle.call(lose), async move { drop(go) });
+    first.unwrap();
+    assert_eq!(lost, Err(gone()), "it is told its own error");
+    let stands = |step: &Step<'_>| Ok(step.sql("SELECT 1 FROM jobs WHERE queue = 'q' AND position = 1")?.exists([])?);
+    (pushed, handle.call(stands).await.unwrap())
+}
+
+#[tokio::test]
+async fn no_command_fails_because_its_jobs_are_not_counted() {
+    for raise in ["ABORT, 'closed'", "FAIL, 'closed'", "ROLLBACK, 'closed'", "IGNORE"] {
+        assert_eq!(uncounted(raise).await, (Ok(()), true), "{raise}");
+    }
+}
