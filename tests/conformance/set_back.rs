@@ -1,14 +1,17 @@
 //! What ran by a calendar does not run again because a clock shows an earlier time for a while.
 
 use tokio::time::Duration;
+use windlass::admin::periodic as tasks;
 use windlass::job::PayloadView;
 use windlass::plugin::chain::Chain;
 use windlass::scheduler::cron;
 use windlass::scheduler::failures::Bulkheads;
 use windlass::scheduler::periodic::{self, CheckedTasks};
 use windlass::scheduler::set_back::PATIENCE;
-use windlass::store::effect::{Gate, Verdict};
+use windlass::store::Store;
+use windlass::store::effect::{Gate, Tick, Verdict};
 use windlass::store::queueing::Entered;
+use windlass::store::role::Admin;
 
 use crate::clocks::{TASKS, THIRTY_DAYS_S, TWO_HOURS_S};
 use crate::fixture::Fixture;
@@ -19,6 +22,8 @@ use crate::scheduler::Scheduler;
 behaviours! {
     what_ran_does_not_come_again_when_the_clock_is_behind_for_a_moment,
     what_ran_does_not_come_again_when_an_instance_starts_with_a_clock_that_is_behind,
+    what_ran_does_not_come_again_when_it_is_stopped_and_started_while_the_clock_is_behind,
+    what_halted_does_not_come_again_when_an_instance_starts_with_a_clock_that_is_behind,
     a_clock_that_stays_behind_is_believed_after_a_while,
     after_a_month_ahead_a_task_of_the_calendar_goes_on,
     of_two_who_go_on_by_a_clock_that_is_behind_one_is_faster,
@@ -154,6 +159,65 @@ async fn what_ran_does_not_come_again_when_an_instance_starts_with_a_clock_that_
     }
     assert_once(&ran);
     assert_eq!(daily(&ran), (1, 1));
+}
+
+async fn what_ran_does_not_come_again_when_it_is_stopped_and_started_while_the_clock_is_behind(f: &Fixture) {
+    let admin: Store<Admin> = f.handle().await.narrow();
+    let mut instance = Instance::join(&f.store, "i", 1).await;
+    let mut ran = ran_daily(f, &Scheduler::of(f, "a", DAILY).await, &mut instance).await;
+    // Before and behind what ran, and so far that its next occurrence is not among the next ones.
+    for (back_s, stops_behind) in [(3600, false), (3600, true), (40 * 86_400, false)] {
+        // One that has not seen the clock elsewhere.
+        let scheduler = Scheduler::of(f, "a", DAILY).await;
+        let registry = scheduler.context.registry();
+        let stop = async || {
+            assert_eq!(tasks::stop(&admin, &registry, "daily").await.expect("stop"), 1, "its next run waits");
+            assert_eq!(tasks::stop(&admin, &registry, "daily").await.expect("stop"), 0, "it is stopped");
+        };
+        if !stops_behind {
+            stop().await;
+        }
+        f.pass(-back_s);
+        if stops_behind {
+            stop().await;
+        }
+        tasks::start(&admin, &registry, "daily").await.expect("start");
+        for _ in 0..20 {
+            look(f, &scheduler, &mut instance, &mut ran).await;
+            go_on(f, &scheduler, 1);
+        }
+        // To a moment after the time for which it ran, as it is not yet known that the clock is right again.
+        f.pass(back_s);
+        for _ in 0..6 {
+            look(f, &scheduler, &mut instance, &mut ran).await;
+            go_on(f, &scheduler, 1);
+        }
+    }
+    assert_eq!(daily(&ran).0, 1, "{ran:?}");
+    f.pass(86_400);
+    look(f, &Scheduler::of(f, "a", DAILY).await, &mut instance, &mut ran).await;
+    assert_eq!(daily(&ran).0, 2, "the next day comes");
+}
+
+async fn what_halted_does_not_come_again_when_an_instance_starts_with_a_clock_that_is_behind(f: &Fixture) {
+    let scheduler = Scheduler::of(f, "a", DAILY).await;
+    let mut instance = Instance::join(&f.store, "i", 1).await;
+    look(f, &scheduler, &mut instance, &mut Vec::new()).await;
+    f.pass(330);
+    promote_all(&f.store, "q", 1000).await;
+    let claim = instance.claim_one("q").await;
+    let tick = Chain::of(scheduler.context.registry().get("daily").expect("a task")).tick().expect("it ticks");
+    instance.settle(vec![claim.ticks(claim.failed(), &Tick { halt: true, ..tick })]).await;
+    let mut ran = Vec::new();
+    f.pass(-3600);
+    for _ in 0..70 {
+        look(f, &scheduler, &mut instance, &mut ran).await;
+        f.pass(60);
+    }
+    assert_eq!(daily(&ran).0, 0, "{ran:?}");
+    f.pass(86_400);
+    look(f, &scheduler, &mut instance, &mut ran).await;
+    assert_eq!(daily(&ran).0, 1, "the next day comes");
 }
 
 async fn a_clock_that_stays_behind_is_believed_after_a_while(f: &Fixture) {

@@ -57,6 +57,7 @@ mod value;
 mod verdict;
 mod wake;
 mod wishes;
+mod withdraw;
 mod working;
 
 #[cfg(test)]

@@ -1,22 +1,18 @@
 //! Periodic tasks: the next tick, and the repair of entries whose job is missing.
 
-use bytes::Bytes;
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::commit::Handle;
 use super::engine::SqliteStore;
-use super::number::{count, stored};
+use super::number::stored;
 use super::search::{self, Lookout};
 use super::step::Step;
 use super::value::{self, bytes, number, text};
-use super::{cadence, delayed, enqueue, inspect, locks, runs};
+use super::{cadence, delayed, enqueue, locks};
 use crate::job::{LockKey, QueueName, TaskName};
 use crate::store::arrow::Perform;
 use crate::store::effect::{HALTED_S, Next, Occurrence, Tick, early_s};
 use crate::store::error::StoreError;
-use crate::store::inspection::{JobsToDelete, QueueEnd};
-use crate::store::periodic::{Periodic, PeriodicEntry, Purpose, Reconcile, Reconciled, Stop, Withdraw};
-use crate::store::runs::RunList;
+use crate::store::periodic::{Periodic, PeriodicEntry, Purpose, Reconcile, Reconciled};
 
 impl Perform<Periodic> for SqliteStore {
     async fn perform(&self, arrow: Periodic) -> Result<(Vec<PeriodicEntry>, Vec<bool>), StoreError> {
@@ -31,25 +27,20 @@ impl Perform<Reconcile> for SqliteStore {
     }
 }
 
-impl Perform<Withdraw> for SqliteStore {
-    async fn perform(&self, arrow: Withdraw) -> Result<(), StoreError> {
-        withdraw(&self.writer, &self.reader, &arrow).await
-    }
-}
-
-impl Perform<Stop> for SqliteStore {
-    async fn perform(&self, arrow: Stop) -> Result<u64, StoreError> {
-        stop(&self.writer, &self.reader, &arrow).await
-    }
-}
-
 /// Writes the next tick, unless the task is stopped or one stands already.
 pub(super) fn tick(step: &Step<'_>, tick: &Tick) -> Result<(), StoreError> {
     let entry = entry(step, &tick.task)?;
-    if tick.halt {
-        return write_ran(step, tick, (HALTED_S, None));
+    let is_stopped = entry.as_ref().is_some_and(|entry| entry.stopped);
+    if tick.halt || is_stopped && tick.next.every_s() == 0 {
+        let ran_s = entry.as_ref().and_then(|entry| ran_s(step, entry)).filter(|_| tick.next.every_s() == 0);
+        match entry.filter(|_| !tick.halt) {
+            None => write_ran(step, tick, (HALTED_S, ran_s))?,
+            Some(entry) if ran_s != entry.last_s => write_ran(step, tick, (entry.due_s, ran_s))?,
+            Some(_) => {}
+        }
+        return Ok(());
     }
-    if entry.as_ref().is_some_and(|entry| entry.stopped) || delayed::stands(step, &tick.payload)? {
+    if is_stopped || delayed::stands(step, &tick.payload)? {
         return Ok(());
     }
     let last_s = entry.map(|entry| entry.due_s).filter(|due_s| *due_s != HALTED_S);
@@ -74,6 +65,12 @@ pub(super) fn tick(step: &Step<'_>, tick: &Tick) -> Result<(), StoreError> {
     }
     enqueue::make_known(step, &tick.queue)?;
     enqueue::push_tail(step, &tick.queue, &tick.payload, None)
+}
+
+/// For which second it ran last when a run of it ends. What lies ahead did not run: people asked for that run.
+fn ran_s(step: &Step<'_>, entry: &PeriodicEntry) -> Option<i64> {
+    let has_come = |due_s: &i64| *due_s > 0 && *due_s <= step.now_s().saturating_add(early_s(entry.every_s));
+    Some(entry.due_s).filter(|due_s| *due_s != HALTED_S).filter(has_come).or(entry.last_s)
 }
 
 /// How many seconds ago a task was due by its entry; 0 without one, and for one that halted.
@@ -128,7 +125,7 @@ fn write_ran(step: &Step<'_>, tick: &Tick, (due_s, last_s): (i64, Option<i64>)) 
 }
 
 /// Removes a task's entry.
-fn forget(step: &Step<'_>, task: &TaskName) -> Result<(), StoreError> {
+pub(super) fn forget(step: &Step<'_>, task: &TaskName) -> Result<(), StoreError> {
     let sql = "DELETE FROM periodic WHERE task = ?1";
     step.change_up_to(1, "periodic", sql, [task.as_str()], || Ok(entry(step, task)?.is_some())).map(drop)
 }
@@ -178,6 +175,7 @@ pub(super) fn reconcile(
         Purpose::Look | Purpose::Run => false,
     };
     let is_new = entry.is_none();
+    let ran_s = entry.as_ref().and_then(|entry| entry.last_s);
     let Some(entry) = entry.filter(|entry| !begins(entry)) else {
         let found = find(step, reconcile, lookout)?;
         let go_on = "UPDATE periodic SET stopped = 0 WHERE task = ?1";
@@ -187,7 +185,7 @@ pub(super) fn reconcile(
             // A run whose tick was written when it began writes no other, and the entry would look overdue at its end.
             Some(Found::Running) if is_new && matches!(tick.next, Next::At { .. }) => {}
             Some(Found::Queued | Found::Running) => write(step, tick, step.now_s())?,
-            None => seed(step, reconcile)?,
+            None => seed(step, reconcile, ran_s)?,
         }
         free_orphan(step, reconcile)?;
         let known = found.is_some() && reconcile.purpose == Purpose::Start;
@@ -203,7 +201,7 @@ pub(super) fn reconcile(
         };
         if moves {
             forget_delayed(step, reconcile)?;
-            delay_next(step, tick)?;
+            delay_next(step, tick, None)?;
             return Ok(Reconciled::Moved);
         }
     }
@@ -264,20 +262,24 @@ fn run_now(
     Ok(Reconciled::Started)
 }
 
-/// Writes the first tick: a task with a calendar waits for its next occurrence, one with a frequency runs at once.
-fn seed(step: &Step<'_>, reconcile: &Reconcile) -> Result<(), StoreError> {
+/// Writes the first tick: a task with a calendar waits for its next occurrence, one with a frequency runs at once. What ran
+/// already, up to `ran_s`, does not come again while a clock is behind it.
+fn seed(step: &Step<'_>, reconcile: &Reconcile, ran_s: Option<i64>) -> Result<(), StoreError> {
     match &reconcile.tick.next {
         Next::Every { .. } => {
             push(step, reconcile)?;
             write(step, &reconcile.tick, step.now_s())
         }
-        Next::At { .. } => delay_next(step, &reconcile.tick),
+        Next::At { .. } => delay_next(step, &reconcile.tick, ran_s.filter(|ran_s| *ran_s >= step.now_s())),
     }
 }
 
-/// Delays a task's job to its next due second from now.
-fn delay_next(step: &Step<'_>, tick: &Tick) -> Result<(), StoreError> {
-    let Some(Occurrence { due_s, second }) = cadence::next_due(&tick.next, None, step.now_ms) else { return Ok(()) };
+/// Delays a task's job to its next due second from now, or after the one for which it ran if that lies ahead.
+fn delay_next(step: &Step<'_>, tick: &Tick, ran_s: Option<i64>) -> Result<(), StoreError> {
+    let Some(Occurrence { due_s, second }) = cadence::next_due(&tick.next, ran_s, step.now_ms) else {
+        // What ran is remembered until the next one is known.
+        return ran_s.map_or(Ok(()), |ran_s| write(step, tick, ran_s));
+    };
     write(step, tick, due_s)?;
     delayed::insert(step, second, &tick.payload, None)
 }
@@ -338,48 +340,4 @@ fn find(step: &Step<'_>, reconcile: &Reconcile, lookout: &mut Lookout) -> Result
         return Ok(Some(Found::Queued));
     }
     Ok(is_running(step, reconcile)?.then_some(Found::Running))
-}
-
-/// Removes a task: its delayed and queued copies in bounded steps, and its entry last, so that the task stays known if a
-/// step fails.
-async fn withdraw(writer: &Handle, reader: &Handle, arrow: &Withdraw) -> Result<(), StoreError> {
-    remove_copies(writer, reader, &arrow.queue, (&arrow.forms, &arrow.locks)).await?;
-    let task = arrow.task.clone();
-    let forget = move |step: &Step<'_>| {
-        // What is left of them lapses.
-        step.part(|| runs::forget(step, &RunList::Task(task.clone())))?.unwrap_or_default();
-        forget(step, &task)
-    };
-    writer.call(forget).await
-}
-
-/// Stops a task: marks its entry, so that no tick is written any more, and then removes its delayed and queued copies in
-/// bounded steps. Returns how many there were.
-async fn stop(writer: &Handle, reader: &Handle, arrow: &Stop) -> Result<u64, StoreError> {
-    let (name, at) = (arrow.task.clone(), arrow.queue.clone());
-    let mark = move |step: &Step<'_>| {
-        step.change(
-            "periodic",
-            "INSERT INTO periodic (task, queue, due_s, every_s, stopped) VALUES (?1, ?2, 0, 0, 1) \
-             ON CONFLICT (task) DO UPDATE SET stopped = 1",
-            [name.as_str(), at.as_str()],
-        )
-    };
-    writer.call(mark).await?;
-    remove_copies(writer, reader, &arrow.queue, (&arrow.forms, &arrow.locks)).await
-}
-
-async fn remove_copies(
-    writer: &Handle,
-    reader: &Handle,
-    queue: &QueueName,
-    (forms, locks): (&[Bytes], &[LockKey]),
-) -> Result<u64, StoreError> {
-    let mut removed = 0;
-    for form in forms {
-        removed += count(stored(inspect::delete_delayed(writer, form).await?.len()));
-    }
-    let to_delete: Vec<JobsToDelete> =
-        forms.iter().map(|form| JobsToDelete { payload: form.clone(), count: None, locks: locks.to_vec() }).collect();
-    Ok(removed + search::remove(writer, reader, queue, &to_delete, QueueEnd::Head).await?)
 }

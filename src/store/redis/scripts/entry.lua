@@ -14,6 +14,25 @@ local function read_entry(entry)
   end
 end
 
+-- The last second of a stopped task stands in a second hash, task -> second, whose key is the declared one followed by
+-- ":stopped": an earlier version takes a task for stopped only if its state is nothing but 1.
+local STOPPED = PERIODIC .. ':stopped'
+
+-- For which second a stopped task ran last, if that is known.
+local function ran_before_stop(task)
+  local last = tonumber(string.match(try('HGET', STOPPED, task) or '', '^[+-]?%d+$'))
+  return last and math.abs(last) <= LAST_DATE and last or nil
+end
+
+-- Keeps for which second a stopped task ran last. Nil forgets it.
+local function keep_ran(task, last)
+  if last then
+    try('HSET', STOPPED, task, whole(last))
+  else
+    try('HDEL', STOPPED, task)
+  end
+end
+
 -- The entry of a task that is not stopped.
 local function entry_of(due, every, last, queue)
   local known = last and every == 0 and ':' .. whole(last) or ''

@@ -228,13 +228,21 @@ local function delay_until(coming, second)
 end
 
 -- A task of a calendar waits for its next occurrence, one of a frequency runs at once.
+-- What ran already does not come again while a clock is behind it.
 local function seed()
   if cadence.every > 0 then
     prepare_push()
     write(seconds())
     push()
   else
-    delay_until(next_due(cadence))
+    local ran = last and last >= seconds() and last or nil
+    local coming, second = next_due(cadence, ran)
+    if coming or not ran then
+      delay_until(coming, second)
+    else
+      -- The occurrences behind it are not known here: the next look finds them.
+      write(ran)
+    end
   end
   unlock()
 end
@@ -244,6 +252,8 @@ local function look_after()
   written, _, stopped, _, last = read_entry(must('HGET', PERIODIC, task))
   if stopped == '1' and purpose ~= 'start' and purpose ~= 'run' then
     return 0
+  elseif stopped == '1' then
+    last = ran_before_stop(task)
   end
   local halted = written == HALTED
   due = tonumber(written)
@@ -329,6 +339,9 @@ local function look_after()
 end
 
 local outcome = look_after()
+if purpose == 'start' and outcome ~= 8 then
+  keep_ran(task, nil)
+end
 for _, message in ipairs(broken) do
   notes[#notes + 1] = message
 end

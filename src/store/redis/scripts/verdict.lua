@@ -107,13 +107,22 @@ local function tick(mine)
     return
   end
   local entry = try('HGET', PERIODIC, task)
-  local due, _, stopped = read_entry(entry)
+  local due, _, stopped, _, last = read_entry(entry)
   if entry and not due then
     local was = string.gsub(string.sub(entry, 1, 60), '%c', '?')
     broken[#broken + 1] = 'CORRUPT ' .. PERIODIC .. ' ' .. task .. '\31ENTRY ' .. task .. '\31' .. was
   end
+  -- For which second it ran last. What lies ahead did not run: people asked for this run.
+  local ran = last
+  if due and due ~= HALTED and tonumber(due) <= seconds() + SET_BACK_S then
+    ran = tonumber(due)
+  end
+  if stopped == '1' and cadence.every == 0 and ran and ran > 0 then
+    keep_ran(task, ran)
+  end
   if halt then
-    try('HSET', PERIODIC, task, HALTED .. ' ' .. whole(cadence.every) .. ' ' .. (stopped == '1' and '1' or '0') .. ' ' .. queue)
+    local text = stopped == '1' and HALTED .. ' ' .. whole(cadence.every) .. ' 1 ' .. queue
+    try('HSET', PERIODIC, task, text or entry_of(tonumber(HALTED), cadence.every, ran, queue))
     return
   end
   if due == HALTED then

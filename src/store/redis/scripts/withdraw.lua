@@ -43,10 +43,14 @@ for _, form in ipairs(forms) do
   end
 end
 if stops then
-  local due, every = read_entry(entry)
+  local due, every, stopped, _, last = read_entry(entry)
+  if stopped ~= '1' then
+    keep_ran(task, last)
+  end
   must('HSET', PERIODIC, task, (due or '0') .. ' ' .. (every or '0') .. ' 1 ' .. queue)
 else
   remove(RUNS)
+  keep_ran(task, nil)
   must('HDEL', PERIODIC, task)
 end
 return removed
