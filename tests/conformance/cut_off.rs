@@ -13,6 +13,7 @@ use crate::instance::{Claimed, Instance, claimed};
 use crate::look::{counters, failed, fill, gate, job, job_lock, jobs, queued};
 use crate::support::proxy::{Cut, Direction, Proxy};
 use crate::support::redis::{Options, RedisServer};
+use crate::support::verbs::Verbs as _;
 
 /// How long one request or reply may be.
 const LONGEST: u64 = 16 * 1024;
@@ -48,6 +49,12 @@ async fn send(instance: &mut Instance, exchange: &Exchange) -> Exchanged {
 /// A failure with a record that is too long for the path.
 fn too_long(claim: &Claimed) -> Verdict {
     let error = "e".repeat(20_000);
+    Verdict::Failed { record: Bytes::from(format!("{{\"error\":\"{error}\",\"payload\":{}}}", claim.failure().len())) }
+}
+
+/// A failure with a record that is long enough to be sent in parts.
+fn at_length(claim: &Claimed) -> Verdict {
+    let error = format!("it broke at length{}", "h".repeat(3000));
     Verdict::Failed { record: Bytes::from(format!("{{\"error\":\"{error}\",\"payload\":{}}}", claim.failure().len())) }
 }
 
@@ -170,4 +177,74 @@ async fn a_path_that_loses_long_calls_now_and_then_ends_no_job_for_its_length() 
     }
     assert_eq!((reply.undone.len(), reply.refused.len(), reply.lost.len()), (0, 0, 0));
     assert_eq!(failed(&f.store).await, [record]);
+}
+
+/// What a worker did is counted once for it, also if its count goes with an exchange of which only the fence finds the answer.
+#[tokio::test]
+async fn what_an_exchange_counted_whose_answers_are_lost_is_not_counted_again() {
+    let (_server, proxy, f) = behind().await;
+    let mut instance = Instance::join(&f.store, "a", 2).await;
+    let long = |n: usize| Bytes::from(format!(r#"{{"class":"add","queue":"q","args":[{n},"{}"]}}"#, "z".repeat(3000)));
+    let all: Vec<Bytes> = (0..42).map(long).collect();
+    fill(&f.store, "q", &all).await;
+    let mut claims = instance.claim(&["q"], &[1, 2]).await;
+    // So many full exchanges that a worker's own count lags.
+    for _ in 0..19 {
+        let settlements = claims.iter().map(|claim| claim.ends(Verdict::Done)).collect();
+        let exchange = Exchange { settlements, ..instance.next_claim(&["q"], &[1, 2]) };
+        let reply = instance.send(&exchange).await;
+        claims = claimed(&exchange, &reply);
+        assert_eq!(claims.len(), 2);
+    }
+    let counted = |n: usize| {
+        let key = f.key(&format!("stat:processed:{}", instance.worker(n).name()));
+        f.redis_command(&["GET", &key]).texts().concat()
+    };
+    assert_ne!(counted(1), "19", "its count lags");
+    let exchange = Exchange {
+        settlements: vec![claims[0].ends(Verdict::Done), claims[1].ends(at_length(&claims[1]))],
+        ..instance.next()
+    };
+    let lost: Vec<_> = (0..2).map(|_| proxy.cut_at(Cut::BeforeReply, &["it broke at length"])).collect();
+    let reply = send(&mut instance, &exchange).await;
+    for lost in lost {
+        soon("the answer is lost", lost).await.expect("the proxy must tell");
+    }
+    assert_eq!((reply.lost.len(), reply.undone.len()), (0, 0));
+    let claims = instance.claim(&["q"], &[1]).await;
+    instance.settle_one(&claims[0], Verdict::Done).await;
+    let key = f.key(&format!("stat:processed:{}", instance.worker(1).name()));
+    assert_eq!(f.redis_command(&["GET", &key]).texts(), ["21"]);
+    assert_eq!(counters(&f.store).await, (19 * 2 + 2 + 1, 1));
+}
+
+/// An instance that is buried while it finds out what is cut off leaves nothing behind.
+#[tokio::test]
+async fn an_instance_that_is_buried_between_the_parts_leaves_no_lane() {
+    let (_server, proxy, f) = behind().await;
+    let mut instance = Instance::join(&f.store, "a", 2).await;
+    fill(&f.store, "q", &jobs(0..2)).await;
+    let claims = instance.claim(&["q"], &[1, 2]).await;
+    proxy.bound(Direction::Requests, LONGEST);
+    let exchange = Exchange { settlements: vec![claims[0].ends(too_long(&claims[0]))], ..instance.next() };
+    for _ in 0..2 {
+        instance.try_send(&exchange).await.expect_err("it is cut off");
+    }
+    proxy.bound(Direction::Requests, u64::MAX);
+    let observer = f.handle().await;
+    for claim in &claims {
+        let working = observer.working(std::slice::from_ref(&claim.worker)).await.expect("working").remove(0);
+        assert!(observer.force_clean(&claim.worker, working.as_ref(), None, &[]).await.expect("force_clean"));
+    }
+    let state = instance.state().await.expect("it is registered");
+    assert!(observer.bury(&state).await.expect("bury"));
+    let reply = send(&mut instance, &exchange).await;
+    assert!(reply.dead);
+    let lane = f.key("windlass:lane:a");
+    assert_eq!(f.redis_command(&["KEYS", &lane]).texts(), [""; 0]);
+    // Nor does a lane that begins only now.
+    instance.reopen().await;
+    let exchange = instance.next_claim(&["q"], &[1]);
+    assert!(instance.send(&exchange).await.dead);
+    assert_eq!(f.redis_command(&["KEYS", &lane]).texts(), [""; 0]);
 }

@@ -103,12 +103,24 @@ impl EngineLane for RedisLane {
             return Err(StoreError::Misuse("sequences of a lane start at 1".to_owned()));
         }
         self.take_over();
-        if let Some(split) = self.split_of(exchange) {
-            return self.send_split(split, exchange).await;
+        // Of an exchange that was set apart the rest is sent, in parts too.
+        let is_split = self.split.as_ref().is_some_and(|split| split.sequence == exchange.sequence);
+        let apart = self.apart.take_if(|apart| is_split && apart.rest.sequence == exchange.sequence);
+        let asked = apart.as_ref().map_or(exchange, |apart| &apart.rest);
+        if let Some(split) = self.split_of(asked) {
+            let sent = self.send_split(split, asked).await;
+            let sent = match &apart {
+                Some(apart) => sent.map(|reply| apart.reply(reply)),
+                None => sent,
+            };
+            self.apart = apart.filter(|_| sent.is_err());
+            return sent;
         }
         let sent = self.send_whole(exchange).await;
         if matches!(sent, Err(StoreError::Unavailable(_))) {
-            self.cut_off(exchange);
+            let rest = self.apart.as_ref().filter(|apart| apart.rest.sequence == exchange.sequence);
+            let rest = rest.map(|apart| apart.rest.clone());
+            self.cut_off(rest.as_ref().unwrap_or(exchange));
         }
         sent
     }
@@ -170,7 +182,13 @@ impl RedisLane {
         let layout = self.workers.lay_out(self.connection.keys(), &asked, false);
         let call = || self.call(lane, &asked, &layout, false, 0);
         match self.connection.run_built(&PLAIN, call).await {
-            Ok(frame) => self.read(exchange, frame).await.map(Some),
+            Ok(frame) => {
+                let exchanged = self.read(exchange, frame).await?;
+                // It was laid out like this when it was sent: nothing was noted since.
+                let sent = self.workers.lay_out(self.connection.keys(), exchange, self.full >= SUSTAINED);
+                self.workers.note(exchange, &sent, &exchanged);
+                Ok(Some(exchanged))
+            }
             Err(fault) => {
                 let keys = call().into_keys();
                 self.doubt_room(exchange, &fault);
@@ -279,9 +297,12 @@ impl RedisLane {
 
     /// Counts what idle workers did, now that there is time.
     async fn count(&mut self, idle: &[WorkerName]) {
+        let owed: Vec<_> = self.workers.owed(idle).collect();
+        let keys = self.connection.keys();
         let mut call = self.connection.call();
-        for (stat, count) in self.workers.owed(idle) {
-            call.key(stat.clone()).number(count);
+        call.number(owed.len());
+        for (worker, stat, count) in owed {
+            call.key(keys.started(worker)).key(stat.clone()).number(count);
         }
         // Without a reply it is unknown whether they were counted. They are not counted again, because a statistic that is
         // too small is better than one that counts twice.

@@ -143,10 +143,11 @@ impl Workers {
         }
     }
 
-    /// The counts that idle workers are owed.
-    pub(super) fn owed<'a>(&'a self, idle: &'a [WorkerName]) -> impl Iterator<Item = (&'a Bytes, u32)> {
-        let owed = idle.iter().filter_map(|name| self.known.get(name)).filter(|worker| worker.uncounted > 0);
-        owed.map(|worker| (&worker.processed, worker.uncounted))
+    /// The counts that idle workers are owed, and where they stand.
+    pub(super) fn owed<'a>(&'a self, idle: &'a [WorkerName]) -> impl Iterator<Item = (&'a WorkerName, &'a Bytes, u32)> {
+        let known = idle.iter().filter_map(|name| Some((name, self.known.get(name)?)));
+        let owed = known.filter(|(_, worker)| worker.uncounted > 0);
+        owed.map(|(name, worker)| (name, &worker.processed, worker.uncounted))
     }
 
     /// They have been counted.

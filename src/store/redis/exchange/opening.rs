@@ -24,9 +24,7 @@ pub(super) async fn open(shared: &Arc<Connection>, instance: &str, lane: u8) -> 
         Opened::Shared(sharer) => (Arc::clone(shared), Some(sharer)),
     };
     let key = connection.keys().lane(instance);
-    let mut call = connection.call();
-    call.key(key.clone()).number(lane);
-    reply::number(connection.run(&OPEN_LANE, call).await?)?;
+    start(&connection, instance, Bytes::from(lane.to_string())).await?;
     Ok(RedisLane {
         sharer,
         instance: instance.into(),
@@ -47,6 +45,14 @@ pub(super) async fn open(shared: &Arc<Connection>, instance: &str, lane: u8) -> 
         parts_sent: 0,
         connection,
     })
+}
+
+/// Starts a lane of an instance unless it exists, and returns its last sequence.
+pub(super) async fn start(connection: &Connection, instance: &str, lane: Bytes) -> Result<u64, StoreError> {
+    let keys = connection.keys();
+    let mut call = connection.call();
+    call.key(keys.lane(instance)).key(keys.leases()).key(keys.instances()).arg(lane).text(instance);
+    reply::count(connection.run(&OPEN_LANE, call).await?)
 }
 
 impl RedisLane {

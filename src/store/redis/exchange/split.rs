@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::{FENCE, OPEN_LANE, RedisLane};
+use super::{FENCE, RedisLane, opening};
 use crate::job::{ClaimToken, PayloadView};
 use crate::store::error::StoreError;
 use crate::store::queueing::{Entered, Exchange, Exchanged, Extra, Part, RefusedPart, Repeated, Settlement, TickDue};
@@ -81,7 +81,7 @@ impl RedisLane {
     /// The answer to an exchange was lost. From the next repetition on it may be sent in parts.
     pub(super) fn cut_off(&mut self, exchange: &Exchange) {
         let has_parts = !exchange.settlements.is_empty() || !exchange.enters.is_empty();
-        if self.cuts.add(exchange.sequence) && has_parts && self.apart.is_none() && self.bytes(exchange) >= SHORT {
+        if self.cuts.add(exchange.sequence) && has_parts && self.bytes(exchange) >= SHORT {
             let entered = vec![Entered::Undone; exchange.enters.len()];
             let reply = Exchanged { entered, more: !exchange.idle.is_empty(), ..Exchanged::default() };
             self.split = Some(Split { sequence: exchange.sequence, fenced: false, stretches: Vec::new(), reply });
@@ -91,7 +91,9 @@ impl RedisLane {
     /// An exchange with an end that is known to be cut off is sent in parts at once.
     pub(super) fn split_of(&mut self, exchange: &Exchange) -> Option<Split> {
         let split = self.split.take().filter(|split| split.sequence == exchange.sequence);
-        if split.is_none() && exchange.settlements.iter().any(|one| self.cuts.known.contains(&one.claim)) {
+        let is_apart = self.apart.as_ref().is_some_and(|apart| apart.rest.sequence == exchange.sequence);
+        let is_known = || exchange.settlements.iter().any(|one| self.cuts.known.contains(&one.claim));
+        if split.is_none() && !is_apart && is_known() {
             self.cuts.count = CUTS;
             self.cuts.sequence = exchange.sequence;
             self.cut_off(exchange);
@@ -127,6 +129,12 @@ impl RedisLane {
             let asked = of_stretch(exchange, &stretch.items, sequence);
             match self.send_stretch(&asked).await {
                 Ok(Some(reply)) if reply.dead => return Ok(reply),
+                // Its number was taken when it was cut off, and the answer to that was lost: so nothing of it was applied.
+                Ok(Some(reply))
+                    if stretch.sequence.is_some() && reply.findings.is_empty() && is_untouched(&asked, &reply) =>
+                {
+                    split.stretches.push(Stretch::new(stretch.items, stretch.cuts));
+                }
                 Ok(Some(reply)) => {
                     if let ([settlement], []) = (&asked.settlements[..], &reply.undone[..]) {
                         self.cuts.known.remove(&settlement.claim);
@@ -162,10 +170,8 @@ impl RedisLane {
 
     /// The parts to begin with, the first one last: two halves, and each end that is known to be cut off alone behind them.
     async fn first_stretches(&mut self, exchange: &Exchange) -> Result<Vec<Stretch>, StoreError> {
-        let lane = self.lane_of_parts();
-        let mut call = self.connection.call();
-        call.key(self.key.clone()).arg(lane);
-        self.parts_sent = reply::count(self.connection.run(&OPEN_LANE, call).await?)?.max(self.parts_sent);
+        let started = opening::start(&self.connection, &self.instance, self.lane_of_parts()).await?;
+        self.parts_sent = started.max(self.parts_sent);
         let is_known = |settlement: &Settlement| self.cuts.known.contains(&settlement.claim);
         let all = exchange.settlements.len() + exchange.enters.len();
         let known: Vec<usize> =
@@ -189,6 +195,10 @@ impl RedisLane {
             Err(Fault::Store(StoreError::Unavailable(_))) => self.fence(&lane, asked).await,
             Err(Fault::Store(error)) => Err(error),
             Err(fault) => {
+                // An earlier attempt may have been applied before the key was refused.
+                if let Some(reply) = self.fence(&lane, asked).await? {
+                    return Ok(Some(reply));
+                }
                 let refused = naming(&self.connection, fault, Vec::new()).await;
                 if refused.is_transient() {
                     return Err(refused);
@@ -243,11 +253,7 @@ impl RedisLane {
         }
         let reply = self.applied(lane, exchange).await?;
         // By this or an earlier call of which the answer was lost.
-        Ok(reply.filter(|reply| {
-            reply.undone.len() < exchange.settlements.len()
-                || reply.entered.iter().any(|entered| *entered != Entered::Undone)
-                || !reply.claims.is_empty()
-        }))
+        Ok(reply.filter(|reply| !is_untouched(exchange, reply)))
     }
 
     /// Names what is cut off alone, and leaves it out.
@@ -305,6 +311,13 @@ impl RedisLane {
     fn lane_of_parts(&self) -> Bytes {
         Bytes::from(format!("{}p", self.lane))
     }
+}
+
+/// Does this reply say that nothing was applied, as one does whose number was taken?
+fn is_untouched(exchange: &Exchange, reply: &Exchanged) -> bool {
+    reply.undone.len() == exchange.settlements.len()
+        && reply.entered.iter().all(|entered| *entered == Entered::Undone)
+        && reply.claims.is_empty()
 }
 
 /// A part as an exchange of its own, which claims nothing.

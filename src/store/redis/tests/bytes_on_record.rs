@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::server::{NOW_MS, Server, claiming, instance, job, queue, settled, token, worker};
+use super::server::{NOW_MS, Server, claiming, instance, job, lane_of, queue, settled, token, worker};
 use crate::job::failure::iso_date;
 use crate::job::{Failure, Identity, LockKey};
 use crate::store::effect::{Admission, Busy, Gate, Next, Tick, Verdict};
@@ -21,7 +21,7 @@ async fn a_working_record_splices_the_payload_as_it_stood() {
     let strange: [&[u8]; 4] = [JOB, b"{bad}", b"\"a\\\x01\x7f\xff\"", b"null"];
     store.enqueue(&strange.map(|payload| job("math", payload))).await.unwrap();
     assert_eq!(server.cli(&["SMEMBERS", "resque:queues"]), "math");
-    let mut lane = store.lane("00ff", 1).await.unwrap();
+    let mut lane = lane_of(&store, "00ff", 1).await.unwrap();
     let claims = lane.exchange(&claiming(1, 5)).await.unwrap().claims;
     assert_eq!(claims.iter().map(|claim| &claim.payload[..]).collect::<Vec<_>>(), strange);
     assert_eq!(
@@ -43,7 +43,7 @@ async fn settling_leaves_what_node_resque_leaves() {
     let server = Server::start();
     let store = server.store().await;
     store.enqueue(&[job("math", JOB), job("math", b"{2}"), job("math", b"{3}"), job("math", b"{4}")]).await.unwrap();
-    let mut lane = store.lane("00ff", 0).await.unwrap();
+    let mut lane = lane_of(&store, "00ff", 0).await.unwrap();
     let claims = lane.exchange(&claiming(1, 4)).await.unwrap().claims;
     let identity = claims[2].identity.redelivered();
     let mut settle = claiming(2, 0);
@@ -84,9 +84,10 @@ async fn settling_leaves_what_node_resque_leaves() {
 async fn workers_are_counted_once_there_is_time() {
     let server = Server::start();
     let store = server.store().await;
+    store.register("00ff", &[worker(1), worker(2)]).await.unwrap();
     let numbers: Vec<String> = (0..400).map(|number| format!("{{{number}}}")).collect();
     store.enqueue(&numbers.iter().map(|raw| job("math", raw.as_bytes())).collect::<Vec<_>>()).await.unwrap();
-    let mut lane = store.lane("00ff", 0).await.unwrap();
+    let mut lane = lane_of(&store, "00ff", 0).await.unwrap();
     let mut claims = lane.exchange(&claiming(1, 2)).await.unwrap().claims;
     let counts =
         || server.cli(&["MGET", "resque:stat:processed:h-windlass:7+1", "resque:stat:processed:h-windlass:7+2"]);
@@ -113,7 +114,7 @@ async fn equal_jobs_keep_their_identities_apart_and_stale_ones_are_swept() {
     let server = Server::start();
     let store = server.store().await;
     store.enqueue(&[job("math", JOB), job("math", JOB)]).await.unwrap();
-    let mut lane = store.lane("00ff", 0).await.unwrap();
+    let mut lane = lane_of(&store, "00ff", 0).await.unwrap();
     let claims = lane.exchange(&claiming(1, 2)).await.unwrap().claims;
     let mut release = claiming(2, 0);
     for (at, claim) in claims.iter().enumerate().rev() {
@@ -154,7 +155,7 @@ async fn locks_carry_the_values_that_node_resque_reads() {
     assert_eq!(server.cli(&["GET", "resque:lock:add:math:[1,2]"]), (second + 61).to_string());
 
     let job_lock = LockKey::job_lock("add", "math", "[1,2]");
-    let mut lane = store.lane("00ff", 0).await.unwrap();
+    let mut lane = lane_of(&store, "00ff", 0).await.unwrap();
     let claims = lane.exchange(&claiming(1, 1)).await.unwrap().claims;
     let mut enter = claiming(2, 0);
     let busy = Busy::PutBack { delay_ms: 1001 };
@@ -324,7 +325,7 @@ async fn a_tick_follows_the_schedule_and_respects_stopping() {
     };
     let second = NOW_MS / 1000;
     server.cli(&["HSET", "resque:windlass:periodic", "per", &format!("{} 10 0 math", second - 25)]);
-    let mut lane = store.lane("00ff", 0).await.unwrap();
+    let mut lane = lane_of(&store, "00ff", 0).await.unwrap();
     let mut sequence = 0;
     let mut run = async |tick: Tick| {
         store.enqueue(&[job("math", &payload)]).await.unwrap();
@@ -358,7 +359,7 @@ async fn a_dead_owners_job_is_recovered_once_from_its_exact_bytes() {
     store.join(&record).await.unwrap();
     store.register("00ff", &[worker(1)]).await.unwrap();
     store.enqueue(&[job("math", b"{odd 1.0}")]).await.unwrap();
-    let mut lane = store.lane("00ff", 0).await.unwrap();
+    let mut lane = lane_of(&store, "00ff", 0).await.unwrap();
     let claim = lane.exchange(&claiming(1, 1)).await.unwrap().claims.remove(0);
     let dead = store.instances().await.unwrap().remove(0);
     let working = store.working(&[worker(1)]).await.unwrap().remove(0).unwrap();

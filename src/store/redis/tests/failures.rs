@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::server::{Server, claiming, job, queue};
+use super::server::{Server, claiming, job, lane_of, queue};
 use crate::store::backend::TimeSource;
 use crate::store::effect::Verdict;
 use crate::store::error::StoreError;
@@ -16,7 +16,7 @@ use crate::store::verbs::Verbs as _;
 async fn a_server_that_forgot_the_scripts_is_given_them_again() {
     let server = Server::start();
     let store = server.store().await;
-    let mut lane = store.lane("00ff", 0).await.unwrap();
+    let mut lane = lane_of(&store, "00ff", 0).await.unwrap();
     for sequence in 1..=3 {
         store.enqueue(&[job("math", b"{1}")]).await.unwrap();
         let claims = lane.exchange(&claiming(sequence, 3)).await.unwrap().claims;
@@ -36,7 +36,7 @@ async fn keys_of_another_type_are_named_and_stop_nobody_else() {
     assert!(matches!(&error, StoreError::Corrupt { place, .. } if place == "resque:queue:odd"), "{error}");
     server.cli(&["SET", "resque:failed", "x"]);
     store.enqueue(&[job("math", b"{1}")]).await.unwrap();
-    let mut lane = store.lane("00ff", 0).await.unwrap();
+    let mut lane = lane_of(&store, "00ff", 0).await.unwrap();
     let mut exchange = claiming(1, 1);
     exchange.queues = [queue("odd"), queue("math")].into();
     let reply = lane.exchange(&exchange).await.unwrap();
@@ -67,7 +67,7 @@ async fn a_full_server_takes_no_job_and_gives_those_out_that_it_has() {
     let server = Server::start();
     let store = server.store().await;
     store.enqueue(&[job("math", b"{1}")]).await.unwrap();
-    let mut lane = store.lane("00ff", 0).await.unwrap();
+    let mut lane = lane_of(&store, "00ff", 0).await.unwrap();
     server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
     assert!(matches!(store.enqueue(&[job("math", b"{2}")]).await, Err(StoreError::Full(_))));
     assert_eq!(server.cli(&["LLEN", "resque:queue:math"]), "1");
@@ -91,7 +91,7 @@ async fn a_missing_right_is_named() {
 async fn calls_fail_while_the_server_is_gone_and_work_when_it_is_back() {
     let mut server = Server::start();
     let store = server.store().await;
-    let mut lane = store.lane("00ff", 0).await.unwrap();
+    let mut lane = lane_of(&store, "00ff", 0).await.unwrap();
     server.stop();
     // The first call may be under way when the connection breaks. Once that is known, nothing is sent.
     let unsent = async {
@@ -111,7 +111,7 @@ async fn calls_fail_while_the_server_is_gone_and_work_when_it_is_back() {
     server.launch();
     let back = async { while store.enqueue(&[job("math", b"{1}")]).await.is_err() {} };
     timeout(Duration::from_secs(10), back).await.unwrap();
-    let mut lane_again = store.lane("00ff", 1).await.unwrap();
+    let mut lane_again = lane_of(&store, "00ff", 1).await.unwrap();
     assert_eq!(lane_again.exchange(&claiming(1, 1)).await.unwrap().claims.len(), 1);
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::server::{Server, claiming, job, queue};
+use super::server::{Server, claiming, job, lane_of, queue};
 use crate::clock::Clock;
 use crate::store::backend::TimeSource;
 use crate::store::handle::Store;
@@ -38,7 +38,7 @@ async fn an_instance_works_over_one_connection_and_takes_its_own_when_there_is_r
     let mut other = Other(UnixStream::connect(server.socket()).unwrap());
     other.ask("CONFIG SET maxclients 2");
     let waker = store.waker().await.expect("it looks over the store's connection");
-    let mut lane = store.lane("00ff", 0).await.expect("it claims over the store's connection");
+    let mut lane = lane_of(&store, "00ff", 0).await.expect("it claims over the store's connection");
     let watch = Watch { queues: vec![queue("math")], poll: Some(Duration::from_millis(10)), ..Watch::default() };
     assert!(waker.arm(&watch).await.unwrap().polled, "nobody tells it of changes");
     store.enqueue(&[job("math", b"{\"n\":1}"), job("math", b"{\"n\":2}")]).await.unwrap();

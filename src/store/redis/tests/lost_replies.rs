@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::server::{Server, claiming, job, queue, settled, token, worker};
+use super::server::{Server, claiming, job, lane_of, queue, settled, token, worker};
 use crate::job::LockKey;
 use crate::store::effect::{Busy, Gate, Verdict};
 use crate::store::error::StoreError;
@@ -15,7 +15,7 @@ async fn a_repeated_exchange_is_answered_as_the_first_time() {
     let store = server.store().await;
     let payloads: [&[u8]; 4] = [b"{1}", b"not a job", b"{3}", b"{4}"];
     store.enqueue(&payloads.map(|payload| job("math", payload))).await.unwrap();
-    let mut lane = store.lane("00ff", 0).await.unwrap();
+    let mut lane = lane_of(&store, "00ff", 0).await.unwrap();
     let first = lane.exchange(&claiming(1, 2)).await.unwrap();
 
     let mut exchange = claiming(2, 2);
@@ -54,7 +54,7 @@ async fn a_repeated_exchange_is_answered_as_the_first_time() {
         assert_eq!((&repeated.lost, &repeated.entered), (&applied.lost, &applied.entered));
         assert_eq!(read(&repeated.claims), read(&applied.claims));
         // Another connection of the same lane is the same lane.
-        lane = store.lane("00ff", 0).await.unwrap();
+        lane = lane_of(&store, "00ff", 0).await.unwrap();
     }
     assert_eq!(server.cli(&["DEBUG", "DIGEST"]), before);
 
@@ -71,7 +71,7 @@ async fn a_worker_with_a_record_claims_nothing_and_loses_nothing() {
     let store = server.store().await;
     server.cli(&["SET", "resque:worker:h-windlass:7+1:math", "{\"left\":1}"]);
     store.enqueue(&[job("math", b"{1}"), job("math", b"{2}")]).await.unwrap();
-    let mut lane = store.lane("00ff", 0).await.unwrap();
+    let mut lane = lane_of(&store, "00ff", 0).await.unwrap();
     let claims = lane.exchange(&claiming(1, 2)).await.unwrap().claims;
     assert_eq!((claims.len(), claims[0].index, &claims[0].payload), (1, 1, &Bytes::from_static(b"{1}")));
     assert_eq!(server.cli(&["GET", "resque:worker:h-windlass:7+1:math"]), "{\"left\":1}");
@@ -84,7 +84,7 @@ async fn a_thousand_workers_fit_in_one_exchange() {
     let store = server.store().await;
     let jobs: Vec<_> = (0..3000).map(|n| job("math", format!("{{{n}}}").as_bytes())).collect();
     store.enqueue(&jobs).await.unwrap();
-    let mut lane = store.lane("00ff", 0).await.unwrap();
+    let mut lane = lane_of(&store, "00ff", 0).await.unwrap();
     let claims = lane.exchange(&claiming(1, 3000)).await.unwrap().claims;
     assert!(claims.iter().zip(&jobs).all(|(claim, job)| claim.payload == job.payload));
     let mut settle = claiming(2, 0);

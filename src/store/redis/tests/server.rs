@@ -11,11 +11,14 @@ use crate::clock::{Clock, ManualClock};
 use crate::job::{ClaimToken, QueueName, WorkerName};
 use crate::store::backend::TimeSource;
 use crate::store::effect::Verdict;
-use crate::store::handle::Store;
+
+use crate::store::error::StoreError;
+use crate::store::handle::{Lane, Store};
 use crate::store::instance::{HostIdentity, InstanceRecord};
 use crate::store::queueing::{Claim, Enqueue, Exchange, Settlement};
 use crate::store::redis::RedisStore;
 use crate::store::role::Whole;
+use crate::store::verbs::Verbs as _;
 
 /// 2026-11-24T03:26:17.500Z.
 pub(super) const NOW_MS: i64 = 1_795_490_777_500;
@@ -84,6 +87,12 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// A lane of an instance, which is registered.
+pub(super) async fn lane_of(store: &Store<Whole>, id: &str, lane: u8) -> Result<Lane, StoreError> {
+    store.join(&instance(id)).await?;
+    store.lane(id, lane).await
 }
 
 pub(super) fn worker(n: usize) -> WorkerName {
