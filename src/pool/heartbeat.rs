@@ -22,7 +22,7 @@ use crate::backoff;
 use crate::event::Event;
 use crate::job::{ClaimToken, Failure, RunEnd};
 use crate::store::StoreError;
-use crate::store::instance::{Extend, Extended, LockRenewal, Removed, RemovedState};
+use crate::store::instance::{Extend, Extended, LockRenewal, LongJob, Removed, RemovedState};
 use crate::supervise::pulse::Pulse;
 use crate::text::clean::named;
 
@@ -38,6 +38,8 @@ const AGAIN: Duration = Duration::from_millis(500);
 const CENSUS: Duration = Duration::from_secs(12);
 /// How many extensions may be under way at once beside one.
 const MORE_UNDER_WAY: usize = 3;
+/// From how many bytes on a job with locks is told with them: its locks have its arguments in their names.
+const LONG: usize = 16 * 1024;
 /// What a beat does, for messages.
 const EXTENDING: &str = "extend the lease";
 /// An extension that was sent.
@@ -199,6 +201,7 @@ struct ExtendedSlot {
 
 fn gather(core: &Core, pings: bool, looks: bool) -> (Extend, Vec<ExtendedSlot>) {
     let (mut workers, mut pinged, mut asked, mut locks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut long = Vec::new();
     core.slots.each(|slot| {
         if !slot.is_registered() {
             return;
@@ -217,6 +220,11 @@ fn gather(core: &Core, pings: bool, looks: bool) -> (Extend, Vec<ExtendedSlot>) 
                 ttl_s: held.ttl_s,
             });
             locks.extend(renewals);
+            // A lock's name ends with the arguments of its job.
+            if job.payload.len() >= LONG && !job.held.is_empty() {
+                let (claim, payload) = (job.claim.clone(), job.payload.clone());
+                long.push(LongJob { claim, worker: slot.worker().clone(), payload });
+            }
         }
     });
     core.locks.counted(locks.iter().map(|lock| lock.ttl_s));
@@ -231,6 +239,7 @@ fn gather(core: &Core, pings: bool, looks: bool) -> (Extend, Vec<ExtendedSlot>) 
             done: core.wishes.done(|claim| core.slots.holds(claim)),
             progress: core.watches.progress.changed(core.bus.live(), |claim| core.slots.holds(claim)),
             ran: core.history.next(),
+            long,
         },
         asked,
     )

@@ -1,5 +1,7 @@
 //! The arrows of an instance: its registration, its lease, its workers.
 
+use bytes::Bytes;
+
 use super::error::StoreError;
 use super::history::Ran;
 pub use super::registration::{Halt, HostIdentity, InstanceRecord, Stuck};
@@ -95,6 +97,19 @@ pub struct Extend {
     pub progress: Vec<(ClaimToken, Option<Progress>)>,
     /// What ran since the last extension that took it; mostly one batch or none.
     pub ran: Vec<Ran>,
+    /// The jobs whose locks have long keys, which stand in their jobs. An engine need not send those.
+    pub long: Vec<LongJob>,
+}
+
+/// A long job that holds locks.
+#[derive(Debug, Clone)]
+pub struct LongJob {
+    /// Its claim.
+    pub claim: ClaimToken,
+    /// The worker that has it.
+    pub worker: WorkerName,
+    /// Its bytes.
+    pub payload: Bytes,
 }
 
 arrow!(Extend, "extend", Repeatable -> Extended; Pool);

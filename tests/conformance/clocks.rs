@@ -219,6 +219,7 @@ async fn a_leader_key_that_outlives_every_lease_is_void_on_redis() {
         locks: Vec::new(),
         done: Vec::new(),
         progress: Vec::new(),
+        long: Vec::new(),
     };
     f.store.extend(&extend).await.expect("extend");
     plant("59000");
@@ -296,7 +297,8 @@ async fn renew(f: &Fixture, instance: &Instance, claim: &Claimed, key: LockKey) 
     let (record, workers) = (instance.record.clone(), instance.record.workers());
     let (pinged, done, ran) = (Vec::new(), Vec::new(), Vec::new());
     let progress = Vec::new();
-    let extend = Extend { pinged, record, publish: true, census: false, workers, locks, done, progress, ran };
+    let extend =
+        Extend { pinged, record, publish: true, census: false, workers, locks, done, progress, ran, long: Vec::new() };
     f.store.extend(&extend).await.expect("extend")
 }
 

@@ -255,6 +255,7 @@ arrows! {
             done: vec![s.claims[1].claim.token.clone()],
             progress: vec![(s.claims[0].claim.token.clone(), Some(windlass::job::Progress::new(Some(4.0), "x")))],
             ran: Vec::new(),
+            long: Vec::new(),
         };
         s.f.store.run(extend)
     };

@@ -340,7 +340,18 @@ fn jobs_rows() -> Vec<Row> {
                 let ran = vec![ran(1, &[("add", 2), ("sub", 1)])];
                 let pinged = Vec::new();
                 let progress = vec![(claimed.claim.token.clone(), Some(Progress::new(Some(4.0), "copying")))];
-                Extend { pinged, workers, record, publish: true, census: true, locks, done, progress, ran }
+                Extend {
+                    pinged,
+                    workers,
+                    record,
+                    publish: true,
+                    census: true,
+                    locks,
+                    done,
+                    progress,
+                    ran,
+                    long: Vec::new(),
+                }
             })
         }),
     ]

@@ -167,6 +167,7 @@ impl Instance {
             pinged: Vec::new(),
             locks: Vec::new(),
             done: Vec::new(),
+            long: Vec::new(),
         }
     }
 

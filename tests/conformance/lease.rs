@@ -122,6 +122,7 @@ async fn a_worker_that_is_only_pinged_is_looked_after_later(f: &Fixture) {
         locks: Vec::new(),
         done: Vec::new(),
         progress: Vec::new(),
+        long: Vec::new(),
     };
     for round in 1..3 {
         f.pass(5);
@@ -195,6 +196,7 @@ async fn extending_renews_the_record(f: &Fixture) {
         locks: Vec::new(),
         done: Vec::new(),
         progress: Vec::new(),
+        long: Vec::new(),
     };
     let counted = Extended { birth: Some("a".to_owned()), instances: Some(1), ..Extended::default() };
     assert_eq!(f.store.extend(&extend).await.expect("extend"), counted);
@@ -277,6 +279,7 @@ async fn locks_are_renewed_for_their_owner_alone(f: &Fixture) {
         ],
         done: Vec::new(),
         progress: Vec::new(),
+        long: Vec::new(),
     };
     let extended = f.store.extend(&extend).await.expect("extend");
     // SQLite cannot tell a lock that never was from one that was deleted.
@@ -314,6 +317,7 @@ async fn a_renewed_lock_outlives_its_first_term(f: &Fixture) {
             locks,
             done: Vec::new(),
             progress: Vec::new(),
+            long: Vec::new(),
         };
         assert_eq!(f.store.extend(&extend).await.expect("extend"), nothing_found());
     }
@@ -383,6 +387,7 @@ async fn workers_of_former_queues_are_of_the_instance_too(f: &Fixture) {
         locks: Vec::new(),
         done: Vec::new(),
         progress: Vec::new(),
+        long: Vec::new(),
     };
     assert_eq!(f.store.extend(&extend).await.expect("extend"), nothing_found());
     f.store.register("a", &[instance.worker(2)]).await.expect("register");

@@ -66,6 +66,7 @@ mod leader;
 mod lease;
 mod listed;
 mod long_jobs;
+mod long_moves;
 mod lost_keys;
 mod marks;
 mod move_delayed;

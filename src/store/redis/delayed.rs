@@ -7,7 +7,9 @@ use futures_util::future::join_all;
 use super::connection::Connection;
 use super::engine::RedisStore;
 use super::enqueue::together;
+use super::lending::Lending;
 use super::script::{Call, Script, calls_of, script};
+use super::standing::{Long, Standing};
 use super::{inspect, refusal, reply, rights, verdict};
 use crate::job::{Identity, PayloadView, RetryKeys};
 use crate::store::arrow::Perform;
@@ -21,9 +23,15 @@ use crate::store::scheduling::{Broken, DropEntry, Due, ReadDue, ReadTime, RubyLe
 
 static SCHEDULE: Script = script!("schedule");
 static DUE: Script = script!("page", "ruby_leader", "due");
+static SCHEDULE_LENT: Script = script!("lend", "lent", "schedule");
 static RENAME_ENTRY: Script = script!("places", "delay", "rename_entry");
+static RENAME_STANDING: Script = script!("lend", "standing", "places", "delay", "rename_entry");
 static DROP_ENTRY: Script = script!("drop_entry");
 static DELETE_DELAYED: Script = script!("places", "identity", "recall", "forget", "unlink", "erase", "delete_delayed");
+static DELETE_LENT: Script =
+    script!("lend", "lent", "places", "identity", "recall", "forget", "unlink", "erase", "delete_delayed");
+static MOVE_STANDING: Script =
+    script!("lend", "standing", "places", "delay", "identity", "recall", "forget", "unlink", "move_delayed");
 static MOVE_DELAYED: Script = script!("places", "delay", "identity", "recall", "forget", "unlink", "move_delayed");
 
 /// How many jobs one call carries at most, so that no call holds the server up for long.
@@ -123,27 +131,40 @@ impl Perform<DeleteDelayed> for RedisStore {
 
 impl Perform<MoveDelayed> for RedisStore {
     async fn perform(&self, arrow: MoveDelayed) -> Result<u64, StoreError> {
-        let MoveDelayed { second, jobs, to } = arrow;
-        let keys = self.connection.keys();
-        let mut call = Call::sized(self.connection.origin.now_ms(), 3 * jobs.len() + 10, 3 * jobs.len() + 4);
+        move_delayed(&self.connection, &arrow).await
+    }
+}
+
+async fn move_delayed(connection: &Connection, arrow: &MoveDelayed) -> Result<u64, StoreError> {
+    let MoveDelayed { second, jobs, to } = arrow;
+    let keys = connection.keys();
+    let mut long = Long::of(connection, keys.delayed(*second), jobs.iter().map(|job| (job, None)));
+    let build = |long: &Long<'_>| {
+        let mut call = Call::sized(connection.origin.now_ms(), 3 * jobs.len() + 10, 3 * jobs.len() + 4);
         verdict::places(&mut call, keys);
-        call.key(keys.delayed(second)).number(second);
+        call.key(keys.delayed(*second)).number(second);
+        let mut standing = Standing::in_last_key(&call);
         match to {
             MoveTo::Now => call.literal("N"),
             MoveTo::Second(target) => call.literal("A").number(target),
             MoveTo::Nowhere => call.literal("X"),
         };
-        call.number(jobs.len());
-        for payload in jobs {
-            let view = PayloadView::parse(&payload).ok();
-            call.key(keys.timestamps(&payload)).arg(payload.clone());
+        call.number((0..jobs.len()).filter(|index| !long.is_gone(*index)).count());
+        for (index, payload) in jobs.iter().enumerate().filter(|(index, _)| !long.is_gone(*index)) {
+            let from = call.lengths();
+            let view = PayloadView::parse(payload).ok();
+            call.key(keys.timestamps(payload)).arg(payload.clone());
             call.text(view.as_ref().and_then(|view| view.queue.as_deref()).unwrap_or_default());
-            if to == MoveTo::Nowhere {
-                verdict::retry_keys(&mut call, keys, RetryKeys::of_job(&payload).as_ref());
+            if *to == MoveTo::Nowhere {
+                verdict::retry_keys(&mut call, keys, RetryKeys::of_job(payload).as_ref());
+            }
+            if let Some(position) = long.position(index) {
+                standing.lend(&mut call, from, payload, position);
             }
         }
-        reply::count(self.connection.run(&MOVE_DELAYED, call).await?)
-    }
+        (standing.pick(&mut call, [&MOVE_DELAYED, &MOVE_STANDING]), call)
+    };
+    long.run(jobs.len(), build).await?.map_or(Ok(0), reply::count)
 }
 
 pub(super) async fn schedule(connection: &Connection, jobs: &[Schedule]) -> Result<Vec<Scheduled>, StoreError> {
@@ -159,13 +180,17 @@ async fn schedule_batch(
     let keys = connection.keys();
     let mut call = Call::sized(connection.origin.now_ms(), 2 * jobs.len() + 3, 3 * jobs.len() + 2);
     call.key(keys.schedule()).key(keys.delayed_prefix()).number(jobs.len());
+    let mut lending = Lending::default();
     for job in jobs {
+        let from = call.lengths();
         call.key(keys.timestamps(&job.payload));
         match job.when {
             When::At(second) => call.key(keys.delayed(second)).literal("A").number(second),
             When::In(ms) => call.literal("I").number(ms),
         };
+        let at = call.lengths().1;
         call.arg(job.payload.clone());
+        lending.lend_argument(&mut call, from, (at, &job.payload));
     }
     match mark {
         None => call.literal(""),
@@ -173,7 +198,8 @@ async fn schedule_batch(
             call.literal("M").key(keys.mark(key)).text(before).text(after).number(marks::KEPT_S)
         }
     };
-    let seconds = reply::strings(connection.run(&SCHEDULE, call).await?)?;
+    let script = lending.pick(&mut call, [&SCHEDULE, &SCHEDULE_LENT]);
+    let seconds = reply::strings(connection.run(script, call).await?)?;
     let read = |text: &Bytes| {
         if &text[..] == b"!" {
             return Ok(Scheduled::Marked);
@@ -260,10 +286,15 @@ async fn rename_entry(connection: &Connection, entry: &Bytes, second: i64) -> Re
     let mut call = connection.call();
     verdict::places(&mut call, keys);
     call.key(list).arg(entry.clone()).number(second).number(jobs.len());
-    for job in jobs {
-        call.key(keys.timestamps(&job)).arg(job);
+    let mut standing = Standing::in_last_key(&call);
+    for (job, position) in jobs.into_iter().zip(0..) {
+        let from = call.lengths();
+        call.key(keys.timestamps(&job)).arg(job.clone());
+        standing.lend(&mut call, from, &job, position);
     }
-    connection.run(&RENAME_ENTRY, call).await.map(drop)
+    let script = standing.pick(&mut call, [&RENAME_ENTRY, &RENAME_STANDING]);
+    // What another program moved meanwhile is looked at anew.
+    connection.run(script, call).await.map(drop)
 }
 
 pub(super) async fn drop_entry(connection: &Connection, entry: &Bytes, record: &Bytes) -> Result<bool, StoreError> {
@@ -290,12 +321,15 @@ async fn delete_delayed_step(connection: &Connection, payload: &Bytes) -> Result
     let keys = connection.keys();
     let mut call = connection.call();
     verdict::places(&mut call, keys);
+    let (from, mut lending) = (call.lengths(), Lending::default());
     call.key(keys.timestamps(payload)).arg(payload.clone());
     // A job that was put off names the queue that it came from.
     let view = PayloadView::parse(payload).ok();
     call.text(view.as_ref().and_then(|view| view.queue.as_deref()).unwrap_or_default());
     verdict::retry_keys(&mut call, keys, RetryKeys::of_job(payload).as_ref());
-    reply::strings(connection.run(&DELETE_DELAYED, call).await?)
+    lending.lend_argument(&mut call, from, (from.1, payload));
+    let script = lending.pick(&mut call, [&DELETE_DELAYED, &DELETE_LENT]);
+    reply::strings(connection.run(script, call).await?)
 }
 
 /// The seconds at which a job of these bytes is due, from the members of its `timestamps:` set.

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::connection::Connection;
 use super::engine::RedisStore;
 use super::inspect::range;
+use super::lending::Lending;
 use super::script::{CALL_BYTES, Script, script};
 use super::{reply, verdict};
 use crate::job::{LockKey, QueueName, RetryKeys};
@@ -19,7 +20,12 @@ use crate::store::inspection::{DeleteEach, DeleteJobs, JobsToDelete, QueueEnd};
 use crate::store::instance::InstanceRecord;
 
 static DELETE_EACH: Script = script!("places", "departed", "identity", "recall", "forget", "delete_each");
+static DELETE_EACH_LENT: Script =
+    script!("lend", "lent", "places", "departed", "identity", "recall", "forget", "delete_each");
 static DELETE_PAGE: Script = script!("places", "departed", "identity", "recall", "forget", "page", "delete_page");
+
+static DELETE_PAGE_LENT: Script =
+    script!("lend", "lent", "places", "departed", "identity", "recall", "forget", "page", "delete_page");
 
 /// How many different jobs one step deletes at most, if it passes through the queue for each.
 const FEW: usize = 4;
@@ -64,7 +70,9 @@ async fn delete_few(
         .text(queue.as_str())
         .flag(from == QueueEnd::Tail)
         .number(to_delete.len());
+    let mut lending = Lending::default();
     for JobsToDelete { payload, count, locks } in to_delete {
+        let from = call.lengths();
         call.arg(payload.clone());
         match count {
             Some(count) => call.number(count),
@@ -72,8 +80,10 @@ async fn delete_few(
         };
         verdict::retry_keys(&mut call, keys, RetryKeys::of_job(payload).as_ref());
         verdict::locks(&mut call, keys, locks);
+        lending.lend_argument(&mut call, from, (from.1, payload));
     }
-    reply::count(connection.run(&DELETE_EACH, call).await?)
+    let script = lending.pick(&mut call, [&DELETE_EACH, &DELETE_EACH_LENT]);
+    reply::count(connection.run(script, call).await?)
 }
 
 /// What is still to be done for jobs of some bytes.
@@ -186,8 +196,10 @@ impl<'a> Walk<'a> {
             .number(size)
             .arg(mark.clone());
         call.flag(arrow.from == QueueEnd::Tail).number(here.len());
+        let mut lending = Lending::default();
         for raw in here {
             let Some(Meant { stay, most, locks }) = self.meant.get(raw) else { continue };
+            let from = call.lengths();
             call.arg(raw.clone()).number(stay);
             match most {
                 Some(most) => call.number(most),
@@ -195,8 +207,10 @@ impl<'a> Walk<'a> {
             };
             verdict::retry_keys(&mut call, keys, RetryKeys::of_job(raw).as_ref());
             verdict::locks(&mut call, keys, locks);
+            lending.lend_argument(&mut call, from, (from.1, raw));
         }
-        let reply = reply::list(self.connection.run(&DELETE_PAGE, call).await?)?;
+        let script = lending.pick(&mut call, [&DELETE_PAGE, &DELETE_PAGE_LENT]);
+        let reply = reply::list(self.connection.run(script, call).await?)?;
         let numbers: Vec<u64> = reply.into_iter().map(reply::count).collect::<Result<_, _>>()?;
         let Some((seen, pairs)) = numbers.split_first() else { return Ok(0) };
         let mut removed = 0;

@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use super::connection::Connection;
 use super::engine::RedisStore;
 use super::keys::Keys;
+use super::lending::Lending;
 use super::reply;
 use super::script::{Call, Script, calls_of, script};
 use crate::store::arrow::Perform;
@@ -15,6 +16,7 @@ use crate::store::marks::KEPT_S;
 use crate::store::queueing::{Enqueue, EnqueueBatch, Enqueued};
 
 static ENQUEUE: Script = script!("locks", "admit", "departed", "enqueue");
+static ENQUEUE_LENT: Script = script!("lend", "lent", "locks", "admit", "departed", "enqueue");
 
 /// How many jobs one call carries at most, so that no call holds the server up for long.
 const BATCH: usize = 500;
@@ -60,6 +62,7 @@ async fn enqueue_batch(connection: &Connection, jobs: &[Enqueue]) -> Result<Vec<
     let keys = connection.keys();
     let mut call = Call::sized(connection.origin.now_ms(), entries.len() * 2 + 2, entries.len() * 4 + jobs.len());
     call.key(keys.departed()).key(keys.queues()).number(entries.len());
+    let mut lending = Lending::default();
     for entry in &entries {
         let Some(first) = entry.jobs.first() else { continue };
         call.key(keys.queue(&first.queue)).literal(if first.front { "LPUSH" } else { "RPUSH" });
@@ -67,9 +70,13 @@ async fn enqueue_batch(connection: &Connection, jobs: &[Enqueue]) -> Result<Vec<
         for job in entry.jobs {
             call.arg(job.payload.clone());
         }
+        let from = call.lengths();
         admissions(&mut call, keys, &first.payload, &first.admissions);
+        // Such a job is alone in its entry.
+        lending.lend_argument(&mut call, from, (from.1 - 1, &first.payload));
     }
-    let verdicts = reply::list(connection.run(&ENQUEUE, call).await?)?;
+    let script = lending.pick(&mut call, [&ENQUEUE, &ENQUEUE_LENT]);
+    let verdicts = reply::list(connection.run(script, call).await?)?;
     let mut enqueued = Vec::with_capacity(jobs.len());
     for (entry, verdict) in entries.iter().zip(verdicts) {
         let refused_by = match reply::number(verdict)? {

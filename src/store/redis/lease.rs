@@ -11,6 +11,7 @@ use super::connection::Connection;
 use super::engine::RedisStore;
 use super::keys::Keys;
 use super::removed;
+use super::renewals::Renewals;
 use super::script::{Call, Script, script};
 use super::{history, leader, memory, reply, rights, showing, wishes};
 use crate::job::WorkerName;
@@ -30,6 +31,7 @@ static JOIN: Script = script!("join");
 static REGISTER: Script = script!("members", "register");
 static UNREGISTER: Script = script!("members", "unregister");
 static EXTEND: Script = script!("locks", "members", "beat", "history", "wishes", "extend");
+static EXTEND_HELD: Script = script!("lend", "held", "locks", "members", "beat", "history", "wishes", "extend");
 static REINSTATE: Script = script!("members", "reinstate");
 static LEAVE: Script = script!("members", "history", "leave");
 static BURY: Script = script!("members", "beat", "bury");
@@ -186,16 +188,13 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
     // With the census it is compared, because another program may have removed or overwritten it.
     call.arg(if extend.publish || extend.census { encoded(&extend.record)? } else { Bytes::new() });
     call.flag(extend.census).flag(looks);
+    let from = call.lengths().0;
     members(&mut call, keys, &extend.workers);
     call.number(extend.pinged.len());
     for worker in &extend.pinged {
         call.key(keys.ping(worker.name())).arg(ping_tail(worker));
     }
-    call.number(extend.locks.len());
-    for renewal in &extend.locks {
-        call.key(keys.lock(&renewal.key)).key(keys.lock_shadow(&renewal.key));
-        call.text(renewal.claim.as_str()).number(renewal.ttl_s);
-    }
+    let renewals = Renewals::write(&mut call, keys, extend, from);
     if looks {
         let done: Vec<String> = extend.done.iter().flat_map(names).collect();
         call.key(keys.wishes(&extend.record.id)).number(MOST).number(done.len());
@@ -208,7 +207,8 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
         call.key(keys.lane(&extend.record.id));
         history::ran(&mut call, keys, &extend.ran);
     }
-    let mut reply = reply::list(connection.run(&EXTEND, call).await?)?.into_iter();
+    let script = renewals.pick(&mut call, [&EXTEND, &EXTEND_HELD]);
+    let mut reply = reply::list(connection.run(script, call).await?)?.into_iter();
     let mut next = || reply.next().unwrap_or(Frame::Null);
     let dead = reply::number(next())? == 1;
     let birth = reply::bytes(next())?.filter(|mark| !mark.is_empty());

@@ -8,7 +8,7 @@
 use bytes::Bytes;
 use memchr::memmem;
 
-use super::script::Call;
+use super::script::{Call, Script};
 
 /// From how many bytes on a job is lent.
 pub(super) const LONG: usize = 32 * 1024;
@@ -102,22 +102,11 @@ impl Lending {
     pub(super) fn lend(
         &mut self,
         call: &mut Call,
-        (keys, args): (usize, usize),
+        from: (usize, usize),
         (position, record): (usize, &[u8]),
         known: &Known,
     ) {
-        let mut loans = Vec::new();
-        call.each_value_from(keys, args, |is_key, place, value| {
-            if value.len() < LONG {
-                return None;
-            }
-            let pieces = Pieces::of(value, record)?;
-            // The server judges a key by what it begins with: its namespace, and its slot.
-            let first = pieces.ranges.first().map(|(text, ..)| text.clone());
-            let stands_for = first.filter(|text| !is_key || !text.is_empty())?;
-            loans.push(Loan { is_key, place, pieces });
-            Some(stands_for)
-        });
+        let loans = loans(call, from, record, None);
         if loans.is_empty() {
             return;
         }
@@ -131,12 +120,38 @@ impl Lending {
         self.lenders.push(Lender { position, check, behind, loans });
     }
 
+    /// The same for values that stand in the call's own argument `at`, counted from 0, which goes once: a script that reads
+    /// `lent.lua` first knows all arguments.
+    pub(super) fn lend_argument(&mut self, call: &mut Call, from: (usize, usize), (at, argument): (usize, &[u8])) {
+        let loans = if argument.len() < LONG { Vec::new() } else { loans(call, from, argument, Some(at + 1)) };
+        if !loans.is_empty() {
+            self.lenders.push(Lender { position: at + 1, check: Bytes::new(), behind: argument.len(), loans });
+        }
+    }
+
+    /// Writes what `lent.lua` reads behind all others, if there is anything, and picks the script: the plain one, or that which
+    /// begins with `lent.lua`.
+    pub(super) fn pick(self, call: &mut Call, [plain, lent]: [&'static Script; 2]) -> &'static Script {
+        if self.lenders.is_empty() {
+            return plain;
+        }
+        let at = call.lengths().1;
+        self.write_lenders(call);
+        call.number(at);
+        lent
+    }
+
     /// Writes what `lend.lua` reads, and at the argument `at` where it begins.
     pub(super) fn write(self, call: &mut Call, at: usize) {
         if self.lenders.is_empty() {
             return;
         }
         call.set_number(at, call.lengths().1);
+        self.write_lenders(call);
+    }
+
+    /// Writes what `lend.lua` reads.
+    pub(super) fn write_lenders(self, call: &mut Call) {
         call.number(self.lenders.len());
         for Lender { position, check, behind, loans } in self.lenders {
             call.number(position).arg(check).number(loans.len());
@@ -149,6 +164,24 @@ impl Lending {
             }
         }
     }
+}
+
+/// The long values that were added since a call had so many keys and arguments, as far as a record lends them. `own` is the place of
+/// the record, if it is an argument itself.
+fn loans(call: &mut Call, (keys, args): (usize, usize), record: &[u8], own: Option<usize>) -> Vec<Loan> {
+    let mut loans = Vec::new();
+    call.each_value_from(keys, args, |is_key, place, value| {
+        if value.len() < LONG || !is_key && own == Some(place) {
+            return None;
+        }
+        let pieces = Pieces::of(value, record)?;
+        // The server judges a key by what it begins with: its namespace, and its slot.
+        let first = pieces.ranges.first().map(|(text, ..)| text.clone());
+        let stands_for = first.filter(|text| !is_key || !text.is_empty())?;
+        loans.push(Loan { is_key, place, pieces });
+        Some(stands_for)
+    });
+    loans
 }
 
 /// The digest of a record, as the server's scripts compute it.

@@ -7,6 +7,7 @@ use super::connection::Connection;
 use super::engine::RedisStore;
 use super::looked::{Looked, Place};
 use super::script::{Call, Script, script};
+use super::standing::{Standing, has_moved};
 use super::{delayed, inspect, periodic, reply, scan, verdict};
 use crate::job::{Identity, PayloadView, QueueName};
 use crate::store::arrow::Perform;
@@ -21,6 +22,18 @@ use crate::store::unreadable::{PassedOver, RecordKind};
 static IDENTIFY: Script = script!("identify");
 static SET_ASIDE: Script =
     script!("places", "departed", "identity", "recall", "page", "unlink", "trim_second", "set_aside");
+static SET_STANDING_ASIDE: Script = script!(
+    "lend",
+    "standing",
+    "places",
+    "departed",
+    "identity",
+    "recall",
+    "page",
+    "unlink",
+    "trim_second",
+    "set_aside"
+);
 static LET_GO: Script = script!("unlink", "aside", "let_go");
 static RENEW_SOURCE: Script = script!("aside", "renew_source");
 
@@ -219,12 +232,17 @@ async fn set_aside_from(
         let last = i64::try_from(limit).unwrap_or(i64::MAX) - 1;
         let (jobs, _) = inspect::page(connection, keys.delayed(second), 0, last).await?;
         let mut call = first("D");
-        call.key(keys.delayed(second)).key(keys.twins(second)).number(second).number(jobs.len());
-        for job in jobs {
-            call.key(keys.timestamps(&job)).text(queue_of(&job).as_str()).arg(job);
+        call.key(keys.delayed(second));
+        let mut standing = Standing::in_last_key(&call);
+        call.key(keys.twins(second)).number(second).number(jobs.len());
+        for (job, position) in jobs.into_iter().zip(0..) {
+            let from = call.lengths();
+            call.key(keys.timestamps(&job)).text(queue_of(&job).as_str()).arg(job.clone());
+            standing.lend(&mut call, from, &job, position);
         }
+        let script = standing.pick(&mut call, [&SET_ASIDE, &SET_STANDING_ASIDE]);
         // None: the second was empty and was removed, or another program moved its jobs.
-        if let Some(batch) = aside(connection, call).await? {
+        if let Some(batch) = aside_by(connection, script, call).await? {
             return Ok(Some(batch));
         }
     }
@@ -289,7 +307,15 @@ async fn entries(connection: &Connection, limit: usize) -> Result<Vec<(&'static 
 }
 
 async fn aside(connection: &Connection, call: Call) -> Result<Option<Batch>, StoreError> {
-    let mut reply = reply::list(connection.run(&SET_ASIDE, call).await?)?.into_iter();
+    aside_by(connection, &SET_ASIDE, call).await
+}
+
+async fn aside_by(connection: &Connection, script: &Script, call: Call) -> Result<Option<Batch>, StoreError> {
+    let answer = connection.run(script, call).await?;
+    if has_moved(&answer) {
+        return Ok(None);
+    }
+    let mut reply = reply::list(answer)?.into_iter();
     let mut next = || reply.next().unwrap_or(Frame::Null);
     let Some(source) = reply::bytes(next())? else { return Ok(None) };
     let number = reply::count(next())?;

@@ -6,6 +6,7 @@ use fred::interfaces::Resp3Frame as Frame;
 use super::connection::Connection;
 use super::engine::RedisStore;
 use super::lease::{encoded, indexes, members};
+use super::lending::Lending;
 use super::script::{Script, script};
 use super::{reply, rights};
 use crate::job::Identity;
@@ -15,6 +16,7 @@ use crate::store::rejoin::{HeldJob, Rejoin, Rejoined};
 use crate::store::working;
 
 static REJOIN: Script = script!("locks", "members", "rejoin");
+static REJOIN_LENT: Script = script!("lend", "lent", "locks", "members", "rejoin");
 
 impl Perform<Rejoin> for RedisStore {
     async fn perform(&self, arrow: Rejoin) -> Result<Rejoined, StoreError> {
@@ -35,16 +37,25 @@ async fn rejoin(connection: &Connection, rejoin: &Rejoin) -> Result<Rejoined, St
         call.number(lane).number(sequence);
     }
     call.number(rejoin.jobs.len());
+    // Of each job where its record stands among the arguments.
+    let mut records = Vec::with_capacity(rejoin.jobs.len());
     for job in &rejoin.jobs {
-        call.key(keys.working(&job.worker)).arg(on_record(job));
+        let record = on_record(job);
+        records.push((call.lengths().1, record.clone()));
+        call.key(keys.working(&job.worker)).arg(record);
     }
+    let mut lending = Lending::default();
     call.number(rejoin.locks.len());
     for lock in &rejoin.locks {
-        let job = rejoin.jobs.iter().find(|job| job.claim == lock.claim);
+        let (job, from) = (rejoin.jobs.iter().zip(&records).find(|(job, _)| job.claim == lock.claim), call.lengths());
         call.key(keys.lock(&lock.key)).key(keys.lock_shadow(&lock.key)).text(lock.claim.as_str());
-        call.arg(job.map_or_else(Bytes::new, |job| keys.working(&job.worker))).number(lock.ttl_s);
+        call.arg(job.map_or_else(Bytes::new, |(job, _)| keys.working(&job.worker))).number(lock.ttl_s);
+        if let Some((_, (at, record))) = job {
+            lending.lend_argument(&mut call, from, (*at, record));
+        }
     }
-    let mut reply = reply::list(connection.run(&REJOIN, call).await?)?.into_iter();
+    let script = lending.pick(&mut call, [&REJOIN, &REJOIN_LENT]);
+    let mut reply = reply::list(connection.run(script, call).await?)?.into_iter();
     let mut next = || reply.next().unwrap_or(Frame::Null);
     match &*reply::bytes(next())?.unwrap_or_default() {
         b"B" => Ok(Rejoined::Buried),

@@ -3,6 +3,7 @@
 use super::connection::Connection;
 use super::engine::RedisStore;
 use super::keys::Keys;
+use super::lending::Lending;
 use super::moving::{batch_id, queue_of};
 use super::script::{Call, Script, script};
 use super::{reply, verdict};
@@ -13,9 +14,16 @@ use crate::store::moving::{Decline, PutBack, TakeIn, TakeInTarget, TakenIn, Wait
 
 static TAKE_IN: Script =
     script!("locks", "places", "identity", "remember", "delay", "entry", "items", "moved", "take_in");
+static TAKE_IN_LENT: Script =
+    script!("lend", "lent", "locks", "places", "identity", "remember", "delay", "entry", "items", "moved", "take_in");
 static DECLINE: Script = script!("moved", "decline");
 static PUT_BACK: Script = script!(
     "locks", "places", "departed", "identity", "remember", "delay", "entry", "items", "unlink", "aside", "put_back"
+);
+
+static PUT_BACK_LENT: Script = script!(
+    "lend", "lent", "locks", "places", "departed", "identity", "remember", "delay", "entry", "items", "unlink",
+    "aside", "put_back"
 );
 
 impl Perform<TakeIn> for RedisStore {
@@ -26,8 +34,9 @@ impl Perform<TakeIn> for RedisStore {
         verdict::places(&mut call, keys);
         call.key(keys.moved()).key(keys.schedules());
         batch_id(&mut call, &batch.id);
-        items(&mut call, keys, &batch.items, &targets);
-        answered(&self.connection, &TAKE_IN, call).await
+        let lending = items(&mut call, keys, &batch.items, &targets);
+        let script = lending.pick(&mut call, [&TAKE_IN, &TAKE_IN_LENT]);
+        answered(&self.connection, script, call).await
     }
 }
 
@@ -49,8 +58,9 @@ impl Perform<PutBack> for RedisStore {
         call.key(keys.departed());
         call.key(keys.outbox()).key(keys.moving()).key(keys.schedules());
         batch_id(&mut call, &batch.id);
-        items(&mut call, keys, &batch.items, &targets);
-        Ok(reply::number(self.connection.run(&PUT_BACK, call).await?)? == 1)
+        let lending = items(&mut call, keys, &batch.items, &targets);
+        let script = lending.pick(&mut call, [&PUT_BACK, &PUT_BACK_LENT]);
+        Ok(reply::number(self.connection.run(script, call).await?)? == 1)
     }
 }
 
@@ -67,26 +77,34 @@ async fn answered(connection: &Connection, script: &Script, call: Call) -> Resul
     })
 }
 
-/// The items, as `items.lua` reads them.
-fn items(call: &mut Call, keys: &Keys, items: &[Waiting], targets: &[TakeInTarget]) {
+/// The items, as `items.lua` reads them, and what long jobs lend.
+fn items(call: &mut Call, keys: &Keys, items: &[Waiting], targets: &[TakeInTarget]) -> Lending {
+    let mut lending = Lending::default();
     let plain = TakeInTarget::default();
     call.number(items.len());
     let encoded = |identity: &Option<Identity>| identity.as_ref().map(verdict::encoded).unwrap_or_default();
     for (index, item) in items.iter().enumerate() {
         let TakeInTarget { lock, once } = targets.get(index).unwrap_or(&plain);
+        let from = call.lengths();
         match item {
             Waiting::Queued { queue, payload, identity } => {
                 call.literal("Q").key(keys.queue(queue)).key(keys.timestamps(payload));
-                call.text(queue.as_str()).arg(payload.clone()).arg(encoded(identity)).flag(*once);
+                call.text(queue.as_str());
+                let at = call.lengths().1;
+                call.arg(payload.clone()).arg(encoded(identity)).flag(*once);
                 match lock {
                     Some((lock, ttl_s)) => call.number(ttl_s).key(keys.lock(lock)),
                     None => call.literal(""),
                 };
+                lending.lend_argument(call, from, (at, payload));
             }
             Waiting::Delayed { second, payload, identity } => {
                 let queue = queue_of(payload);
                 call.literal("D").key(keys.delayed(*second)).key(keys.queue(&queue)).key(keys.timestamps(payload));
-                call.number(second).text(queue.as_str()).arg(payload.clone()).arg(encoded(identity)).flag(*once);
+                call.number(second).text(queue.as_str());
+                let at = call.lengths().1;
+                call.arg(payload.clone()).arg(encoded(identity)).flag(*once);
+                lending.lend_argument(call, from, (at, payload));
             }
             Waiting::Failed { record } => {
                 call.literal("F").arg(record.clone());
@@ -102,4 +120,5 @@ fn items(call: &mut Call, keys: &Keys, items: &[Waiting], targets: &[TakeInTarge
             }
         }
     }
+    lending
 }

@@ -190,6 +190,7 @@ async fn a_worker_cleaned_by_force_has_no_claims_until_its_instance_knows() {
         workers: record.workers(),
         locks: Vec::new(),
         done: Vec::new(),
+        long: Vec::new(),
     };
     let removed = store.extend(&extend).await.unwrap().removed;
     assert_eq!(removed, [Removed { index: 0, left: RemovedState::Nothing }]);

@@ -292,6 +292,7 @@ async fn a_registered_worker_looks_like_node_resques() {
         pinged: Vec::new(),
         locks: vec![renew("workerslock:x"), renew("workerslock:y")],
         done: Vec::new(),
+        long: Vec::new(),
     };
     let extended = store.extend(&extend).await.unwrap();
     let removed = vec![Removed { index: 0, left: RemovedState::Failed(token("00ff-0-1-0")) }];
