@@ -182,7 +182,7 @@ async fn a_path_that_loses_long_calls_now_and_then_ends_no_job_for_its_length() 
 /// What a worker did is counted once for it, also if its count goes with an exchange of which only the fence finds the answer.
 #[tokio::test]
 async fn what_an_exchange_counted_whose_answers_are_lost_is_not_counted_again() {
-    let (_server, proxy, f) = behind().await;
+    let (server, proxy, f) = behind().await;
     let mut instance = Instance::join(&f.store, "a", 2).await;
     let long = |n: usize| Bytes::from(format!(r#"{{"class":"add","queue":"q","args":[{n},"{}"]}}"#, "z".repeat(3000)));
     let all: Vec<Bytes> = (0..42).map(long).collect();
@@ -198,7 +198,7 @@ async fn what_an_exchange_counted_whose_answers_are_lost_is_not_counted_again() 
     }
     let counted = |n: usize| {
         let key = f.key(&format!("stat:processed:{}", instance.worker(n).name()));
-        f.redis_command(&["GET", &key]).texts().concat()
+        server.command(&["GET", &key]).texts().concat()
     };
     assert_ne!(counted(1), "19", "its count lags");
     let exchange = Exchange {
@@ -214,14 +214,14 @@ async fn what_an_exchange_counted_whose_answers_are_lost_is_not_counted_again() 
     let claims = instance.claim(&["q"], &[1]).await;
     instance.settle_one(&claims[0], Verdict::Done).await;
     let key = f.key(&format!("stat:processed:{}", instance.worker(1).name()));
-    assert_eq!(f.redis_command(&["GET", &key]).texts(), ["21"]);
+    assert_eq!(server.command(&["GET", &key]).texts(), ["21"]);
     assert_eq!(counters(&f.store).await, (19 * 2 + 2 + 1, 1));
 }
 
 /// An instance that is buried while it finds out what is cut off leaves nothing behind.
 #[tokio::test]
 async fn an_instance_that_is_buried_between_the_parts_leaves_no_lane() {
-    let (_server, proxy, f) = behind().await;
+    let (server, proxy, f) = behind().await;
     let mut instance = Instance::join(&f.store, "a", 2).await;
     fill(&f.store, "q", &jobs(0..2)).await;
     let claims = instance.claim(&["q"], &[1, 2]).await;
@@ -241,10 +241,10 @@ async fn an_instance_that_is_buried_between_the_parts_leaves_no_lane() {
     let reply = send(&mut instance, &exchange).await;
     assert!(reply.dead);
     let lane = f.key("windlass:lane:a");
-    assert_eq!(f.redis_command(&["KEYS", &lane]).texts(), [""; 0]);
+    assert_eq!(server.command(&["KEYS", &lane]).texts(), [""; 0]);
     // Nor does a lane that begins only now.
     instance.reopen().await;
     let exchange = instance.next_claim(&["q"], &[1]);
     assert!(instance.send(&exchange).await.dead);
-    assert_eq!(f.redis_command(&["KEYS", &lane]).texts(), [""; 0]);
+    assert_eq!(server.command(&["KEYS", &lane]).texts(), [""; 0]);
 }
