@@ -204,7 +204,7 @@ async fn a_step_needs_no_file_but_those_of_the_store() {
 async fn uncounted(raise: &str) -> (Result<(), StoreError>, bool) {
     let dir = tempfile::tempdir().unwrap();
     let conn = connection::writer(&dir.path().join("w.db"), connection::Options::default()).unwrap();
-    let trigger = "CREATE TRIGGER barred BEFORE INSERT ON queue_counts BEGIN SELECT RAISE";
+    let trigger = "CREATE TRIGGER barred BEFORE INSERT ON stats BEGIN SELECT RAISE";
     conn.execute_batch(&format!("{trigger}({raise}); END")).unwrap();
     let role = Role::Writer(Notifier::new(std::path::PathBuf::from("/nonexistent")));
     let handle = spawn(conn, Arc::new(ManualClock::at(0)), role, Findings::default()).unwrap();
