@@ -387,7 +387,8 @@ async fn a_row_that_is_ignored_is_an_error_that_changes_nothing() {
     const IGNORE: &str = "SELECT RAISE(IGNORE)";
     for (name, steps, run) in ARROWS {
         let (sound, answer, touched) = sound(name, *run).await;
-        for what in &touched {
+        // What the file counts by itself, no statement of ours sees.
+        for what in touched.iter().filter(|what| !what.ends_with(" failed_blocks")) {
             let (_, table) = what.split_once(" ON ").expect("as written above");
             let mut stage = Stage::set().await;
             let before = stage.rows();
@@ -415,7 +416,12 @@ async fn a_row_that_is_ignored_is_an_error_that_changes_nothing() {
             let mut stage = Stage::set().await;
             stage.execute(&format!("CREATE TRIGGER ignored AFTER {} BEGIN {IGNORE}; END", rows(what)));
             assert_eq!(run(&mut stage).await.ok().as_ref(), Some(&answer), "{name} with {what} ignored afterwards");
-            assert_eq!(stage.rows(), sound.rows(), "{name} with {what} ignored afterwards");
+            // Such a trigger also ends those by which the file counts failed jobs.
+            let counted = |mut rows: BTreeMap<String, Vec<String>>| {
+                rows.retain(|name, _| name != "failed_blocks" || table != "failed");
+                rows
+            };
+            assert_eq!(counted(stage.rows()), counted(sound.rows()), "{name} with {what} ignored afterwards");
         }
     }
 }

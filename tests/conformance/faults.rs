@@ -15,7 +15,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::Duration;
 use windlass::job::{ClaimToken, Identity, LockKey, Progress, RunOutcome};
 use windlass::store::arrow::{Arrow, Kind, Perform};
-use windlass::store::audit::KeepAudit;
+use windlass::store::audit::{KeepAudit, ReadAudit};
 use windlass::store::delayed::{DeleteDelayed, MoveDelayed, MoveTo};
 use windlass::store::effect::Verdict;
 use windlass::store::engine::Engine;
@@ -692,6 +692,7 @@ pub(crate) async fn everything(store: &Store<Whole>) -> String {
         (1..3).flat_map(|sequence| (0..3).map(move |index| ClaimToken::new("a", 0, sequence, index))).collect();
     lines.push(format!("shown: {:?}", store.run(LookAtRuns { claims }).await.expect("look_at_runs")));
     lines.push(format!("runs: {:?}", store.read_runs(&[list("clean")], 9).await.expect("read_runs")));
+    lines.push(format!("audit: {:?}", store.run(ReadAudit { skip: 0, limit: 9 }).await.expect("read_audit")));
     for which in [Leadership::Scheduler, Leadership::Duties] {
         lines.push(format!("{which:?}: {:?}", store.leader(which).await.expect("leader")));
     }

@@ -78,7 +78,7 @@ fn what_happens_is_told_to_who_asked_for_it() {
             world.place.send("POST", &format!("/api/v1/queues/other/{what}"), &[], b"");
             std::thread::sleep(Duration::from_millis(1100));
         };
-        events.until("event: paused\ndata: {\"paused\":true,\"queue\":\"other\"}", &mut toggle);
+        events.until("event: paused\ndata: {\"queue\":\"other\",\"paused\":true}", &mut toggle);
         let numbers: Vec<u64> =
             events.text.split("\nid: ").skip(1).filter_map(|rest| rest.split('\n').next()?.parse().ok()).collect();
         assert!(numbers.windows(2).all(|two| two[0] < two[1]), "{numbers:?}");
