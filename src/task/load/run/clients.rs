@@ -96,6 +96,9 @@ pub(super) const ALL: &[Interpreter] = &[
             &["script", "load"],
             &["function", "load"],
             &["function", "load", "replace"],
+            &["module", "load"],
+            &["module", "loadex"],
+            &["config", "set"],
         ],
         ..NONE
     },

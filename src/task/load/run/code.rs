@@ -4,7 +4,7 @@
 //! read on another machine by a shell (`ssh`) must not hold any, because quoting it right is not possible here.
 
 use super::interpreters::{self, Interpreter, Operands};
-use super::{clients, frameworks, launchers, tools, variables, wrappers};
+use super::{clients, frameworks, launchers, tools, wrappers};
 use crate::task::handler_spec::{Piece, Template};
 
 /// What is wrong with an item.
@@ -39,8 +39,6 @@ pub(super) struct Verdict {
 
 /// Options that take code in most programs that have them.
 const OFTEN_CODE: [&str; 5] = ["--eval", "--execute", "--exec", "--command", "--expression"];
-/// Actions of `find` that run a program.
-const FIND_RUNS: [&str; 4] = ["-exec", "-execdir", "-ok", "-okdir"];
 /// Programs whose operands may be options even after `--`.
 const NO_END: [&str; 7] = ["find", "gfind", "convert", "magick", "mogrify", "identify", "composite"];
 
@@ -128,7 +126,7 @@ impl Walk<'_> {
             return self.find(at + 1, end);
         }
         if wrappers::CONTAINERS.contains(&interpreters::name(program)) {
-            return self.by_command(&wrappers::IN_CONTAINER, at + 1, end);
+            return self.in_container(interpreters::name(program), at + 1, end);
         }
         if wrappers::RUNNERS.contains(&interpreters::name(program)) {
             return self.by_command(&wrappers::BY_RUNNER, at + 1, end);
@@ -143,22 +141,11 @@ impl Walk<'_> {
             return self.capsh(at + 1, end);
         }
         match find(program) {
-            Some(known) => self.known(known, at, end),
-            None => self.unknown(at + 1, end),
-        }
-    }
-
-    fn find(&mut self, from: usize, end: usize) {
-        let mut at = from;
-        while at < end {
-            if FIND_RUNS.contains(&head(&self.argv[at])) {
-                let over = |item: &Template| !has_placeholder(item) && matches!(head(item), ";" | "+");
-                let stop = (at + 1..end).find(|at| over(&self.argv[*at])).unwrap_or(end);
-                self.program(at + 1, stop);
-                self.verdict.options_end_from = None;
-                at = stop;
+            Some(known) => {
+                self.apart(known, at, end);
+                self.known(known, at, end);
             }
-            at += 1;
+            None => self.unknown(at + 1, end),
         }
     }
 
@@ -220,14 +207,8 @@ impl Walk<'_> {
                     known = &wrappers::RUNUSER;
                 }
                 code_given |= gives_code;
-                if gives_code && interpreters::name(head(&self.argv[program])) == "python" {
-                    // `python -m pip`.
-                    if items == 2 && text.ends_with('m') && self.is_script(known, at - 1, end) {
-                        return self.program(at - 1, end);
-                    }
-                    // What follows belongs to the code.
-                    self.verdict.options_end_from = Some(at);
-                    return;
+                if gives_code && known.names.contains(&"python") {
+                    return self.python(at - items, at, end);
                 }
                 continue;
             }
@@ -311,18 +292,18 @@ impl Walk<'_> {
                         }
                     }
                 }
-                Operands::Program(skipped) if operands < skipped => {}
+                Operands::Program(skipped) if operands < skipped => {
+                    if known.runs_first {
+                        self.literal(at, Danger::Program);
+                    }
+                }
                 // The value of an option that is not known here: no program is called so.
                 Operands::Program(_) if !filled && is_amount(text) => {
                     at += 1;
                     continue;
                 }
                 Operands::Program(_) => match text.split_once('=') {
-                    Some((name, _)) if !text.starts_with('/') => {
-                        if variables::loads_code(name) {
-                            self.literal(at, Danger::Code);
-                        }
-                    }
+                    Some(_) if !text.starts_with('/') => self.variable(at, text),
                     _ => {
                         self.stdin_arguments(known, program, file_of_arguments);
                         self.hidden(program, at, end);
@@ -390,6 +371,7 @@ fn is_dash_c(item: &str) -> bool {
         .is_some_and(|group| group.contains('c') && group.bytes().all(|letter| letter.is_ascii_lowercase()))
 }
 
+mod apart;
 mod options;
 #[cfg(test)]
 mod rows;

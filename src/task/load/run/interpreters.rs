@@ -44,6 +44,9 @@ pub(super) struct Interpreter {
     pub(super) value_long: &'static [&'static str],
     /// Long options that take two values from the next items: a name and what it stands for.
     pub(super) pair_long: &'static [&'static str],
+    /// One-letter options, and long ones, whose value is a variable of the program that it runs: `NAME=VALUE`.
+    pub(super) variables: &'static str,
+    pub(super) variables_long: &'static [&'static str],
     /// If there are any: its options are whole words behind a dash or a plus, and all but these take the next item.
     pub(super) flags: &'static [&'static str],
     /// Is an operand that begins with a plus a command of its own (`vim +COMMAND`)?
@@ -53,6 +56,8 @@ pub(super) struct Interpreter {
     /// Its commands, by the first operand, that take what follows otherwise.
     pub(super) commands: &'static [Interpreter],
     pub(super) operands: Operands,
+    /// Is what stands before the program (`Operands::Program`) what runs, too: an image?
+    pub(super) runs_first: bool,
     /// Does it read options after its operands too?
     pub(super) permutes: bool,
     /// Does it take its stdin for arguments of the program?
@@ -80,11 +85,14 @@ pub(super) const NONE: Interpreter = Interpreter {
     open_rest: "",
     value_long: &[],
     pair_long: &[],
+    variables: "",
+    variables_long: &[],
     flags: &[],
     plus: false,
     marks: &[],
     commands: &[],
     operands: Operands::Data,
+    runs_first: false,
     permutes: false,
     stdin_is_arguments: false,
     code_on_stdin: false,
@@ -108,18 +116,20 @@ pub(super) const SHELL: Interpreter = Interpreter {
     ..NONE
 };
 
+pub(super) const PYTHON: Interpreter = Interpreter {
+    names: &["python", "pypy", "micropython"],
+    code: "cm",
+    // A category of warnings (`-W`) and some of `-X` are imported.
+    loads: "WX",
+    value_long: &["--check-hash-based-pycs"],
+    operands: Operands::CodeOrStdin,
+    ..NONE
+};
+
 pub(super) const ALL: &[Interpreter] = &[
     // Languages.
     SHELL,
-    Interpreter {
-        names: &["python", "pypy", "micropython"],
-        code: "cm",
-        // A category of warnings (`-W`) and some of `-X` are imported.
-        loads: "WX",
-        value_long: &["--check-hash-based-pycs"],
-        operands: Operands::CodeOrStdin,
-        ..NONE
-    },
+    PYTHON,
     Interpreter {
         names: &["perl"],
         code: "eE",
@@ -305,7 +315,24 @@ pub(super) const ALL: &[Interpreter] = &[
     Interpreter {
         names: &COMPILERS,
         code: "B",
-        code_long: &["-wrapper", "-specs", "--specs", "-fplugin", "-fpass-plugin", "-Xclang", "-Xlinker", "-load"],
+        code_long: &[
+            "-wrapper",
+            "-specs",
+            "--specs",
+            "-fplugin",
+            "-fpass-plugin",
+            "-Xclang",
+            "-Xlinker",
+            "-Xassembler",
+            "-Xpreprocessor",
+            "-mllvm",
+            "-load",
+            "-fuse-ld",
+            "--ld-path",
+            "--config",
+        ],
+        // A comma begins another option of the linker, the assembler, the preprocessor.
+        code_begin: &["-Wl,", "-Wa,", "-Wp,"],
         value: "DUILlox",
         rest: "Og",
         marks: &["@"],
@@ -316,12 +343,13 @@ pub(super) const ALL: &[Interpreter] = &[
         names: &["curl"],
         code: "K",
         code_long: &["--config"],
+        loads_long: &["--engine"],
         value: "AbcCdDeEFHmoPQrtTuUwxXyYz",
         permutes: true,
         ..NONE
     },
     Interpreter {
-        names: &["vi", "vim", "nvim", "ex", "view"],
+        names: &["vi", "vim", "nvim", "ex", "view", "rvim", "gvim", "vimdiff", "rview", "gview"],
         code: "cSsu",
         code_long: &["--cmd"],
         plus: true,
@@ -370,8 +398,10 @@ const COMPILERS: [&str; 10] = ["gcc", "g++", "cc", "c++", "cpp", "clang", "clang
 /// How git takes what stands before its command.
 const GIT: Interpreter = Interpreter {
     names: &["git"],
-    loads: "c",
+    // The settings of a repository name programs.
+    loads: "cC",
     loads_long: &[
+        "--git-dir",
         "--config-env",
         "--exec-path",
         "--upload-pack",
@@ -393,19 +423,18 @@ const GIT: Interpreter = Interpreter {
         "--smtp-server",
         "--access-hook",
     ],
-    value: "C",
-    value_long: &["--git-dir", "--work-tree", "--namespace"],
+    value_long: &["--work-tree", "--namespace"],
     operands: Operands::Code,
     permutes: true,
     ..NONE
 };
 
 /// How most of its commands take their arguments: none of their letters takes code (`git switch -c BRANCH`).
-const OF_MOST: Interpreter = Interpreter { loads: "", rest: "nmSGLUbFtjcBO", ..GIT };
+const OF_MOST: Interpreter = Interpreter { loads: "", value: "C", rest: "nmSGLUbFtjcBO", ..GIT };
 
 /// The commands of git with options of their own that take code.
 const OF_GIT: &[Interpreter] = &[
-    Interpreter { names: &["difftool", "rebase"], loads: "x", ..GIT },
+    Interpreter { names: &["difftool", "rebase"], loads: "x", value: "C", ..GIT },
     Interpreter {
         names: &["clone", "init"],
         loads: "cu",
@@ -435,6 +464,35 @@ pub(super) fn of_build(file: &str) -> Option<&'static Interpreter> {
     ALL.iter().find(|known| build.contains("linux") && of_it(known))
 }
 
+/// How modules of Python that run code take the arguments behind their name (`python -m timeit CODE`).
+pub(super) const MODULES: &[Interpreter] = &[
+    Interpreter { names: &["cProfile", "profile"], code: "m", value: "os", operands: Operands::Code, ..NONE },
+    Interpreter {
+        names: &["pdb", "ipdb", "pudb"],
+        code: "m",
+        loads: "c",
+        loads_long: &["--command"],
+        operands: Operands::Code,
+        ..NONE
+    },
+    Interpreter { names: &["trace"], value: "fC", value_long: TRACED, operands: Operands::Code, ..NONE },
+    Interpreter { names: &["timeit"], loads: "s", loads_long: &["--setup"], value: "nru", ..STATEMENTS },
+    Interpreter { names: &["unittest"], loads: "spt", value: "k", permutes: true, ..STATEMENTS },
+    Interpreter { names: &["doctest", "pydoc", "inspect"], value: "o", ..STATEMENTS },
+    Interpreter { names: &["runpy", "IPython", "idlelib"], code: "cm", loads: "r", operands: Operands::Code, ..NONE },
+    Interpreter {
+        names: &["coverage"],
+        commands: &[Interpreter { names: &["run"], code: "m", operands: Operands::Code, ..NONE }],
+        ..NONE
+    },
+    Interpreter { names: &["code", "asyncio"], code_on_stdin: true, ..NONE },
+];
+
+/// All operands name code, or hold it.
+const STATEMENTS: Interpreter = Interpreter { operands: Operands::AllCode(0), ..NONE };
+/// Options of `trace`.
+const TRACED: &[&str] = &["--file", "--coverdir", "--ignore-module", "--ignore-dir"];
+
 /// Is this a shell?
 pub(super) fn is_shell(program: &str) -> bool {
     SHELLS.contains(&name(program))
@@ -445,11 +503,51 @@ pub(super) fn is_stdin(operand: &str) -> bool {
     matches!(operand, "-" | "/dev/stdin" | "/dev/fd/0" | "/proc/self/fd/0")
 }
 
-/// The name of a program without its folder and its version: `/usr/bin/python3.11` is `python`.
+/// What systems put behind the name of a program of which there are several builds: `vim.tiny`, `bash-static`.
+const BUILDS: [&str; 20] = [
+    "basic",
+    "tiny",
+    "nox",
+    "gtk",
+    "pgtk",
+    "lucid",
+    "athena",
+    "motif",
+    "traditional",
+    "openbsd",
+    "static",
+    "dbg",
+    "debug",
+    "real",
+    "distrib",
+    "orig",
+    "bin",
+    "exe",
+    "ws",
+    "rs",
+];
+
+/// The name of a program without its folder, its version and its build: `/usr/bin/python3.11-dbg` is `python`.
 pub(super) fn name(program: &str) -> &str {
     let file = file_name(program);
-    let bare = file.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.' || letter == '-');
-    if bare.is_empty() { file } else { bare }
+    let mut called = file;
+    loop {
+        let bare = without_version(called);
+        let build = |build: &&str| bare.strip_suffix(*build)?.strip_suffix(['.', '-']).filter(|bare| !bare.is_empty());
+        match BUILDS.iter().find_map(build) {
+            Some(shorter) => called = shorter,
+            None => return if bare.is_empty() { file } else { bare },
+        }
+    }
+}
+
+/// Python has letters behind its version: `python3.13t`.
+fn without_version(called: &str) -> &str {
+    let called = match called.trim_end_matches(['d', 'm', 't', 'u']) {
+        shorter if called.starts_with("py") && shorter.ends_with(|last: char| last.is_ascii_digit()) => shorter,
+        _ => called,
+    };
+    called.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.' || letter == '-')
 }
 
 /// The name of a program without its folder.

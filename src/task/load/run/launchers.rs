@@ -16,7 +16,6 @@ pub(super) const ALL: &[Interpreter] = &[
             "eatmydata",
             "torify",
             "pgrphack",
-            "firejail",
             "valgrind",
             "with-contenv",
             "s6-setsid",
@@ -25,6 +24,8 @@ pub(super) const ALL: &[Interpreter] = &[
         ],
         ..PLAIN
     },
+    Interpreter { names: &["firejail"], variables_long: &["--env"], loads_long: &["--profile"], ..PLAIN },
+    Interpreter { names: &["ssh-agent"], loads: "P", value: "aEOt", ..PLAIN },
     Interpreter { names: &["nice"], value: "n", value_long: &["--adjustment"], ..PLAIN },
     Interpreter { names: &["nocache"], value: "n", ..PLAIN },
     Interpreter { names: &["stdbuf"], value: "ioe", value_long: &["--input", "--output", "--error"], ..PLAIN },
@@ -174,12 +175,14 @@ pub(super) const ALL: &[Interpreter] = &[
     Interpreter { names: &["aa-exec"], value: "pn", value_long: &["--profile", "--namespace"], ..PLAIN },
     Interpreter { names: &["fakechroot"], loads: "lc", loads_long: &["--lib", "--config-dir"], value: "edb", ..PLAIN },
     Interpreter { names: &["sshpass"], value: "pfdP", ..PLAIN },
-    Interpreter { names: &["daemonize"], value: "ceopluE", ..PLAIN },
+    Interpreter { names: &["daemonize"], variables: "E", value: "ceoplu", ..PLAIN },
     Interpreter { names: &["pkexec"], value_long: &["--user"], code_on_stdin: true, ..PLAIN },
     Interpreter {
         names: &["systemd-nspawn"],
-        value: "DiMuSLpEx",
-        value_long: &["--directory", "--image", "--machine", "--user", "--bind", "--bind-ro", "--setenv", "--property"],
+        variables: "E",
+        variables_long: &["--setenv"],
+        value: "DiMuSLpx",
+        value_long: &["--directory", "--image", "--machine", "--user", "--bind", "--bind-ro", "--property"],
         ..PLAIN
     },
     Interpreter {

@@ -99,6 +99,7 @@ pub(super) const ALL: &[Interpreter] = &[
     Interpreter {
         names: &["ld", "ar", "objcopy", "strip", "nm", "objdump"],
         loads_long: &["-plugin", "--plugin", "-dynamic-linker"],
+        code_begin: &["-Wl,"],
         rest: "lLrmqtxvz",
         value: "oT",
         marks: &["@"],
@@ -264,6 +265,20 @@ pub(super) const ALL: &[Interpreter] = &[
         value_long: &["--output", "--variable", "--metadata", "--template", "--css"],
         ..TOOL
     },
+    // Each file of a folder runs.
+    Interpreter { names: &["run-parts"], value: "au", operands: Operands::AllCode(0), ..TOOL },
+    // The first operand is an expression in Perl.
+    Interpreter {
+        names: &["rename", "prename", "file-rename", "perl-rename"],
+        code: "eE",
+        code_long: &["--expr", "--expression"],
+        operands: Operands::Code,
+        permutes: true,
+        ..NONE
+    },
+    // Libraries of keys.
+    Interpreter { names: &["ssh-add"], loads: "sSe", value: "EHtT", ..TOOL },
+    Interpreter { names: &["ssh-keygen"], loads: "Dw", value: "abCEFfIMmNnOPRrsTtVYZz", ..TOOL },
     Interpreter { names: &["zip"], code_long: &["-TT", "--unzip-command"], value: "btnPxisZO", ..TOOL },
     Interpreter { names: &["cpio"], code_long: &["--rsh-command", "--rmt-command"], value: "CEFHIMOR", ..TOOL },
     Interpreter {

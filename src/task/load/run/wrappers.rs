@@ -35,12 +35,13 @@ pub(super) const CONTAINERS: [&str; 13] = [
 
 /// How such a command takes its arguments: options, what the container is, a program.
 pub(super) const IN_CONTAINER: Interpreter = Interpreter {
-    names: &["exec", "run"],
-    loads_long: &["--entrypoint"],
-    value: "acehlmnpuvw",
+    names: &["exec"],
+    // An image is code, and a file of variables may name any.
+    loads_long: &["--entrypoint", "--env-file", "--image"],
+    variables: "e",
+    variables_long: &["--env"],
+    value: "achlmnpuvw",
     value_long: &[
-        "--env",
-        "--env-file",
         "--user",
         "--workdir",
         "--detach-keys",
@@ -58,12 +59,26 @@ pub(super) const IN_CONTAINER: Interpreter = Interpreter {
         "--container",
         "--namespace",
         "--context",
-        "--image",
         "--index",
     ],
     operands: Operands::Program(1),
     ..NONE
 };
+
+/// The same where an image stands before the program.
+pub(super) const OF_IMAGE: Interpreter = Interpreter { names: &["run"], runs_first: true, ..IN_CONTAINER };
+
+/// The same where one value holds several variables, behind commas.
+pub(super) const OF_FILE: Interpreter = Interpreter {
+    names: &["exec", "run"],
+    loads_long: &["--env", "--env-file"],
+    variables: "",
+    variables_long: &[],
+    ..OF_IMAGE
+};
+
+/// Those of them whose command `exec` takes an image, too.
+pub(super) const BY_IMAGE: [&str; 2] = ["apptainer", "singularity"];
 
 /// The programs that run a program in an environment, by their commands `exec` and `run`.
 pub(super) const RUNNERS: [&str; 14] = [
@@ -157,7 +172,9 @@ pub(super) const ALL: &[Interpreter] = &[
         names: &["strace"],
         loads: "o",
         loads_long: &["--output"],
-        value: "abeEIOpPsSuUX",
+        variables: "E",
+        variables_long: &["--env"],
+        value: "abeIOpPsSuUX",
         operands: Operands::Program(0),
         ..NONE
     },
@@ -211,7 +228,9 @@ pub(super) const ALL: &[Interpreter] = &[
         names: &["systemd-run", "run0"],
         loads: "p",
         loads_long: &["--property", "--timer-property", "--path-property", "--socket-property"],
-        value: "ugHMCED",
+        variables: "E",
+        variables_long: &["--setenv"],
+        value: "ugHMCD",
         value_long: &[
             "--unit",
             "--description",
@@ -225,7 +244,6 @@ pub(super) const ALL: &[Interpreter] = &[
             "--user",
             "--group",
             "--nice",
-            "--setenv",
             "--working-directory",
             "--chdir",
             "--on-active",

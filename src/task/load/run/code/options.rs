@@ -36,7 +36,18 @@ impl Walk<'_> {
             }
             return (gives_code, 2);
         }
+        if is_one(known.variables_long) {
+            match text.split_once('=') {
+                Some((_, value)) => self.variable(at, value),
+                None if filled => self.add(at, Danger::Option),
+                None => self.variable_item(at + 1, end),
+            }
+            return (false, 1 + usize::from(!attached));
+        }
         if known.pair_long.contains(&name) {
+            if name == "--setenv" {
+                self.variable_pair(at + 1, end);
+            }
             // The name of what is defined, and its value.
             return (false, 3);
         }
@@ -65,6 +76,14 @@ impl Walk<'_> {
                     self.script_text(at, value);
                 }
                 return (gives_code, 1 + usize::from(next));
+            }
+            if known.variables.contains(letter) {
+                if rest {
+                    self.variable(at, value.trim_start_matches('='));
+                } else {
+                    self.variable_item(at + 1, end);
+                }
+                return (false, 1 + usize::from(!rest));
             }
             if known.open_rest.contains(letter) {
                 self.literal(at, Danger::Code);
@@ -111,6 +130,9 @@ impl Walk<'_> {
         } else if text.is_empty() {
             self.add(at, Danger::Mark);
         } else if known.marks.iter().any(|mark| text.starts_with(mark) || mark.starts_with(text)) {
+            self.add(at, Danger::Code);
+        } else if known.names.contains(&"convert") && text.ends_with(':') && !text.contains(['/', '{']) {
+            // Behind the name of a format, a bar begins a command, too.
             self.add(at, Danger::Code);
         }
     }
@@ -165,7 +187,9 @@ pub(super) fn names_user(known: &Interpreter, text: &str) -> bool {
 fn flags(known: &Interpreter, text: &str) -> impl Iterator<Item = char> {
     let letters = if text.starts_with("--") { "" } else { text.trim_start_matches('-') };
     let takes_value = |letter: char| {
-        [known.value, known.code, known.loads, known.rest, known.open_rest].iter().any(|all| all.contains(letter))
+        [known.value, known.code, known.loads, known.rest, known.open_rest, known.variables]
+            .iter()
+            .any(|all| all.contains(letter))
     };
     let end = letters.char_indices().find(|(_, letter)| takes_value(*letter));
     letters[..end.map_or(letters.len(), |(index, letter)| index + letter.len_utf8())].chars()

@@ -1,15 +1,47 @@
 //! Judges programs whose options are not known here, and those that run another program by a command of theirs.
 
-use super::{Danger, OFTEN_CODE, Walk, find, has_placeholder, head, is_dash_c, is_name};
+use super::{Danger, OFTEN_CODE, Template, Walk, find, has_placeholder, head, is_dash_c, is_name};
 use crate::task::load::run::interpreters::{self, Interpreter};
 use crate::task::load::run::wrappers;
 
+/// Actions of `find` that run a program.
+const FIND_RUNS: [&str; 4] = ["-exec", "-execdir", "-ok", "-okdir"];
+
 impl Walk<'_> {
+    /// What `find` runs for each file.
+    pub(super) fn find(&mut self, from: usize, end: usize) {
+        let mut at = from;
+        while at < end {
+            if FIND_RUNS.contains(&head(&self.argv[at])) {
+                let over = |item: &Template| !has_placeholder(item) && matches!(head(item), ";" | "+");
+                let stop = (at + 1..end).find(|at| over(&self.argv[*at])).unwrap_or(end);
+                self.program(at + 1, stop);
+                self.verdict.options_end_from = None;
+                at = stop;
+            }
+            at += 1;
+        }
+    }
+
     /// A program that runs another one by its command `exec` or `run`, which takes its arguments like this.
     pub(super) fn by_command(&mut self, command: &Interpreter, from: usize, end: usize) {
         let runs = |at: &usize| !has_placeholder(&self.argv[*at]) && command.names.contains(&head(&self.argv[*at]));
         match (from..end).find(runs) {
             Some(at) => self.known(command, at, end),
+            None => self.unknown(from, end),
+        }
+    }
+
+    /// A program that runs another one in a container: one that runs already, or one of an image, which is code itself.
+    pub(super) fn in_container(&mut self, program: &str, from: usize, end: usize) {
+        let named = |at: &usize, row: &Interpreter| {
+            !has_placeholder(&self.argv[*at]) && row.names.contains(&head(&self.argv[*at]))
+        };
+        let by_image = wrappers::BY_IMAGE.contains(&program);
+        match (from..end).find(|at| named(at, &wrappers::OF_FILE)) {
+            Some(at) if by_image => self.known(&wrappers::OF_FILE, at, end),
+            Some(at) if named(&at, &wrappers::OF_IMAGE) => self.known(&wrappers::OF_IMAGE, at, end),
+            Some(at) => self.known(&wrappers::IN_CONTAINER, at, end),
             None => self.unknown(from, end),
         }
     }
