@@ -112,7 +112,8 @@ fn a_job_goes_back_with_other_arguments_and_to_another_queue() {
     let (code, said) = folder.windlass(&["failed", "retry", "--all", "--args", "[]"]);
     assert!(code == Some(64) && said.contains("one job"), "{said}");
     std::fs::write(folder.path("args.json"), r#"[{"to": "ada@a"}]"#).unwrap();
-    let (code, said) = folder.windlass(&["failed", "retry", "0", "--args", "@args.json", "--queue", "slow", "--json"]);
+    let file = format!("@{}", folder.path("args.json").display());
+    let (code, said) = folder.windlass(&["failed", "retry", "0", "--args", &file, "--queue", "slow", "--json"]);
     assert_eq!(code, Some(0), "{said}");
     let told: Value = serde_json::from_str(&said).unwrap();
     let mended = json!({"args_before": r#"[{"to":"ad@a"}]"#, "args": r#"[{"to":"ada@a"}]"#, "queue_before": "default"});

@@ -1,5 +1,6 @@
 //! What is done to all that match: counted first, asked for, and stopped by Ctrl-C between two steps.
 
+use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
 
 use signal_hook::consts::SIGINT;
@@ -25,7 +26,8 @@ pub(super) fn agreed(what: &str, count: u64, bulk: &FailedBulkArgs) -> Result<bo
     if bulk.dry_run {
         return Ok(false);
     }
-    if count > 0 {
+    // A script asks for the same whether there is something today or not.
+    if count > 0 || !io::stdin().is_terminal() {
         confirm(&format!("{what} {}?", count_noun(count, "failed job", "failed jobs")), bulk.yes)?;
     }
     Ok(true)
