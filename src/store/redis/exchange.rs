@@ -52,6 +52,14 @@ static COUNT: Script = script!("count");
 /// After how many full exchanges in a row many more are expected.
 const SUSTAINED: u32 = 8;
 
+/// Starts a lane of an instance unless it exists, and returns its last sequence.
+async fn start(connection: &Connection, instance: &str, lane: Bytes) -> Result<u64, StoreError> {
+    let keys = connection.keys();
+    let mut call = connection.call();
+    call.key(keys.lane(instance)).key(keys.leases()).key(keys.instances()).arg(lane).text(instance);
+    reply::count(connection.run(&OPEN_LANE, call).await?)
+}
+
 impl Opens for RedisStore {
     type Lane = RedisLane;
     type Waker = RedisWaker;

@@ -8,12 +8,11 @@ use fred::types::RespVersion;
 use super::parts::Parts;
 use super::room::Room;
 use super::split::Cuts;
-use super::{OPEN_LANE, RedisLane};
+use super::{RedisLane, start};
 use crate::store::error::StoreError;
 use crate::store::redis::claim_queues::ClaimQueues;
 use crate::store::redis::connection::{Connection, Origin};
 use crate::store::redis::layout::Workers;
-use crate::store::redis::reply;
 use crate::store::redis::sharer::{Opened, Sharer};
 
 /// Opens a lane, over the store's connection if no other can be had.
@@ -45,14 +44,6 @@ pub(super) async fn open(shared: &Arc<Connection>, instance: &str, lane: u8) -> 
         parts_sent: 0,
         connection,
     })
-}
-
-/// Starts a lane of an instance unless it exists, and returns its last sequence.
-pub(super) async fn start(connection: &Connection, instance: &str, lane: Bytes) -> Result<u64, StoreError> {
-    let keys = connection.keys();
-    let mut call = connection.call();
-    call.key(keys.lane(instance)).key(keys.leases()).key(keys.instances()).arg(lane).text(instance);
-    reply::count(connection.run(&OPEN_LANE, call).await?)
 }
 
 impl RedisLane {

@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::{FENCE, RedisLane, opening};
+use super::{FENCE, RedisLane, start};
 use crate::job::{ClaimToken, PayloadView};
 use crate::store::error::StoreError;
 use crate::store::queueing::{Entered, Exchange, Exchanged, Extra, Part, RefusedPart, Repeated, Settlement, TickDue};
@@ -170,7 +170,7 @@ impl RedisLane {
 
     /// The parts to begin with, the first one last: two halves, and each end that is known to be cut off alone behind them.
     async fn first_stretches(&mut self, exchange: &Exchange) -> Result<Vec<Stretch>, StoreError> {
-        let started = opening::start(&self.connection, &self.instance, self.lane_of_parts()).await?;
+        let started = start(&self.connection, &self.instance, self.lane_of_parts()).await?;
         self.parts_sent = started.max(self.parts_sent);
         let is_known = |settlement: &Settlement| self.cuts.known.contains(&settlement.claim);
         let all = exchange.settlements.len() + exchange.enters.len();
