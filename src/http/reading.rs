@@ -3,12 +3,12 @@
 //! A record may be as long as whoever wrote it likes, and some are read whole before they are cut. So few requests read
 //! records at the same time, and many readers together hold no more than those. A turn ends when the answer is made.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use tokio::sync::Semaphore;
-
-use super::site::Site;
 
 /// How many requests read records at the same time.
 const AT_ONCE: usize = 3;
@@ -33,8 +33,8 @@ impl Turns {
 }
 
 /// The middleware. Who waits too long for a turn is answered as for any other delay.
-pub(super) async fn take_turn(State(site): State<Site>, request: Request, next: Next) -> Response {
-    site.readings.take(next.run(request)).await
+pub(super) async fn take_turn(State(turns): State<Arc<Turns>>, request: Request, next: Next) -> Response {
+    turns.take(next.run(request)).await
 }
 
 #[cfg(test)]

@@ -129,7 +129,8 @@ pub(super) fn router(site: &Site) -> Router {
             route.handler = route.handler.route_layer(from_fn_with_state((site.clone(), route.name), audited::keep));
         }
         if route.reads_records {
-            route.handler = route.handler.route_layer(from_fn_with_state(site.clone(), reading::take_turn));
+            route.handler =
+                route.handler.route_layer(from_fn_with_state(Arc::clone(&site.readings), reading::take_turn));
         }
         let handler = match route.role {
             Some(_) if path == metrics::PATH => {
