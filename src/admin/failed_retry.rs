@@ -43,7 +43,7 @@ pub enum RetryOutcome {
         queue: String,
         /// What it went back with, if not as it was.
         #[serde(skip_serializing_if = "Option::is_none")]
-        mended: Option<MendedView>,
+        mended: Option<Box<MendedView>>,
         /// The errors of plugins that failed after the job was written.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         after_enqueue_errors: Vec<String>,
@@ -178,7 +178,7 @@ struct Ready {
     id: String,
     class: Option<String>,
     job: FailedJob,
-    mended: Option<MendedView>,
+    mended: Option<Box<MendedView>>,
     hooks: Option<EnqueueHooks>,
 }
 
@@ -262,7 +262,8 @@ impl<'a> Retrier<'a> {
         let id = found.id.clone();
         let cannot = |reason: String| RetryOutcome::NotRetriable { id: id.clone(), reason };
         let Some(payload) = view.payload.clone() else { return Err(cannot("its record holds no job".to_owned())) };
-        let (mended, told) = self.mend.and_then(|mend| mend.applied(view)).unzip();
+        let (mended, told) =
+            self.mend.and_then(|mend| mend.applied(view)).map(|(goes, told)| (goes, Box::new(told))).unzip();
         let goes = mended.clone().unwrap_or_else(|| payload.clone());
         let job = PayloadView::parse(&goes).ok();
         let named = view.queue.as_deref().filter(|name| !name.trim().is_empty());

@@ -265,10 +265,11 @@ pub async fn by_task(
         }
     }
     let all = tasks.remove(ALL);
-    if let Some(task) = task {
-        if tasks.is_empty() && registry.get(task).is_none() {
-            return Err(not_found(registry, task));
-        }
+    if let Some(task) = task
+        && tasks.is_empty()
+        && registry.get(task).is_none()
+    {
+        return Err(not_found(registry, task));
     }
     let total = match all {
         Some(all) if task.is_none() => CountsView::of(all),

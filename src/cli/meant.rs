@@ -138,10 +138,7 @@ mod tests {
         let said = "arguments are JSON: windlass enqueue hello --args '{\"name\":\"Ada\",\"n\":2}'";
         assert_eq!(of("windlass enqueue hello name=Ada n=2").as_deref(), Some(said));
         let said = "arguments are JSON: windlass perform hello --args '[\"a.png\",\"b=\"]'";
-        assert_eq!(
-            of("windlass perform hello a.png b=").as_deref().map(|said| said.replace("b=\"]", "b=\"]")).as_deref(),
-            Some(said)
-        );
+        assert_eq!(of("windlass perform hello a.png b=").as_deref(), Some(said));
         assert_eq!(of("windlass enqueue hello --nonsense"), None);
         assert_eq!(of("windlass queues show a b"), None);
     }

@@ -23,9 +23,12 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// The same of what takes many looks.
 const LONG_PATIENCE: Duration = Duration::from_secs(20);
 
+/// When it was asked, and what it answered.
+type Answer<T> = (Instant, Result<Arc<T>, Problem>);
+
 /// The last answer.
 #[derive(Debug)]
-struct Look<T>(Mutex<Option<(Instant, Result<Arc<T>, Problem>)>>);
+struct Look<T>(Mutex<Option<Answer<T>>>);
 
 impl<T> Default for Look<T> {
     fn default() -> Self {

@@ -94,7 +94,7 @@ fn commands(scripts: &[&str]) -> BTreeSet<String> {
             quoted.split('\'').filter(|word| word.len() > 2 && word.bytes().all(|one| one.is_ascii_uppercase()));
         commands.extend(
             words
-                .filter(|word| !["WRONGTYPE", "NOPERM", "WITHSCORES", "COUNT", "MAXLEN"].contains(word))
+                .filter(|word| !["WRONGTYPE", "NOPERM", "WITHSCORES", "COUNT", "MAXLEN", "MOVED"].contains(word))
                 .map(str::to_owned),
         );
     }

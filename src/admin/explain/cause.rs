@@ -132,7 +132,7 @@ pub(super) fn jobs(number: u64, one: &str, many: &str) -> String {
 pub(super) fn some_names<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     const NAMED: usize = 5;
     let names: Vec<&str> = names.into_iter().collect();
-    let first = names.iter().take(NAMED).map(|name| named(name)).collect::<Vec<_>>().join(", ");
+    let first = names.iter().take(NAMED).copied().map(named).collect::<Vec<_>>().join(", ");
     if names.len() > NAMED { format!("{first} and {} more", names.len() - NAMED) } else { first }
 }
 

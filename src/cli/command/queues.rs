@@ -211,7 +211,7 @@ fn told(pause: &QueuePause) -> String {
     if !pause.still_paused.is_empty() {
         text += &format!(
             "; these are still paused one by one: {}",
-            pause.still_paused.iter().map(|queue| named(queue)).collect::<Vec<_>>().join(", ")
+            pause.still_paused.iter().map(named).collect::<Vec<_>>().join(", ")
         );
     }
     text

@@ -137,12 +137,11 @@ impl Walk<'_> {
             return;
         }
         self.literal(from, Danger::Code);
-        let mut value = from + 1;
-        for letter in letters.chars().filter(|letter| "fCTXbgKNVIFHL".contains(*letter)) {
+        let taking = letters.chars().filter(|letter| "fCTXbgKNVIFHL".contains(*letter));
+        for (value, letter) in (from + 1..).zip(taking) {
             if matches!(letter, 'I' | 'F') {
                 self.all_literal(value, end.min(value + 1), Danger::Code);
             }
-            value += 1;
         }
     }
 

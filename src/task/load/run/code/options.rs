@@ -12,7 +12,7 @@ impl Walk<'_> {
         let (name, attached) = text.split_once('=').map_or((text, false), |(name, _)| (name, true));
         let is_one = |all: &[&str]| all.iter().any(|long| *long == name || (name.len() > 3 && long.starts_with(name)));
         let begins = |begin: &&str| text.starts_with(*begin) || filled && text.len() > 1 && begin.starts_with(text);
-        if known.code_begin.iter().any(|begin| begins(&begin)) {
+        if known.code_begin.iter().any(begins) {
             self.code_value(at, text);
             return (false, 1);
         }
