@@ -133,9 +133,12 @@ pub struct RenameQueue {
     pub name: Bytes,
     /// The other queue.
     pub to: QueueName,
-    /// How many jobs are moved at most.
+    /// How many jobs are moved at most; fewer once they have [`RENAMED_BYTES`], but at least one.
     pub most: usize,
 }
+
+/// How many bytes of jobs a step of a renaming moves before it ends.
+pub const RENAMED_BYTES: usize = 1 << 20;
 
 arrow!(RenameQueue, "rename_queue", Repeatable -> Renamed; Admin);
 

@@ -79,6 +79,7 @@ mod plan;
 mod put_off;
 mod recovery;
 mod remedy;
+mod renaming;
 mod retry;
 mod rights;
 mod rows;

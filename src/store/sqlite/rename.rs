@@ -9,7 +9,7 @@ use super::step::Step;
 use super::value::{AnyValue, bytes, text};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
-use crate::store::inspection::{RenameQueue, Renamed};
+use crate::store::inspection::{RENAMED_BYTES, RenameQueue, Renamed};
 
 impl Perform<RenameQueue> for SqliteStore {
     async fn perform(&self, arrow: RenameQueue) -> Result<Renamed, StoreError> {
@@ -20,6 +20,7 @@ impl Perform<RenameQueue> for SqliteStore {
 fn rename(step: &Step<'_>, RenameQueue { name, to, most }: &RenameQueue) -> Result<Renamed, StoreError> {
     const KNOWN: &str = "SELECT 1 FROM queues WHERE name = ?1";
     let mut renamed = Renamed { known: false, moved: 0, more: false };
+    let mut size = 0;
     // Another program may have written the bytes as a text or as a blob, and neither equals the other.
     for from in [AnyValue::Text(name.to_vec()), AnyValue::Blob(name.to_vec())] {
         let room = most.saturating_sub(usize::try_from(renamed.moved).unwrap_or(usize::MAX));
@@ -30,7 +31,15 @@ fn rename(step: &Step<'_>, RenameQueue { name, to, most }: &RenameQueue) -> Resu
             let identity = (identity != rusqlite::types::ValueRef::Null).then(|| text(identity));
             Ok((row.get::<_, AnyValue>(0)?, bytes(row.get_ref(1)?), identity))
         };
-        let jobs: Vec<_> = select.query_map(params![from, stored(room)], read)?.collect::<Result<_, _>>()?;
+        let mut rows = select.query_map(params![from, stored(room)], read)?;
+        let mut jobs = Vec::new();
+        while size < RENAMED_BYTES
+            && let Some(job) = rows.next().transpose()?
+        {
+            size += job.1.len();
+            jobs.push(job);
+        }
+        drop(rows);
         if !jobs.is_empty() {
             enqueue::make_known(step, to)?;
         }

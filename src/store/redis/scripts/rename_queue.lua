@@ -1,17 +1,25 @@
 -- rename_queue: moves jobs of a queue whose name is no text to the end of another queue, some at a time.
 --
 -- KEYS   queues, queue:<name>, queue:<to>
--- ARGV   now (unused), name, to, how many at most
+-- ARGV   now (unused), name, to, how many at most, after how many bytes no more are moved
 -- returns {1 if the queue was known or had jobs, how many were moved, how many are left (as a number)}
 --
 -- Why this order: what can fail is checked before the first job is pushed, and the pushed jobs are removed by one call
 -- that no server refuses after that. The other queue is made known first, because a known queue without jobs does no
--- harm.
+-- harm. Jobs are read one by one, because each may have any size, and no other program is served until the step ends.
 
 needs_room = true
 local QUEUES, FROM, TO = key(), key(), key()
-local name, to, most = arg(), arg(), tonumber(arg())
-local jobs = must('LRANGE', FROM, 0, most - 1)
+local name, to, most, enough = arg(), arg(), tonumber(arg()), tonumber(arg())
+local jobs, bytes = {}, 0
+while #jobs < most and bytes < enough do
+  local raw = must('LRANGE', FROM, #jobs, #jobs)[1]
+  if not raw then
+    break
+  end
+  jobs[#jobs + 1] = raw
+  bytes = bytes + #raw
+end
 local known = must('SISMEMBER', QUEUES, name)
 if #jobs > 0 then
   must('LLEN', TO)
