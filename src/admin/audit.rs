@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::error::AdminError;
 use crate::client::moment::Moment;
-use crate::store::audit::{KeepAudit, ReadAudit};
+use crate::store::audit::{KeepAudit, KeptEntry, ReadAudit};
 use crate::store::handle::Store;
 use crate::store::role::Admin;
 use crate::text::cut::shorten;
@@ -17,8 +17,8 @@ use crate::text::cut::shorten;
 /// How long each part of an entry may be.
 const LONGEST: usize = 4096;
 
-/// How many entries are read at a time.
-const PAGE: usize = 200;
+/// How many entries are read at a time, each of which may be as long as somebody else wrote it.
+const PAGE: usize = 50;
 
 /// An entry.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -116,13 +116,19 @@ impl AuditEntry {
     }
 
     /// What stands in the store; whatever it is, it is shown.
-    fn decode(entry: &[u8]) -> Self {
+    fn decode(KeptEntry { bytes, length }: &KeptEntry) -> Self {
+        let left_out = length.saturating_sub(bytes.len() as u64);
         let unreadable = || {
-            let text = String::from_utf8_lossy(entry).into_owned();
+            let text = String::from_utf8_lossy(bytes);
+            let text = match left_out {
+                0 => text.into_owned(),
+                // Short enough not to be cut once more, which would tell another length.
+                _ => format!("{} ({length} bytes)", &text[..text.floor_char_boundary(LONGEST / 2)]),
+            };
             Self::new(0, String::new(), String::new(), "(no entry of Windlass)".to_owned(), AuditOutcome::Failed)
                 .because(text)
         };
-        let mut read: Self = serde_json::from_slice(entry).unwrap_or_else(|_| unreadable());
+        let mut read: Self = serde_json::from_slice(bytes).unwrap_or_else(|_| unreadable());
         read.at = Moment::of_ms(read.at_ms).map(Moment::rfc3339_ms).unwrap_or_default();
         let told = [&mut read.who, &mut read.from, &mut read.what].into_iter();
         for text in told.chain(read.request.as_mut()).chain(read.told.as_mut()) {
@@ -180,10 +186,14 @@ mod tests {
         AuditEntry::new(1_795_490_778_000, "ada".into(), "web-1".into(), "failed remove".into(), AuditOutcome::Done)
     }
 
+    fn decode(entry: &[u8]) -> AuditEntry {
+        AuditEntry::decode(&KeptEntry { bytes: Bytes::copy_from_slice(entry), length: entry.len() as u64 })
+    }
+
     #[test]
     fn an_entry_is_read_as_it_was_written() {
         let written = entry().request("--task resize".into()).answered("{\"removed\":3}".into());
-        let read = AuditEntry::decode(&written.encode());
+        let read = decode(&written.encode());
         assert_eq!((read.who.as_str(), read.from.as_str(), read.what.as_str()), ("ada", "web-1", "failed remove"));
         assert_eq!(read.at, "2026-11-24T03:26:18.000Z");
         assert_eq!((read.request.as_deref(), read.outcome), (Some("--task resize"), AuditOutcome::Done));
@@ -195,13 +205,30 @@ mod tests {
         let long = "x".repeat(100_000);
         let told = entry().request(long.clone()).answered(format!("\"{long}\"")).encode();
         assert!(told.len() < 3 * LONGEST, "{}", told.len());
-        assert!(AuditEntry::decode(&told).told.unwrap().ends_with("(100002 bytes)"));
+        assert!(decode(&told).told.unwrap().ends_with("(100002 bytes)"));
         for strange in
             [&b"junk \xff"[..], b"{}", b"[1]", format!("\"{long}\"").as_bytes(), br#"{"outcome":"later","result":[1]}"#]
         {
-            let read = AuditEntry::decode(strange);
+            let read = decode(strange);
             assert!(read.told.as_ref().is_none_or(|told| told.len() <= LONGEST));
             assert_eq!(read.outcome, AuditOutcome::Failed);
         }
+    }
+
+    #[test]
+    fn no_entry_that_is_written_is_cut_when_it_is_read() {
+        // Each of these has six letters in JSON.
+        let long = || "\u{1}".repeat(100_000);
+        let answer = format!("\"{}\"", "x".repeat(LONGEST - 2));
+        let longest = AuditEntry::new(i64::MAX, long(), long(), long(), AuditOutcome::Refused)
+            .request(long())
+            .answered(answer)
+            .because(long())
+            .encode();
+        assert!(longest.len() <= crate::store::audit::ENTRY_BYTES, "{}", longest.len());
+        assert!(decode(&longest).result.is_some(), "all of it is read");
+        let begun = KeptEntry { bytes: Bytes::from_static(b"{\"who\":\"ada"), length: 4_000_000 };
+        let read = AuditEntry::decode(&begun);
+        assert_eq!(read.told.as_deref(), Some("{\"who\":\"ada (4000000 bytes)"));
     }
 }

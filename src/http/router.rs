@@ -106,7 +106,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::read("GET /api/v1/instances", get(api::workers::instances)),
         Route::records("GET /api/v1/locks", get(api::locks::list)),
         Route::admin("DELETE /api/v1/locks/{key}", delete(api::locks::delete)),
-        Route::read("GET /api/v1/audit", get(api::audit::list)),
+        Route::records("GET /api/v1/audit", get(api::audit::list)),
         Route::read("GET /api/v1/overview", get(api::overview::overview)),
         Route::read("GET /api/v1/attention", get(api::explain::attention)),
         Route::read("GET /api/v1/explain", get(api::explain::explain)),

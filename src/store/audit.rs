@@ -7,10 +7,14 @@ use super::role::{Admin, arrow};
 /// How many entries are kept.
 pub const KEPT: usize = 10_000;
 
+/// How many bytes of an entry are read. No entry that is written has more; what is longer was written by somebody else, and
+/// of that the beginning is enough.
+pub const ENTRY_BYTES: usize = 128 * 1024;
+
 /// Adds an entry, and removes those beyond [`KEPT`].
 #[derive(Debug, Clone)]
 pub struct KeepAudit {
-    /// The entry: JSON, whose length the caller bounds.
+    /// The entry: JSON, which the caller keeps within [`ENTRY_BYTES`].
     pub entry: Bytes,
 }
 
@@ -25,4 +29,13 @@ pub struct ReadAudit {
     pub limit: usize,
 }
 
-arrow!(ReadAudit, "read_audit", Reads -> Vec<Bytes>; Admin);
+arrow!(ReadAudit, "read_audit", Reads -> Vec<KeptEntry>; Admin);
+
+/// An entry, or its beginning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptEntry {
+    /// Its bytes, at most [`ENTRY_BYTES`] of them.
+    pub bytes: Bytes,
+    /// How many bytes it has.
+    pub length: u64,
+}

@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use windlass::store::audit::{KEPT, KeepAudit, ReadAudit};
+use windlass::store::audit::{ENTRY_BYTES, KEPT, KeepAudit, ReadAudit};
 
 use crate::fixture::Fixture;
 
 behaviours! {
     the_newest_entry_comes_first,
     the_oldest_entries_go,
+    of_a_long_entry_the_beginning_is_read,
 }
 
 fn entry(number: usize) -> Bytes {
@@ -16,7 +17,8 @@ fn entry(number: usize) -> Bytes {
 }
 
 async fn read(f: &Fixture, skip: usize, limit: usize) -> Vec<Bytes> {
-    f.store.run(ReadAudit { skip, limit }).await.expect("read_audit")
+    let read = f.store.run(ReadAudit { skip, limit }).await.expect("read_audit");
+    read.into_iter().map(|entry| entry.bytes).collect()
 }
 
 async fn keep(f: &Fixture, numbers: std::ops::Range<usize>) {
@@ -42,4 +44,13 @@ async fn the_oldest_entries_go(f: &Fixture) {
     keep(f, 1..3).await;
     assert_eq!(read(f, 0, 3).await, [entry(2), entry(1), Bytes::from_static(b"{}")]);
     assert_eq!(read(f, KEPT - 1, 10).await.len(), 1, "the first is gone");
+}
+
+async fn of_a_long_entry_the_beginning_is_read(f: &Fixture) {
+    for bytes in [1, ENTRY_BYTES, 2_000_000] {
+        f.store.run(KeepAudit { entry: Bytes::from("x".repeat(bytes)) }).await.expect("keep_audit");
+    }
+    let read = f.store.run(ReadAudit { skip: 0, limit: 10 }).await.expect("read_audit");
+    let sizes: Vec<_> = read.iter().map(|entry| (entry.bytes.len(), entry.length)).collect();
+    assert_eq!(sizes, [(ENTRY_BYTES, 2_000_000), (ENTRY_BYTES, ENTRY_BYTES as u64), (1, 1)]);
 }

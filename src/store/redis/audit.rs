@@ -4,10 +4,10 @@ use bytes::Bytes;
 
 use super::connection::Connection;
 use super::engine::RedisStore;
-use super::inspect::range;
+use super::listed::beginnings;
 use super::script::{Script, script};
 use crate::store::arrow::Perform;
-use crate::store::audit::{KEPT, KeepAudit, ReadAudit};
+use crate::store::audit::{ENTRY_BYTES, KEPT, KeepAudit, KeptEntry, ReadAudit};
 use crate::store::error::StoreError;
 
 static KEEP_AUDIT: Script = script!("keep_audit");
@@ -19,13 +19,14 @@ impl Perform<KeepAudit> for RedisStore {
 }
 
 impl Perform<ReadAudit> for RedisStore {
-    async fn perform(&self, arrow: ReadAudit) -> Result<Vec<Bytes>, StoreError> {
+    async fn perform(&self, arrow: ReadAudit) -> Result<Vec<KeptEntry>, StoreError> {
         if arrow.limit == 0 {
             return Ok(Vec::new());
         }
         let first = i64::try_from(arrow.skip).unwrap_or(i64::MAX);
         let last = first.saturating_add(i64::try_from(arrow.limit - 1).unwrap_or(i64::MAX));
-        range(&self.connection, self.connection.keys().audit(), first, last).await
+        let read = beginnings(&self.connection, self.connection.keys().audit(), first, last, ENTRY_BYTES).await?;
+        Ok(read.into_iter().map(|(bytes, length)| KeptEntry { bytes, length }).collect())
     }
 }
 

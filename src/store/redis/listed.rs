@@ -24,24 +24,35 @@ impl Perform<ListJobs> for RedisStore {
             JobList::Queue(queue) => keys.queue(queue),
             JobList::Delayed(second) => keys.delayed(*second),
         };
-        let (mut jobs, mut start) = (Vec::new(), arrow.start.max(0));
-        while start <= arrow.stop {
-            let mut call = self.connection.call();
-            call.key(list.clone()).number(start).number(arrow.stop).number(LISTED_BYTES);
-            let mut reply = reply::list(self.connection.run(&LISTED, call).await?)?.into_iter();
-            let rest = reply::bytes(reply.next().unwrap_or(Frame::Null))?.as_deref().and_then(reply::parsed);
-            let mut told = reply::list(reply.next().unwrap_or(Frame::Null))?.into_iter();
-            while let (Some(bytes), Some(length)) = (told.next(), told.next()) {
-                let bytes = reply::bytes(bytes)?.unwrap_or_default();
-                jobs.push(ListedJob { bytes, length: reply::count(length)? });
-            }
-            match rest {
-                Some(rest) => start = rest,
-                None => break,
-            }
-        }
-        Ok(jobs)
+        let jobs = beginnings(&self.connection, list, arrow.start, arrow.stop, LISTED_BYTES).await?;
+        Ok(jobs.into_iter().map(|(bytes, length)| ListedJob { bytes, length }).collect())
     }
+}
+
+/// The members from `start` to `stop` of a list, from 0 and both inclusive: of each up to `longest` bytes, and how many it has.
+pub(super) async fn beginnings(
+    connection: &Connection,
+    list: Bytes,
+    start: i64,
+    stop: i64,
+    longest: usize,
+) -> Result<Vec<(Bytes, u64)>, StoreError> {
+    let (mut members, mut start) = (Vec::new(), start.max(0));
+    while start <= stop {
+        let mut call = connection.call();
+        call.key(list.clone()).number(start).number(stop).number(longest);
+        let mut reply = reply::list(connection.run(&LISTED, call).await?)?.into_iter();
+        let rest = reply::bytes(reply.next().unwrap_or(Frame::Null))?.as_deref().and_then(reply::parsed);
+        let mut told = reply::list(reply.next().unwrap_or(Frame::Null))?.into_iter();
+        while let (Some(bytes), Some(length)) = (told.next(), told.next()) {
+            members.push((reply::bytes(bytes)?.unwrap_or_default(), reply::count(length)?));
+        }
+        match rest {
+            Some(rest) => start = rest,
+            None => break,
+        }
+    }
+    Ok(members)
 }
 
 /// What stands under these keys, and how many bytes it has, if these are more than were read.

@@ -4,11 +4,11 @@ use bytes::Bytes;
 use rusqlite::params;
 
 use super::engine::SqliteStore;
-use super::number::stored;
+use super::number::{count, stored};
 use super::step::Step;
-use super::value::bytes;
+use super::value::{bytes, opt_int};
 use crate::store::arrow::Perform;
-use crate::store::audit::{KEPT, KeepAudit, ReadAudit};
+use crate::store::audit::{ENTRY_BYTES, KEPT, KeepAudit, KeptEntry, ReadAudit};
 use crate::store::error::StoreError;
 
 impl Perform<KeepAudit> for SqliteStore {
@@ -18,7 +18,7 @@ impl Perform<KeepAudit> for SqliteStore {
 }
 
 impl Perform<ReadAudit> for SqliteStore {
-    async fn perform(&self, arrow: ReadAudit) -> Result<Vec<Bytes>, StoreError> {
+    async fn perform(&self, arrow: ReadAudit) -> Result<Vec<KeptEntry>, StoreError> {
         self.reader.call(move |step| read(step, arrow)).await
     }
 }
@@ -30,8 +30,12 @@ fn keep(step: &Step<'_>, entry: &[u8]) -> Result<(), StoreError> {
     step.change_up_to(usize::MAX, "audit", sql, [stored(KEPT)], || step.finds(old, [stored(KEPT)])).map(drop)
 }
 
-fn read(step: &Step<'_>, ReadAudit { skip, limit }: ReadAudit) -> Result<Vec<Bytes>, StoreError> {
-    let mut select = step.sql("SELECT entry FROM audit ORDER BY place DESC LIMIT ?1 OFFSET ?2")?;
-    let read = |row: &rusqlite::Row<'_>| Ok(Bytes::from(bytes(row.get_ref(0)?)));
-    Ok(select.query_map(params![stored(limit), stored(skip)], read)?.collect::<Result<_, _>>()?)
+fn read(step: &Step<'_>, ReadAudit { skip, limit }: ReadAudit) -> Result<Vec<KeptEntry>, StoreError> {
+    let mut select =
+        step.sql("SELECT substr(entry, 1, ?3), octet_length(entry) FROM audit ORDER BY place DESC LIMIT ?1 OFFSET ?2")?;
+    let read = |row: &rusqlite::Row<'_>| {
+        let length = opt_int(row.get_ref(1)?).map_or(0, count);
+        Ok(KeptEntry { bytes: Bytes::from(bytes(row.get_ref(0)?)), length })
+    };
+    Ok(select.query_map(params![stored(limit), stored(skip), stored(ENTRY_BYTES)], read)?.collect::<Result<_, _>>()?)
 }
