@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::meant::{object, pair};
 use crate::admin::filter::Filter;
-use crate::client::moment::{Moment, MomentError, parse_delay, parse_typed_delay};
+use crate::client::moment::{Moment, MomentError, parse_ago, parse_typed_delay};
 use crate::client::once::{LONGEST_KEY, OnceKey};
 use crate::client::wall_time::WallTime;
 use crate::clock::{Clock as _, SystemClock};
@@ -65,14 +65,20 @@ pub(super) enum Since {
     Time(TimeArg),
 }
 
-/// `--since TIME|DURATION`. A bare number is a time.
+/// `--since TIME|DURATION`. A number without a unit is a time if it can be one.
 pub(super) fn since(text: &str) -> Result<Since, String> {
-    if !text.trim().bytes().all(|byte| byte.is_ascii_digit())
-        && let Ok(ago) = parse_delay(text)
-    {
+    if let Some(ago) = parse_ago(text).map_err(|error| error.to_string())? {
         return Ok(Since::Ago(ago));
     }
     time(text).map(Since::Time).map_err(|error| format!("{error}; or how long ago: 2h, 1day"))
+}
+
+/// `--limit N`. An answer of nothing would look as if there were nothing.
+pub(super) fn limit(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(limit) if limit > 0 => Ok(limit),
+        _ => Err("expected a number from 1 on".to_owned()),
+    }
 }
 
 /// `--filter FILTER`. An empty one would match everything.

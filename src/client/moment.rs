@@ -40,6 +40,16 @@ pub enum MomentError {
         /// The number.
         number: String,
     },
+    /// The number is no time of any failure, and has no unit.
+    #[error(
+        "{text:?} has no unit: for how long ago write {number}h, {number}m or {number}s; for a time @seconds, or RFC 3339 with its zone"
+    )]
+    NoUnitAgo {
+        /// The text.
+        text: String,
+        /// Its number.
+        number: String,
+    },
     /// The text has months by the letter `M`, which most likely was meant for minutes.
     #[error("{text:?} would be {means}, because M stands for months: write {minutes:?} for minutes, or {months:?}")]
     Months {
@@ -168,9 +178,47 @@ pub fn parse_typed_delay(text: &str) -> Result<i64, MomentError> {
     }
 }
 
+/// How long ago, as a person types it: `2h`, or `-2h`, in milliseconds. `None`: it is none, and maybe a time. A number without
+/// a unit is a time if it can be one in milliseconds.
+///
+/// # Errors
+/// Fails for other numbers without a unit, which would mean a moment ago or 1970, and for months by the letter `M`.
+pub fn parse_ago(text: &str) -> Result<Option<i64>, MomentError> {
+    let text = text.trim();
+    let number = text.strip_prefix('-').unwrap_or(text);
+    if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) {
+        let is_time = number.len() == text.len();
+        return match number.parse::<i64>() {
+            Ok(0) => Ok((!is_time).then_some(0)),
+            Ok(LOOKS_LIKE_SECONDS_MS..) | Err(_) if is_time => Ok(None),
+            _ => Err(MomentError::NoUnitAgo { text: text.to_owned(), number: number.to_owned() }),
+        };
+    }
+    match parse_delay(number) {
+        Ok(ms) if ms >= 0 => Ok(Some(ms)),
+        Err(error @ MomentError::Months { .. }) => Err(error),
+        _ => Ok(None),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn how_long_ago_has_a_unit() {
+        for (text, ago) in [("2h", 7_200_000), ("-2h", 7_200_000), (" -1day 2h ", 93_600_000), ("-0", 0), ("0s", 0)] {
+            assert_eq!(parse_ago(text), Ok(Some(ago)), "{text}");
+        }
+        for text in ["0", "1795490778000", "@5", "2026-11-24", "soon", "", "-", "--2", "--2h", "99999999999999999999"] {
+            assert_eq!(parse_ago(text), Ok(None), "{text}");
+        }
+        for text in ["-2", "5", "-1795490778000", "1795490778", "-99999999999999999999"] {
+            assert!(matches!(parse_ago(text), Err(MomentError::NoUnitAgo { .. })), "{text}");
+        }
+        assert!(parse_ago("-2").unwrap_err().to_string().starts_with("\"-2\" has no unit: for how long ago write 2h,"));
+        assert!(matches!(parse_ago("-2M"), Err(MomentError::Months { .. })));
+    }
 
     #[test]
     fn the_three_forms_of_a_time_mean_the_same() {

@@ -6,7 +6,7 @@ use std::str::Chars;
 use super::path::DEEPEST;
 use super::pattern::Pattern;
 use super::{Condition, Filter, Quality, Term};
-use crate::client::moment::{Moment, parse_delay};
+use crate::client::moment::{Moment, parse_ago};
 use crate::config::error::closest;
 
 /// How long a filter may be, in bytes, and how many terms it may have.
@@ -199,17 +199,16 @@ impl Reader<'_> {
     /// A time, a day in UTC, or how long ago.
     fn time(&self, value: &Value) -> Result<i64, FilterError> {
         let text = value.text();
-        let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
-        if let (false, Ok(ago)) = (is_number, parse_delay(text.strip_prefix('-').unwrap_or(&text))) {
+        let wrong = |what| FilterError { place: value.place, what };
+        if let Some(ago) = parse_ago(&text).map_err(|error| wrong(error.to_string()))? {
             return Ok(self.now_ms.saturating_sub(ago));
         }
         let day = || Moment::parse(&format!("{text}T00:00:00Z"));
-        Moment::parse(&text).or_else(|error| day().map_err(|_| error)).map(Moment::ms).map_err(|_| FilterError {
-            place: value.place,
-            what: format!(
+        Moment::parse(&text).or_else(|error| day().map_err(|_| error)).map(Moment::ms).map_err(|_| {
+            wrong(format!(
                 "{text:?} is no time: expected how long ago (-2h, \"-1day 6h\"), a day (2026-11-24), RFC 3339 with its zone \
                  (2026-11-24T03:26:18Z), milliseconds or @seconds"
-            ),
+            ))
         })
     }
 }

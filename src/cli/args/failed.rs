@@ -12,7 +12,7 @@ pub(crate) struct FailedListArgs {
     #[command(flatten)]
     pub filter: FailedFilterArgs,
     /// Show at most N
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = value::limit)]
     pub limit: usize,
     /// Count failures of one kind together: same task, same error but for numbers, ids and quoted parts
     #[arg(long, conflicts_with_all = ["start", "stop"])]
@@ -54,7 +54,7 @@ pub(crate) struct FailedGroupsArgs {
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     pub scan: u64,
     /// Show at most N groups
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = value::limit)]
     pub limit: usize,
 }
 

@@ -67,6 +67,10 @@ fn what_contradicts_itself_is_refused() {
         "failed remove --all --task t",
         "failed --start 0 --task t",
         "failed --since soon",
+        "failed --since 5",
+        "failed --since=-5",
+        "failed count --since 1795490778",
+        "failed --filter after:-2",
         "delayed run",
         "delayed run t --task t",
         "delayed move --task t",
@@ -78,10 +82,35 @@ fn what_contradicts_itself_is_refused() {
     assert!(parse("failed remove -1").is_ok());
     assert!(parse("failed remove -1 0 3f9a01c2d4e5").is_ok());
     assert!(parse("failed remove --task t --since 2h").is_ok());
+    assert!(parse("failed --since 1795490778000").is_ok() && parse("failed --since @5").is_ok());
     assert!(parse("delayed run t --args [1]").is_ok());
     assert!(parse("delayed delete --at @1795490778").is_ok());
     assert!(parse("enqueue t --at 10:00 --zone Europe/Berlin").is_ok());
     assert!(parse("enqueue --bulk - --front --foreign").is_ok());
+}
+
+#[test]
+fn a_limit_of_nothing_is_refused() {
+    for listing in [
+        "audit",
+        "plan",
+        "failed",
+        "failed list",
+        "failed groups",
+        "queues list",
+        "locks list",
+        "periodic list",
+        "workers list",
+        "delayed list",
+        "delayed timestamps",
+        "jobs list",
+        "jobs output",
+    ] {
+        for bad in ["0", "-1", "x"] {
+            assert!(parse(&format!("{listing} --limit={bad}")).is_err(), "{listing} {bad}");
+        }
+        assert!(parse(&format!("{listing} --limit 1")).is_ok(), "{listing}");
+    }
 }
 
 /// The commands of this program in a line of a shell, word by word; what cannot be a line is left out.

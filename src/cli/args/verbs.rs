@@ -69,7 +69,7 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "T")]
     pub task: Option<String>,
     /// Show at most N
-    #[arg(long, value_name = "N", default_value_t = 200)]
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = value::limit)]
     pub limit: usize,
 }
 
@@ -114,7 +114,7 @@ pub(crate) enum HistoryBy {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct AuditArgs {
     /// Show at most N
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = value::limit)]
     pub limit: usize,
 }
 
@@ -126,7 +126,7 @@ pub(crate) enum QueuesVerb {
                             windlass queues list --limit 20 --json")]
     List {
         /// How many queues at most
-        #[arg(long, value_name = "N", default_value_t = LISTED)]
+        #[arg(long, value_name = "N", default_value_t = LISTED, value_parser = value::limit)]
         limit: usize,
     },
     /// Show the jobs of a queue, the next to run first
@@ -243,7 +243,7 @@ pub(crate) struct DelayedListArgs {
     #[arg(long, value_name = "ZONE", value_parser = value::zone, requires = "at")]
     pub zone: Option<NamedZone>,
     /// Show at most N
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = value::limit)]
     pub limit: usize,
 }
 
@@ -258,7 +258,7 @@ pub(crate) enum DelayedVerb {
     #[command(after_help = "Example:\n  windlass delayed timestamps")]
     Timestamps {
         /// How many times at most
-        #[arg(long, value_name = "N", default_value_t = LISTED)]
+        #[arg(long, value_name = "N", default_value_t = LISTED, value_parser = value::limit)]
         limit: usize,
     },
     /// Show when a job is due
@@ -345,7 +345,7 @@ pub(crate) struct JobsListArgs {
     #[arg(long, value_name = "T")]
     pub task: Option<String>,
     /// How many jobs at most
-    #[arg(long, value_name = "N", default_value_t = LISTED)]
+    #[arg(long, value_name = "N", default_value_t = LISTED, value_parser = value::limit)]
     pub limit: usize,
 }
 
@@ -393,7 +393,7 @@ pub(crate) struct JobsOutputArgs {
     #[arg(long, short, requires = "id")]
     pub follow: bool,
     /// How many runs are listed at most
-    #[arg(long, value_name = "N", default_value_t = LISTED)]
+    #[arg(long, value_name = "N", default_value_t = LISTED, value_parser = value::limit)]
     pub limit: usize,
 }
 
@@ -426,7 +426,7 @@ pub(crate) enum LocksVerb {
     #[command(after_help = "Example:\n  windlass locks list")]
     List {
         /// How many locks at most
-        #[arg(long, value_name = "N", default_value_t = LISTED)]
+        #[arg(long, value_name = "N", default_value_t = LISTED, value_parser = value::limit)]
         limit: usize,
     },
     /// Free a lock
@@ -444,7 +444,7 @@ pub(crate) enum PeriodicVerb {
     #[command(after_help = "Example:\n  windlass periodic list")]
     List {
         /// How many tasks that are not defined here at most
-        #[arg(long, value_name = "N", default_value_t = LISTED)]
+        #[arg(long, value_name = "N", default_value_t = LISTED, value_parser = value::limit)]
         limit: usize,
     },
     /// Start a task that was stopped, and enqueue its job if it is missing; or a schedule, which goes on from now
@@ -532,7 +532,7 @@ pub(crate) enum WorkersVerb {
     #[command(after_help = "Example:\n  windlass workers list")]
     List {
         /// How many workers at most
-        #[arg(long, value_name = "N", default_value_t = LISTED)]
+        #[arg(long, value_name = "N", default_value_t = LISTED, value_parser = value::limit)]
         limit: usize,
     },
     /// Show a worker

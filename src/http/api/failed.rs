@@ -17,7 +17,7 @@ use crate::admin::failed_page::{self, FailedPlace};
 use crate::admin::failed_retry::{self, RetryOutcome};
 use crate::admin::failed_search::FailedFilter;
 use crate::admin::filter::Filter;
-use crate::client::moment::{Moment, parse_delay};
+use crate::client::moment::{Moment, parse_ago};
 use crate::http::problem::{Kind, Problem};
 use crate::http::site::Site;
 use crate::job::{Args, QueueName};
@@ -87,12 +87,10 @@ fn filter(query: &Query, now_ms: i64) -> Result<Filter, Problem> {
 fn since(query: &Query, now_ms: i64) -> Result<Option<i64>, Problem> {
     const EXPECTED: &str = "a time (RFC 3339, milliseconds or \"@seconds\"), or a duration such as \"2h\"";
     let Some(text) = query.text("since") else { return Ok(None) };
-    let is_time = text.starts_with('@') || text.contains(':') || text.bytes().all(|byte| byte.is_ascii_digit());
-    let at = if is_time {
-        Moment::parse(text).map(Moment::ms)
-    } else {
-        parse_delay(text).map(|ms| now_ms.saturating_sub(ms))
-    };
+    let at = parse_ago(text).and_then(|ago| match ago {
+        Some(ago) => Ok(now_ms.saturating_sub(ago)),
+        None => Moment::parse(text).map(Moment::ms),
+    });
     at.map(Some).map_err(|error| wrong("since", EXPECTED, text).because(&error))
 }
 
