@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::error::AdminError;
 use super::failed::id;
@@ -214,7 +215,8 @@ impl GroupScan {
     }
 }
 
-/// The groups among the newest `most` that match. `progress` is told how many were looked at.
+/// The groups among the newest `most` that match, as far as they are counted by `until`. `progress` is told how many were looked
+/// at.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -223,11 +225,15 @@ pub async fn groups(
     filter: FailedFilter,
     most: u64,
     limit: usize,
+    until: Option<Instant>,
     mut progress: impl FnMut(u64),
 ) -> Result<FailedGroups, AdminError> {
     let mut scan = GroupScan::begin(store, filter, most).await?;
     while scan.go_on(store).await? {
         progress(scan.scanned);
+        if until.is_some_and(|until| Instant::now() >= until) {
+            break;
+        }
     }
     Ok(scan.groups(limit))
 }

@@ -2,10 +2,12 @@
 //!
 //! A page goes on where the last one ended: behind a record that it knows by its position and its id. Records that others
 //! remove move all newer ones down, so a record that is not where it was is looked for a little further down. A page looks at
-//! no more records than it may, and says how many it looked at: one of a filtered list may be short.
+//! no more records than it may, and for no longer than it may, and says how many it looked at: one of a filtered list may be
+//! short.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::error::AdminError;
 use super::failed::{self, FailedView, FoundFailure};
@@ -48,7 +50,8 @@ pub struct FailedRecordsPage {
     pub moved: bool,
 }
 
-/// The next `limit` records that match, behind `after` or from the newest on.
+/// The next `limit` records that match, behind `after` or from the newest on. After `until` it begins no further step, because
+/// records may be so long that few of them take long; but each page takes at least one.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -57,12 +60,13 @@ pub async fn page(
     filter: &FailedFilter,
     after: Option<&FailedPlace>,
     limit: usize,
+    until: Instant,
 ) -> Result<FailedRecordsPage, AdminError> {
     let count = store.run(FailedCount).await?;
     let length = i64::try_from(count).unwrap_or(i64::MAX);
     let (end, moved) = match after {
         None => (length, false),
-        Some(place) => match find_from(store, place, length).await? {
+        Some(place) => match find_from(store, place, length, until).await? {
             Some(position) => (position, false),
             None => (place.position.clamp(0, length), true),
         },
@@ -70,12 +74,13 @@ pub async fn page(
     let mut page = FailedRecordsPage { count, failed: Vec::new(), next: None, scanned: 0, moved };
     let mut walk = Walk { store, end, step: 1 };
     while let Some(records) = walk.next().await? {
-        for (position, record) in records.into_iter().rev() {
+        let ends = Instant::now() >= until;
+        for (index, (position, record)) in records.into_iter().enumerate().rev() {
             page.scanned += 1;
             if filter.is_meant(&record, &FailureView::parse(&record)) {
                 page.failed.push(FailedView::listed_of(position, &record));
             }
-            let is_full = page.failed.len() >= limit || page.scanned >= MOST;
+            let is_full = page.failed.len() >= limit || page.scanned >= MOST || ends && index == 0;
             if is_full {
                 page.next = (position > 0).then(|| FailedPlace { position, id: failed::id(&record) });
                 return Ok(page);
@@ -85,8 +90,13 @@ pub async fn page(
     Ok(page)
 }
 
-/// Where a record is now; `None`: not near the place where it was.
-async fn find_from(store: &Store<Admin>, place: &FailedPlace, length: i64) -> Result<Option<i64>, AdminError> {
+/// Where a record is now; `None`: not near the place where it was, or not found in time.
+async fn find_from(
+    store: &Store<Admin>,
+    place: &FailedPlace,
+    length: i64,
+    until: Instant,
+) -> Result<Option<i64>, AdminError> {
     let lowest = place.position.saturating_sub(NEAR).max(0);
     // Whoever asks may have made the place up.
     let mut walk = Walk { store, end: place.position.saturating_add(1).min(length), step: 1 };
@@ -96,6 +106,9 @@ async fn find_from(store: &Store<Admin>, place: &FailedPlace, length: i64) -> Re
             records.iter().rev().find(|(position, record)| *position >= lowest && failed::id(record) == place.id);
         if let Some((position, _)) = found {
             return Ok(Some(*position));
+        }
+        if Instant::now() >= until {
+            break;
         }
     }
     Ok(None)

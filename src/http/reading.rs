@@ -25,7 +25,7 @@ impl Default for Turns {
 
 impl Turns {
     /// Does it when its turn comes.
-    async fn take<T>(&self, read: impl Future<Output = T>) -> T {
+    pub(in crate::http) async fn take<T>(&self, read: impl Future<Output = T>) -> T {
         // It is never closed.
         let _turn = self.0.acquire().await;
         read.await

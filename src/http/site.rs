@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::attempts::Attempts;
@@ -251,7 +251,7 @@ impl Site {
         self.handlers.spawn(change).await.map_err(failed)?
     }
 
-    /// Takes a long look where plugins run, so that no other request waits for it.
+    /// Takes a long look where plugins run, so that no other request waits for it. It ends when nobody waits for it any more.
     ///
     /// # Errors
     /// Those of the look; or it panicked.
@@ -261,7 +261,17 @@ impl Site {
     ) -> Result<T, Problem> {
         let failed = |_| Problem::new(Kind::Internal, "the request failed; the log says more");
         let handlers = self.handlers.clone();
-        self.handlers.spawn_blocking(move || handlers.block_on(look())).await.map_err(failed)?
+        let (_waits, mut gone) = oneshot::channel::<()>();
+        let look = move || {
+            handlers.block_on(async {
+                tokio::select! {
+                    biased;
+                    _ = &mut gone => Err(Problem::new(Kind::Timeout, "nobody waits for the answer any more")),
+                    found = look() => found,
+                }
+            })
+        };
+        self.handlers.spawn_blocking(look).await.map_err(failed)?
     }
 
     /// Somebody asks.
@@ -288,5 +298,57 @@ impl std::fmt::Debug for Site {
             .field("content", &self.content())
             .field("standing", &self.standing)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+impl Site {
+    /// A site of its own, without a store and without anybody who reloads it.
+    pub(super) fn alone(handlers: Handle) -> Self {
+        use crate::config::http::{LoopbackMode, MetricsMode};
+        let http = HttpConfig {
+            listen: Vec::new(),
+            tokens: Vec::new(),
+            token_files: Vec::new(),
+            loopback: LoopbackMode::Open,
+            allowed_hosts: Vec::new(),
+            trusted_proxies: Vec::new(),
+            read_only: false,
+            metrics: MetricsMode::default(),
+        };
+        let content = watch::channel(Arc::new(Content::new(http, Arc::default(), &[]))).1;
+        Self::new(content, Standing::default(), handlers, Arc::new(crate::clock::ManualClock::at(0)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::runtime::Builder;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[test]
+    fn a_look_ends_when_nobody_waits_for_it() {
+        let handlers = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let site = Site::alone(handlers.handle().clone());
+        let (begins, begun) = oneshot::channel();
+        let (held, ended) = oneshot::channel::<()>();
+        let look = site.look(move || async move {
+            let _held = held;
+            let _ = begins.send(());
+            std::future::pending::<Result<(), Problem>>().await
+        });
+        let has_ended = Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+            tokio::select! {
+                _ = look => panic!("it has no end"),
+                told = begun => told.unwrap(),
+            }
+            timeout(Duration::from_secs(60), ended).await.is_ok()
+        });
+        handlers.shutdown_background();
+        assert!(has_ended);
     }
 }

@@ -54,6 +54,7 @@ mod enqueue;
 mod enter;
 mod errors;
 mod failed;
+mod failed_pages;
 mod faults;
 mod foreign;
 mod full;

@@ -124,7 +124,7 @@ fn would_remove(context: &CommandContext, count: u64) -> Result<(), CliError> {
 async fn list_groups(context: &CommandContext, store: &Store<Admin>, args: FailedGroupsArgs) -> Result<(), CliError> {
     let filter = filter_of(args.filter)?;
     let mut progress = Progress::new("failed jobs were looked at");
-    let groups = failed_groups::groups(store, filter, args.scan, args.limit, |seen| progress.at(seen)).await?;
+    let groups = failed_groups::groups(store, filter, args.scan, args.limit, None, |seen| progress.at(seen)).await?;
     Ok(context.printer.print(&groups, || groups_text(&groups, context.printer.manner()))?)
 }
 

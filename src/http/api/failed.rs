@@ -1,10 +1,12 @@
 //! Failed jobs. They are named by their ids, because positions move.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::IntoResponse;
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::body::JsonBody;
 use super::list::{Json, List, Page, limit};
@@ -22,6 +24,9 @@ use crate::http::problem::{Kind, Problem};
 use crate::http::site::Site;
 use crate::job::{Args, QueueName};
 use crate::text::shell::command;
+
+/// For how long a request looks at records. What it has found by then is its answer, and the next one goes on.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Some of the failed jobs.
 #[derive(Debug, Serialize)]
@@ -62,7 +67,8 @@ pub(super) fn meant(query: &Query, now_ms: i64) -> Result<FailedFilter, Problem>
     })
 }
 
-/// `GET /failed`: the newest first.
+/// `GET /failed`: the newest first. Records are read where plugins run, because many or long ones take their time, and nobody
+/// else is to wait for that.
 pub(in crate::http) async fn list(State(site): State<Site>, query: Query) -> Result<impl IntoResponse, Problem> {
     let query = query.only(&["task", "queue", "error", "since", "filter", "limit", "cursor"])?;
     let (limit, meant) = (limit(&query)?, meant(&query, site.clock.now_ms())?);
@@ -70,7 +76,11 @@ pub(in crate::http) async fn list(State(site): State<Site>, query: Query) -> Res
     let filters = FILTERS.iter().filter_map(|name| Some([*name, query.text(name)?])).flatten();
     let list = List::of("failed", filters);
     let after: Option<FailedPlace> = list.cursor(&query)?;
-    let found = failed_page::page(&site.admin()?, &meant, after.as_ref(), limit).await?;
+    let store = site.admin()?;
+    let look = move || async move {
+        Ok(failed_page::page(&store, &meant, after.as_ref(), limit, Instant::now() + PATIENCE).await?)
+    };
+    let found = site.look(look).await?;
     let next = found.next.as_ref().map(|place| list.next(place));
     let page = Page::new(found.failed, next, found.scanned, &*site.clock);
     Ok(Json(FailedJobsPage { page, count: found.count, moved: found.moved }))
@@ -135,7 +145,7 @@ pub(in crate::http) async fn retry(
         })
     });
     let queue = queue.transpose()?;
-    let found = find(&site, &id, &query).await?;
+    let found = site.readings.take(find(&site, &id, &query)).await?;
     let (store, plugins) = (site.admin()?, Arc::clone(&site.plugins));
     let registry = Arc::clone(&site.content().registry);
     let mend = Mend { args, queue }.checked(&registry, &found)?;
@@ -159,7 +169,7 @@ pub(in crate::http) async fn remove(
 ) -> Result<impl IntoResponse, Problem> {
     let query = query.only(&["at"])?;
     body.none()?;
-    let found = find(&site, &id, &query).await?;
+    let found = site.readings.take(find(&site, &id, &query)).await?;
     let (store, id) = (site.admin()?, found.id.clone());
     if site.change(async move { Ok(failed::remove(&store, &found).await?) }).await? {
         Ok(Json(FailedRemoved { removed: 1, id }))
@@ -172,10 +182,16 @@ fn gone(id: &str) -> Problem {
     Problem::new(Kind::Changed, format!("failed job {id} was removed or retried by somebody else"))
 }
 
+/// The failed job of this id. The caller has its turn.
 async fn find(site: &Site, id: &str, query: &Query) -> Result<FoundFailure, Problem> {
     let hint = query.parsed("at", "a position")?;
-    let found = failed_page::find(&site.admin()?, id, hint).await;
-    found.map_err(|error| match error {
+    let (store, id) = (site.admin()?, id.to_owned());
+    let look = move || async move { failed_page::find(&store, &id, hint).await.map_err(|error| not_found(&id, error)) };
+    site.look(look).await
+}
+
+fn not_found(id: &str, error: AdminError) -> Problem {
+    match error {
         error @ AdminError::NotFailed(_) => {
             let detail = format!(
                 "{error}; the newest {} were looked through, and those about the position ?at=. The command line looks \
@@ -185,5 +201,51 @@ async fn find(site: &Site, id: &str, query: &Query) -> Result<FoundFailure, Prob
             Problem::new(Kind::UnknownFailedJob, detail).command(command("failed show", &[id]))
         }
         other => other.into(),
-    })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::runtime::Builder;
+
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::http::api::failed_many::groups;
+    use crate::store::handle::Store;
+    use crate::store::sqlite::SqliteStore;
+
+    #[test]
+    fn records_are_not_read_on_the_thread_of_the_server() {
+        let handlers = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let server = Builder::new_current_thread().enable_all().build().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("w.db"), Arc::new(ManualClock::at(0))).unwrap();
+        let site = Site::alone(handlers.handle().clone());
+        site.standing.opened(&Store::from(store));
+        let query = |text: &str| Query::parse(text).unwrap();
+        let ask = || {
+            let (site, id) = (|| State(site.clone()), Name("0123456789abcdef".to_owned()));
+            server.block_on(async {
+                [
+                    list(site(), query("filter=task:x")).await.err(),
+                    groups(site(), query("filter=task:x")).await.err(),
+                    show(site(), id, query("")).await.err(),
+                ]
+                .map(|problem| problem.map(|problem| problem.status().as_u16()))
+            })
+        };
+        assert_eq!(ask(), [None, None, Some(404)]);
+        // Where they are read there is nobody any more.
+        handlers.shutdown_background();
+        assert_eq!(ask(), [Some(500); 3]);
+    }
+
+    #[test]
+    fn since_when_has_a_unit() {
+        let at = |text: &str| since(&Query::parse(&format!("since={text}")).unwrap(), 10_000_000).map_err(|_| ());
+        assert_eq!((at("2h"), at("-2h"), at("@5")), (Ok(Some(2_800_000)), Ok(Some(2_800_000)), Ok(Some(5000))));
+        for bad in ["5", "-5", "1795490778", "noon", ""] {
+            assert_eq!(at(bad), Err(()), "{bad}");
+        }
+    }
 }

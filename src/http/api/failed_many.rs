@@ -10,9 +10,9 @@ use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
-use super::failed::{FILTERS, meant};
+use super::failed::{FILTERS, PATIENCE, meant};
 use super::list::{Json, limit};
 use super::query::Query;
 use crate::admin::failed_export;
@@ -25,14 +25,19 @@ use crate::http::slots::Slot;
 /// How many bytes of an export go out in a second.
 const RATE: usize = 1 << 20;
 
-/// `GET /failed/groups`: of all, counted in this process; with a filter of the newest that a request may look at.
+/// `GET /failed/groups`: of all, counted in this process; with a filter of the newest that a request may look at, where
+/// plugins run.
 pub(in crate::http) async fn groups(State(site): State<Site>, query: Query) -> Result<impl IntoResponse, Problem> {
     let query = query.only(&["task", "queue", "error", "since", "filter", "limit"])?;
     let (limit, filter, store) = (limit(&query)?, meant(&query, site.clock.now_ms())?, site.admin()?);
     let groups = if filter.is_empty() {
         site.failed_index.look(&store, limit).await?
     } else {
-        failed_groups::groups(&store, filter, failed_page::MOST as u64, limit, |_| {}).await?
+        let look = move || async move {
+            let until = Some(Instant::now() + PATIENCE);
+            Ok(failed_groups::groups(&store, filter, failed_page::MOST as u64, limit, until, |_| {}).await?)
+        };
+        site.look(look).await?
     };
     Ok(Json(groups))
 }

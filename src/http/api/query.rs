@@ -27,7 +27,7 @@ impl<S: Sync> FromRequestParts<S> for Query {
 }
 
 impl Query {
-    fn parse(text: &str) -> Result<Self, Problem> {
+    pub(in crate::http) fn parse(text: &str) -> Result<Self, Problem> {
         let mut all: Vec<(String, String)> = Vec::new();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
