@@ -36,7 +36,7 @@ use crate::telemetry;
 /// If it is no message.
 pub fn rpc_line(line: &[u8]) -> Result<(Vec<String>, Option<Duration>), String> {
     Ok(match stray::read(line)?.message {
-        None | Some(Message::Ready { .. }) => (Vec::new(), None),
+        None | Some(Message::Ready { .. } | Message::Progress { .. }) => (Vec::new(), None),
         Some(Message::Response { response, .. }) => match response {
             Response::Result(result) => (result.into_iter().collect(), None),
             Response::Later(delay) => (Vec::new(), delay),
@@ -92,6 +92,7 @@ pub fn argv(argv: Vec<Template>, args: &[u8], id: &str, queue: &str) -> Result<V
         stdin: StdinMode::Job,
         output: OutputMode::Log,
         result: ResultMode::Nothing,
+        progress: false,
         options_end_from: Some(1),
         allow_dash: false,
         later: RetryLater::default(),

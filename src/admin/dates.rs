@@ -9,6 +9,11 @@ pub(super) fn rfc3339(text: Option<&str>) -> Option<String> {
     Moment::of_ms(date::parse(text?)?).map(Moment::rfc3339_ms)
 }
 
+/// A time in milliseconds since the Unix epoch in the same form; empty beyond the range of dates.
+pub(super) fn rfc3339_of_ms(ms: i64) -> String {
+    Moment::of_ms(ms).map(Moment::rfc3339_ms).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::rfc3339;

@@ -51,6 +51,9 @@ pub struct EnqueueView {
     /// The time in this zone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_in_zone: Option<String>,
+    /// The id of a job that is tracked. Equal jobs on a queue are interchangeable: the one that is claimed first takes the id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// Plugins that failed when the job was on its queue already.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub after_enqueue_errors: Vec<PluginErrorView>,

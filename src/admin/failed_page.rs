@@ -141,6 +141,22 @@ pub async fn find(store: &Store<Admin>, id: &str, hint: Option<i64>) -> Result<F
     Err(AdminError::NotFailed(id))
 }
 
+/// The last failure of a job of this id among the newest records.
+pub(super) async fn of_job(store: &Store<Admin>, job: &str) -> Result<Option<FoundFailure>, AdminError> {
+    let end = i64::try_from(store.run(FailedCount).await?).unwrap_or(i64::MAX);
+    let (mut walk, mut scanned) = (Walk { store, end, step: 1 }, 0);
+    while scanned < MOST
+        && let Some(records) = walk.next().await?
+    {
+        scanned += records.len();
+        let is_its = |record: &[u8]| FailureView::parse(record).identity.is_some_and(|identity| *identity.id == *job);
+        if let Some((position, record)) = records.into_iter().rev().find(|(_, record)| is_its(record)) {
+            return Ok(Some(FoundFailure { position, id: failed::id(&record), record }));
+        }
+    }
+    Ok(None)
+}
+
 /// A walk from a position to the beginning of the list, in steps that hold few bytes.
 struct Walk<'s> {
     store: &'s Store<Admin>,

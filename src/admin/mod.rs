@@ -41,6 +41,7 @@ pub mod queue_wait;
 pub mod queues;
 pub mod refusing_lock;
 mod remedy;
+pub mod results;
 pub mod running;
 pub mod runs;
 pub mod schedules;

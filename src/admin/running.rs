@@ -7,19 +7,25 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
 use super::dates::rfc3339;
 use super::error::AdminError;
 use super::failed;
 use super::job_view::JobView;
+use super::watching;
 use super::worker_page::Room;
-use crate::job::{ClaimToken, FailureView, WorkerName};
+use crate::clock::{Clock as _, SystemClock};
+use crate::job::shown_run::RunUsage;
+use crate::job::{ClaimToken, FailureView, Progress, WorkerName, date};
 use crate::store::handle::Store;
 use crate::store::inspection::FailedRecords;
 use crate::store::role::Admin;
+use crate::store::showing::{LookAtRuns, SeenRun};
 use crate::store::wishes::{AskRun, Want, Wish};
 use crate::store::workers::{ReadWorkers, Registered, WorkerNames};
 use crate::store::working::WorkingRecord;
+use crate::task::definition::Registry;
 
 /// How many working records are read together.
 const READ: usize = 64;
@@ -30,8 +36,14 @@ const CLAIM: usize = 512;
 /// How many of the newest failures are looked at for runs that have ended, beside one for each of them.
 const NEWEST: i64 = 100;
 
+/// Of how many runs is asked what they use, and how long the answers are waited for: an instance hears of it with the next extension
+/// of its lease.
+const MOST_ASKED: usize = 50;
+const PATIENCE: Duration = Duration::from_secs(8);
+
 /// A job that runs.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct RunningView {
     /// The job's id; `None` if another program runs it.
@@ -43,6 +55,7 @@ pub struct RunningView {
     /// The queue it came from.
     pub queue: Option<String>,
     /// Its arguments.
+    #[cfg_attr(test, schema(value_type = Option<Vec<serde_json::Value>>))]
     pub args: Option<Box<RawValue>>,
     /// How long the arguments are, if the listing leaves them out.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,6 +68,18 @@ pub struct RunningView {
     pub redelivered: Option<u32>,
     /// The worker that runs it (`host:pid+n`).
     pub worker: String,
+    /// The instance that runs it; left out if another program does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// How long it may still take, in milliseconds, if its task is known here and has a timeout; 0 if it is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_left_ms: Option<u64>,
+    /// How far it is, if it tells that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    /// What its processes use, if somebody watches it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<RunUsage>,
 }
 
 /// Some of the jobs that run.
@@ -83,7 +108,24 @@ impl RunningView {
             attempt: identity.map(|identity| identity.attempt),
             redelivered: identity.map(|identity| identity.redelivered),
             worker: record.worker.name().to_owned(),
+            instance: record.claim.as_ref().map(|claim| claim.instance().to_owned()),
+            timeout_left_ms: None,
+            progress: None,
+            usage: None,
         }
+    }
+
+    /// Adds what is known beside the record of the run: how long it may take, how far it is, what it uses.
+    fn complete(&mut self, timeout: Option<Duration>, now_ms: i64, seen: SeenRun) {
+        let since_ms = self.since.as_deref().and_then(date::parse);
+        self.timeout_left_ms = timeout.zip(since_ms).map(|(timeout, since_ms)| {
+            let passed = u64::try_from(now_ms.saturating_sub(since_ms)).unwrap_or(0);
+            u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).saturating_sub(passed)
+        });
+        let shown = seen.shown.unwrap_or_default();
+        // What is shown is newer while somebody watches.
+        self.progress = shown.progress.or(seen.progress);
+        self.usage = shown.usage;
     }
 }
 
@@ -154,17 +196,54 @@ pub async fn find(store: &Store<Admin>, which: Which<'_>, limit: usize) -> Resul
     Ok((runs, cut))
 }
 
-/// The jobs that run, at most `limit`.
+/// The jobs that run, at most `limit`, with what they tell of themselves. `usage`: asks their instances what their processes use,
+/// and waits for that.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn list(store: &Store<Admin>, which: Which<'_>, limit: usize) -> Result<RunPage, AdminError> {
+pub async fn list(
+    store: &Store<Admin>,
+    registry: &Registry,
+    which: Which<'_>,
+    limit: usize,
+    usage: bool,
+) -> Result<RunPage, AdminError> {
     let (runs, more) = find(store, which, limit).await?;
-    Ok(RunPage { runs: runs.iter().map(RunningView::of).collect(), more })
+    let claims: Vec<ClaimToken> = runs.iter().filter_map(|run| run.claim().cloned()).collect();
+    let mut seen = store.run(LookAtRuns { claims: claims.clone(), shown: false }).await?;
+    if usage {
+        let asked: Vec<ClaimToken> = claims.into_iter().take(MOST_ASKED).collect();
+        for run in runs.iter().filter(|run| run.claim().is_some()).take(MOST_ASKED) {
+            if let Some(claim) = run.claim() {
+                watching::ask(store, run.worker(), claim).await?;
+            }
+        }
+        let begun = Instant::now();
+        loop {
+            let answers = store.run(LookAtRuns { claims: asked.clone(), shown: true }).await?;
+            let is_over = answers.iter().all(|seen| seen.shown.is_some()) || begun.elapsed() >= PATIENCE;
+            if is_over {
+                seen.splice(..asked.len(), answers);
+                break;
+            }
+            tokio::time::sleep(watching::LOOK).await;
+        }
+    }
+    let mut seen = seen.into_iter();
+    let now_ms = SystemClock.now_ms();
+    let view = |run: &Run| {
+        let mut view = RunningView::of(run);
+        let timeout = view.class.as_deref().and_then(|class| registry.get(class)?.timeout);
+        let beside = run.claim().and_then(|_| seen.next()).unwrap_or_default();
+        view.complete(timeout, now_ms, beside);
+        view
+    };
+    Ok(RunPage { runs: runs.iter().map(view).collect(), more })
 }
 
 /// What became of the wish to end a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum CancelState {
@@ -180,6 +259,7 @@ pub enum CancelState {
 
 /// A run that is to be cancelled.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct CancelledRun {
     /// The run.

@@ -58,6 +58,9 @@ pub struct TaskView {
     pub max_redeliveries: Option<u32>,
     /// How many of its finished runs are kept.
     pub keep_runs: u16,
+    /// For how long is kept what its jobs led to, in milliseconds. Left out if it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_results_ms: Option<u64>,
     /// Its handler.
     pub run: HandlerView,
     /// The file that defines it.
@@ -133,6 +136,9 @@ pub enum HandlerView {
         output: &'static str,
         /// `last_line` if the last line of stdout is kept.
         result: Option<&'static str>,
+        /// Does it tell how far it is? Left out if not.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        progress: bool,
     },
     /// Processes that serve many jobs each.
     Rpc {
@@ -223,6 +229,7 @@ impl TaskView {
             }),
             max_redeliveries: task.max_redeliveries,
             keep_runs: task.runs_kept(),
+            keep_results_ms: task.keep_results.map(|lasts| u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX)),
             run: HandlerView::of(&task.handler),
             source: task.source.display().to_string(),
             from_defaults: task.from_defaults.0.clone(),
@@ -299,7 +306,8 @@ fn variables(process: &ProcessSettings) -> Vec<String> {
 impl HandlerView {
     fn of(handler: &HandlerSpec) -> Self {
         match handler {
-            HandlerSpec::Exec(ExecSpec { argv, process, stdin, output, result, .. }) => Self::Exec {
+            HandlerSpec::Exec(ExecSpec { argv, process, stdin, output, result, progress, .. }) => Self::Exec {
+                progress: *progress,
                 argv: argv.iter().map(written).collect(),
                 cwd: process.cwd.display().to_string(),
                 env: variables(process),

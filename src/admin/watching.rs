@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::error::AdminError;
-use super::failed_search;
+use super::failed_page;
 use super::running::Run;
 use crate::job::shown_run::ShownEnd;
 use crate::job::{ClaimToken, FailureView, FinishedRun, ShownRun, WorkerName, output_end};
@@ -30,8 +30,6 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 pub const LOOK: Duration = Duration::from_millis(300);
 /// For how long an instance is waited for that shows nothing: it hears of a wish with the next extension of its lease.
 pub const ANSWER: Duration = Duration::from_secs(20);
-/// Among how many of the newest failures a job is looked for.
-const NEWEST: u64 = 10_000;
 /// How many runs of each task are looked through.
 const LAST_RUNS: usize = 100;
 
@@ -87,7 +85,7 @@ impl<'s> Watcher<'s> {
                 self.gone = Some(Instant::now());
             }
         }
-        let seen = self.store.run(LookAtRuns { claims: vec![self.claim.clone()] }).await?;
+        let seen = self.store.run(LookAtRuns { claims: vec![self.claim.clone()], shown: true }).await?;
         if let Some(SeenRun { shown: Some(shown), .. }) = seen.into_iter().next() {
             self.seen = Some(shown);
         }
@@ -106,7 +104,7 @@ impl<'s> Watcher<'s> {
 }
 
 /// Renews the wish to watch a run. False if its claim is over.
-async fn ask(store: &Store<Admin>, worker: &WorkerName, claim: &ClaimToken) -> Result<bool, AdminError> {
+pub(super) async fn ask(store: &Store<Admin>, worker: &WorkerName, claim: &ClaimToken) -> Result<bool, AdminError> {
     // Any other number than before: whoever renews a wish need not know who else does.
     let turn = RandomState::new().build_hasher().finish();
     let wish = Wish { claim: claim.clone(), want: Want::Watch { turn } };
@@ -143,23 +141,18 @@ pub async fn last_words(
     id: &str,
     claim: Option<&str>,
 ) -> Result<Option<LastWords>, AdminError> {
-    if claim.is_none() {
-        match failed_search::find_among_newest(store, id, NEWEST).await {
-            Ok(found) => {
-                let view = FailureView::parse(&found.record);
-                let error = view.exception.iter().chain(&view.error).cloned().collect::<Vec<_>>().join(": ");
-                return Ok(Some(LastWords {
-                    outcome: if view.cancelled { "cancelled" } else { "failed" }.to_owned(),
-                    error: Some(error).filter(|error| !error.is_empty()),
-                    lines: output_end::written(&view.backtrace).map(str::to_owned).collect(),
-                    claim: None,
-                    worker: view.worker,
-                    failed_id: Some(found.id),
-                }));
-            }
-            Err(AdminError::NotFailed(_) | AdminError::Ambiguous { .. } | AdminError::BadAddress(_)) => {}
-            Err(error) => return Err(error),
-        }
+    let failed = if claim.is_none() { failed_page::of_job(store, id).await? } else { None };
+    if let Some(found) = failed {
+        let view = FailureView::parse(&found.record);
+        let error = view.exception.iter().chain(&view.error).cloned().collect::<Vec<_>>().join(": ");
+        return Ok(Some(LastWords {
+            outcome: if view.cancelled { "cancelled" } else { "failed" }.to_owned(),
+            error: Some(error).filter(|error| !error.is_empty()),
+            lines: output_end::written(&view.backtrace).map(str::to_owned).collect(),
+            claim: None,
+            worker: view.worker,
+            failed_id: Some(found.id),
+        }));
     }
     let is_meant = |run: &FinishedRun| match claim {
         Some(claim) => run.claim.as_deref() == Some(claim),

@@ -20,8 +20,8 @@ pub(super) use shown::ShownArgs;
 pub(super) use verbs::DashboardArgs;
 pub(super) use verbs::{
     AuditArgs, CheckArgs, DelayedListArgs, DelayedVerb, ExplainVerb, HistoryArgs, HistoryBy, HistoryWindow,
-    JobsCancelArgs, JobsDeleteArgs, JobsListArgs, JobsOutputArgs, JobsVerb, LISTED, LeaderArgs, LocksVerb,
-    PeriodicVerb, PlanArgs, QueuesVerb, RunArgs, StoreVerb, TasksVerb, WorkersVerb,
+    JobsCancelArgs, JobsDeleteArgs, JobsListArgs, JobsOutputArgs, JobsResultArgs, JobsVerb, LISTED, LeaderArgs,
+    LocksVerb, PeriodicVerb, PlanArgs, QueuesVerb, RunArgs, StoreVerb, TasksVerb, WorkersVerb,
 };
 
 const EXAMPLES: &str = "\

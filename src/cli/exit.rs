@@ -22,6 +22,12 @@ pub(super) enum Exit {
     Unavailable,
     /// Done, but what was done could not be written: repeating the command would do it twice.
     Unreported,
+    /// The job that was waited for ended with this exit code.
+    Job(u8),
+    /// The job that was waited for has not ended in time, as with `timeout`.
+    Late,
+    /// Somebody pressed Ctrl-C, as with any program that SIGINT ended.
+    Interrupted,
 }
 
 impl Exit {
@@ -40,6 +46,9 @@ impl Exit {
             Self::Usage => 64,
             Self::Unavailable => 69,
             Self::Unreported => 74,
+            Self::Job(code) => code,
+            Self::Late => 124,
+            Self::Interrupted => 130,
         }
     }
 }

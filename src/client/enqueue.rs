@@ -6,20 +6,23 @@ use super::enqueue_hooks;
 use super::marking::Marking;
 use super::moment::Moment;
 use super::request::{Request, RequestError, ResolvedJob};
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::element::store_url::StoreUrl;
 use crate::config::element::store_url_error::StoreUrlError;
 use crate::config::element::tls_files::TlsFiles;
-use crate::job::LockKey;
+use crate::job::{Identity, LockKey};
 use crate::plugin::chain::Chain;
 use crate::plugin::hooks::{HookFailure, Refusal};
 use crate::plugin::registry::Plugins;
 use crate::store::effect::Admission;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
+use crate::store::instance::InstanceRecord;
 use crate::store::marks::ONCE;
 use crate::store::open::open;
-use crate::store::queueing::{Enqueue, EnqueueBatch, Enqueued};
+use crate::store::queueing::{Enqueue, EnqueueBatch, EnqueueTracked, Enqueued};
 use crate::store::role;
+use crate::store::runs::TrackedJob;
 use crate::store::workers::LockValues;
 use crate::task::definition::Registry;
 
@@ -45,6 +48,15 @@ pub enum EnqueueOutcome {
     },
     /// A plugin refused; nothing was written.
     Refused(Refusal),
+}
+
+/// What a job is enqueued with.
+pub(super) enum With<'a> {
+    Nothing,
+    /// A mark that it leaves.
+    Mark(Marking<'a>),
+    /// An id that its producer knows.
+    Identity(&'a Identity),
 }
 
 /// A QueueLock that is held.
@@ -128,15 +140,30 @@ impl Client {
     /// # Errors
     /// Fails for an invalid request, and when a plugin or the store fails.
     pub async fn enqueue(&self, request: &Request, front: bool) -> Result<(ResolvedJob, EnqueueOutcome), ClientError> {
-        unmarked(self.place(request, front, None).await?)
+        unmarked(self.place(request, front, With::Nothing).await?)
     }
 
-    /// The same, and leaves a mark. `None`: the mark stands, and nothing was done.
+    /// The same for a job that is tracked: also returns the id that it has from now on, in all its runs. Of several equal jobs on a
+    /// queue the one that is claimed first takes the id, because a job's bytes carry none: they are interchangeable.
+    ///
+    /// # Errors
+    /// As [`enqueue`](Self::enqueue).
+    pub async fn enqueue_tracked(
+        &self,
+        request: &Request,
+        front: bool,
+    ) -> Result<(ResolvedJob, EnqueueOutcome, Arc<str>), ClientError> {
+        let identity = Identity::tracked(&InstanceRecord::new_id());
+        let (job, outcome) = unmarked(self.place(request, front, With::Identity(&identity)).await?)?;
+        Ok((job, outcome, identity.id))
+    }
+
+    /// The same, with a mark or an id. `None`: the mark stands, and nothing was done.
     pub(super) async fn place(
         &self,
         request: &Request,
         front: bool,
-        marking: Option<Marking<'_>>,
+        with: With<'_>,
     ) -> Result<Option<(ResolvedJob, EnqueueOutcome)>, ClientError> {
         let job = request.resolve(&self.registry)?;
         let hooks = enqueue_hooks::of(&job, &self.plugins)?;
@@ -146,12 +173,20 @@ impl Client {
             return Ok(Some((job, EnqueueOutcome::Refused(refusal))));
         }
         let mut entry = entry(&job, front);
-        if let Some(marking) = marking {
+        if let With::Mark(marking) = &with {
             // Before all others: the job that was enqueued under it may itself be why they refuse.
             entry.admissions.insert(0, Admission::Once { mark: marking.of(&job) });
         }
-        let reply = self.store.run(EnqueueBatch { jobs: vec![entry] }).await.map_err(|error| self.unanswered(error))?;
-        let placed = match single(reply)? {
+        let reply = match with {
+            With::Nothing | With::Mark(_) => self.store.run(EnqueueBatch { jobs: vec![entry] }).await,
+            With::Identity(identity) => {
+                let (queue, class) = (job.queue.as_str().to_owned(), job.task.as_str().to_owned());
+                let tracked = TrackedJob { queue, class, at_ms: SystemClock.now_ms() };
+                let tracked = EnqueueTracked { job: entry, identity: identity.clone(), tracked };
+                self.store.run(tracked).await.map(|reply| vec![reply])
+            }
+        };
+        let placed = match single(reply.map_err(|error| self.unanswered(error))?)? {
             Enqueued::Refused { plugin: ONCE } => return Ok(None),
             Enqueued::Refused { plugin } => EnqueueOutcome::Refused(enqueue_hooks::refused_by_rule(plugin)),
             Enqueued::Yes => {

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::delay::OnDuplicate;
-use super::enqueue::{Client, ClientError, EnqueueOutcome};
+use super::enqueue::{Client, ClientError, EnqueueOutcome, With};
 pub use super::marking::{LONGEST_KEY, OnceKey};
 use super::marking::{Marking, hash};
 use super::moment::Moment;
@@ -101,7 +101,8 @@ impl Client {
             }
             let outcome = match when {
                 When::Now { front } => {
-                    self.place(request, front, marking).await?.map(|(job, outcome)| OnceOutcome::Now(job, outcome))
+                    let with = With::Mark(Marking::new(key, &fingerprint));
+                    self.place(request, front, with).await?.map(|(job, outcome)| OnceOutcome::Now(job, outcome))
                 }
                 When::At(at) => {
                     later(self.schedule(request, queueing::When::At(at.second()), duplicate, marking).await?)

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use super::assemble::assemble;
 use super::options::{RunError, RunOptions};
 use super::{lifecycle, supervisor};
-use crate::process::inherited;
+use crate::process::{inherited, status_slot};
 
 /// Runs the daemon until a signal drains it.
 ///
@@ -20,5 +20,6 @@ pub fn run(options: &RunOptions) -> Result<ExitCode, RunError> {
     }
     // A program of the library may come here without a command line.
     inherited::keep_from_programs();
+    status_slot::reserve();
     lifecycle::run(assemble(options)?)
 }

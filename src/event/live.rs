@@ -207,7 +207,8 @@ impl Speaker {
 
     /// The run tells how far it is.
     pub fn tell(&self, progress: Progress) {
-        self.runs.tell(&self.claim, progress);
+        self.run.tell(progress);
+        self.runs.0.told.store(true, Ordering::Relaxed);
     }
 }
 

@@ -13,39 +13,24 @@
 //! A stopped run leaves nothing behind that it started, in its process group or outside of it. A run that ended by itself
 //! leaves its background processes alone, and what they write is read on.
 
-use std::ffi::OsString;
-use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
+mod captured;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGKILL, SIGXCPU, SIGXFSZ};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use self::captured::CapturedOutput;
 use super::contract::{Handler, Invocation, StartedRun, Stop, stopped};
-use super::kept_output::{KeptOutputs, RunOutput};
+use super::kept_output::KeptOutputs;
 use super::render::{self, ArgvError, Values};
 use super::{job_line, process_settings};
-use crate::config::element::size;
-use crate::event::live::Speaker;
-use crate::event::{Bus, OutputStream, OutputTeller};
-use crate::job::output_end::STDOUT_FOLLOWS;
+use crate::event::Bus;
 use crate::job::{Failure, Outcome, run_variables};
-use crate::process::runnable::{self, Unrunnable};
-use crate::process::shim::{self, is_shim_error, is_shim_shortage};
-use crate::process::{
-    Command, OutputLine, Running, Source, SpawnError, Tail, background, mark, signal::UnsentKill, signal::unsent_kill,
-    signal_name, spawn_retry, terminate,
-};
+use crate::process::{Command, OutputLine, Running, SpawnError, background, mark, spawn_retry, terminate};
 use crate::task::handler_spec::{ExecSpec, OutputMode, ResultMode, StdinMode};
 
-/// The exit status that means "later": `EX_TEMPFAIL` of sysexits.
-const LATER: i32 = 75;
-/// What shells and `env` exit with when they cannot run a program.
-const NOT_RUN: i32 = 126;
-/// The same when they do not find it.
-const NOT_FOUND: i32 = 127;
 /// How long the group of a stopped run may outlive its leader, unless a more urgent stop comes.
 const GROUP_GRACE: Duration = Duration::from_secs(5);
 
@@ -165,6 +150,9 @@ fn command(spec: &ExecSpec, job: &Invocation) -> Result<Command, CommandError> {
     if spec.stdin == StdinMode::Nothing {
         command.no_stdin();
     }
+    if spec.progress {
+        command.with_status();
+    }
     Ok(command)
 }
 
@@ -217,162 +205,6 @@ async fn follow(running: &mut Running, captured: &mut CapturedOutput, stop: &mut
                 if asked == Stop::Kill { terminate::kill_all(child).await } else { terminate::term_all(child).await }
             }
         }
-    }
-}
-
-/// What is kept of a process' output.
-struct CapturedOutput {
-    /// The end of stderr.
-    tail: Tail,
-    /// The end of stdout, as long as stderr says nothing or if all is kept: it explains what a run did when it was stopped.
-    stdout: Tail,
-    /// All of it, if the task says so, until the run ends.
-    file: Option<RunOutput>,
-    /// Does the task say so?
-    is_kept: bool,
-    /// Where all of it is.
-    place: Option<String>,
-    last: Option<String>,
-    result: ResultMode,
-    log: OutputTeller,
-    /// For those who watch the run.
-    speaker: Speaker,
-}
-
-impl CapturedOutput {
-    fn new(spec: &ExecSpec, bus: Bus, kept: Option<&KeptOutputs>, job: &Invocation, speaker: Speaker) -> Self {
-        let (id, task) = (&job.identity.id, &job.task.name);
-        let log = OutputTeller::of_job(bus, Arc::clone(id), task.clone()).slowing();
-        let kept = kept.filter(|_| spec.output == OutputMode::File);
-        let log = if spec.output == OutputMode::Discard || kept.is_some() { log.quiet() } else { log };
-        let file = kept.map(|kept| kept.of_run(&job.identity, &job.claim));
-        let (tail, stdout) = (Tail::default(), Tail::default());
-        let is_kept = file.is_some();
-        Self { tail, stdout, is_kept, file, place: None, last: None, result: spec.result, log, speaker }
-    }
-
-    fn take(&mut self, line: OutputLine<'_>) {
-        if let Some(file) = &mut self.file {
-            file.take(&line);
-        }
-        if line.source == Source::Stdout && (self.is_kept || self.tail.is_empty()) {
-            self.stdout.push(line.text);
-        }
-        if line.source == Source::Stderr {
-            self.tail.push(line.text);
-        } else if self.result == ResultMode::LastLine && !line.continued && !line.text.trim().is_empty() {
-            // Only the beginning of a line that is too long is kept. Blank lines are no result.
-            self.last = Some(line.text.to_owned());
-        }
-        self.speaker.run().print(line.text);
-        let stream = if line.source == Source::Stderr { OutputStream::Stderr } else { OutputStream::Stdout };
-        self.log.tell(stream, line.text, line.continued);
-    }
-
-    /// Passes on to the file what was taken.
-    fn flush(&mut self) {
-        if let Some(file) = &mut self.file {
-            file.flush();
-        }
-    }
-
-    /// Until when nothing more is to be read.
-    fn held_until(&mut self, now: Instant) -> Option<Instant> {
-        let by_file = self.file.as_mut().and_then(|file| file.held_until(now));
-        self.log.held_until(now).max(by_file)
-    }
-
-    async fn end_file(&mut self) {
-        if let Some(file) = self.file.take() {
-            self.place = file.end().await;
-        }
-    }
-
-    /// The run was stopped.
-    fn stopped(&mut self) -> Outcome {
-        let stdout = std::mem::take(&mut self.stdout).into_lines();
-        let mut tail = std::mem::take(&mut self.tail).into_lines();
-        if !stdout.is_empty() && (self.is_kept || tail.is_empty()) {
-            tail.push(STDOUT_FOLLOWS.to_owned());
-            tail.extend(stdout);
-        }
-        tail.extend(self.place.take());
-        if tail.is_empty() { Outcome::Interrupted } else { Outcome::Stopped { tail } }
-    }
-
-    /// The end of stderr, and where the rest is.
-    fn last_words(&mut self) -> Vec<String> {
-        let mut lines = std::mem::take(&mut self.tail).into_lines();
-        lines.extend(self.place.take());
-        lines
-    }
-
-    fn judge(&mut self, status: ExitStatus, spec: &ExecSpec, later: u32) -> Outcome {
-        match (status.code(), status.signal()) {
-            (Some(LATER), _) if later < spec.later.limit => {
-                Outcome::Later { delay: spec.later.delay, tail: self.last_words() }
-            }
-            (Some(LATER), _) => {
-                let times = u64::from(later) + 1;
-                let limit = spec.later.limit;
-                self.failure(
-                    "ExitStatus",
-                    format!("exited with {LATER} (later) {times} times; retry_later_limit is {limit}"),
-                )
-            }
-            (Some(status @ (shim::FAILED | shim::NOT_EXECUTED)), _)
-                if spec.process.confines.is_some() && self.tail.last().is_some_and(is_shim_error) =>
-            {
-                let complaint = self.tail.last().unwrap_or_default().to_owned();
-                if is_shim_shortage(&complaint) {
-                    return Outcome::NotStarted(complaint);
-                }
-                match self.failure("SpawnError", complaint) {
-                    Outcome::Failure(failure) if status == shim::NOT_EXECUTED => Outcome::unstarted(failure),
-                    failure => failure,
-                }
-            }
-            (Some(code @ (NOT_RUN | NOT_FOUND)), _) => {
-                let why = fault(spec).map(|why| format!(": {why}")).unwrap_or_default();
-                self.failure("ExitStatus", format!("exited with {code}{why}"))
-            }
-            (Some(code), _) => self.failure("ExitStatus", format!("exited with {code}")),
-            (None, Some(signal)) => {
-                let name = signal_name(signal).map(|name| format!(" ({name})")).unwrap_or_default();
-                let (why, killed) = match unsent(signal) {
-                    Some(UnsentKill { text, is_unknown }) => (text, is_unknown),
-                    None => (over(signal, spec).unwrap_or_default(), false),
-                };
-                let failure = Failure::new("Signal", format!("killed by signal {signal}{name}{why}"));
-                Outcome::Failure(failure.with_backtrace(self.last_words()).killed_if(killed))
-            }
-            (None, None) => self.failure("ExitStatus", format!("ended in an unknown way: {status}")),
-        }
-    }
-
-    fn failure(&mut self, exception: &str, error: String) -> Outcome {
-        Outcome::Failure(Failure::new(exception, error).with_backtrace(self.last_words()))
-    }
-}
-
-/// What is wrong with the program's file, after `env` in its first line did not find an interpreter.
-fn fault(spec: &ExecSpec) -> Option<Unrunnable> {
-    let search = spec.process.env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH"));
-    runnable::fault(spec.argv.first()?.as_text()?.as_ref(), Some(&spec.process.cwd), search.as_deref())
-}
-
-/// That somebody else sent a signal: the kernel when memory ran out, another instance, a person.
-fn unsent(signal: i32) -> Option<UnsentKill> {
-    (signal == SIGKILL).then(unsent_kill)
-}
-
-/// The limit whose end a signal reports.
-fn over(signal: i32, spec: &ExecSpec) -> Option<String> {
-    let limits = spec.process.confines.as_ref()?.limits;
-    match signal {
-        SIGXCPU => limits.cpu_s.map(|limit| format!(": its limits.cpu is {limit}s")),
-        SIGXFSZ => limits.file_size.map(|limit| format!(": its limits.file_size is {}", size::show(limit))),
-        _ => None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::process::Command;
-use crate::process::command::SpawnError;
+use crate::process::SpawnError;
 use crate::task::handler_spec::ProcessSettings;
 
 /// Must be called before the variables of the job are set, so that the task's environment cannot shadow them.

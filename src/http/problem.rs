@@ -78,6 +78,8 @@ kinds! {
     AlreadyEnqueued = "already-enqueued", CONFLICT, "The same job is due at the same second";
     /// The same request is under way.
     Underway = "under-way", CONFLICT, "The same request is under way";
+    /// It has not ended.
+    NotEnded = "not-ended", CONFLICT, "It has not ended";
     /// The request took too long to come.
     TooSlow = "too-slow", REQUEST_TIMEOUT, "The request took too long to come";
     /// The body is too large.

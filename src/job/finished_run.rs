@@ -220,11 +220,16 @@ impl FinishedRun {
     /// Reads a record; `None` unless it has at least an outcome and a time within the range of dates.
     #[must_use]
     pub fn parse(record: &[u8]) -> Option<Self> {
+        Self::parse_within(record, LONGEST_RECORD)
+    }
+
+    /// The same of a record that may be this long.
+    pub(super) fn parse_within(record: &[u8], longest: usize) -> Option<Self> {
         type Members<'a> = HashMap<Cow<'a, str>, &'a RawValue>;
         fn member<T: DeserializeOwned>(members: &Members<'_>, name: &str) -> Option<T> {
             serde_json::from_str(members.get(name)?.get()).ok()
         }
-        if record.len() > LONGEST_RECORD {
+        if record.len() > longest {
             return None;
         }
         let members: Members<'_> = serde_json::from_slice(record).ok()?;

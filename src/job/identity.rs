@@ -11,6 +11,9 @@ const CRASH_WAIT: Duration = Duration::from_secs(5);
 /// How long it waits at most.
 const LONGEST_CRASH_WAIT: Duration = Duration::from_secs(300);
 
+/// How the id of a job begins that is tracked. Nothing else tells it, so that who runs the job need not look anywhere.
+const TRACKED: &str = "track-";
+
 /// The longest id, in bytes.
 const MAX_ID_BYTES: usize = 255;
 
@@ -86,6 +89,18 @@ impl Identity {
     #[must_use]
     pub fn first(claim: &ClaimToken) -> Self {
         Self { id: Arc::from(claim.as_str()), attempt: 1, redelivered: 0, later: 0 }
+    }
+
+    /// An id for a job that is tracked from its enqueue on; `random` makes it unique.
+    #[must_use]
+    pub fn tracked(random: &str) -> Self {
+        Self { id: Arc::from(format!("{TRACKED}{random}")), attempt: 1, redelivered: 0, later: 0 }
+    }
+
+    /// Does somebody track the job? Then its end is kept.
+    #[must_use]
+    pub fn is_tracked(&self) -> bool {
+        self.id.starts_with(TRACKED)
     }
 
     /// Is this its first run, as far as the store knows?

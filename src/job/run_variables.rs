@@ -3,10 +3,20 @@
 use super::ecma::quote;
 
 /// All variables that describe one run. A program that serves another run, or many, must not inherit them.
-pub const ALL: [&str; 7] =
-    ["WINDLASS_JOB_ID", "WINDLASS_CLAIM", "WINDLASS_QUEUE", "WINDLASS_ATTEMPT", ARGS, ARGS_OMITTED, SCHEDULED_AT];
+pub const ALL: [&str; 8] = [
+    "WINDLASS_JOB_ID",
+    "WINDLASS_CLAIM",
+    "WINDLASS_QUEUE",
+    "WINDLASS_ATTEMPT",
+    ARGS,
+    ARGS_OMITTED,
+    SCHEDULED_AT,
+    STATUS_FD,
+];
 /// The variables that not every run has.
-pub const OPTIONAL: [&str; 3] = [ARGS, ARGS_OMITTED, SCHEDULED_AT];
+pub const OPTIONAL: [&str; 4] = [ARGS, ARGS_OMITTED, SCHEDULED_AT, STATUS_FD];
+/// The number of the descriptor on which the program tells how far it is.
+pub const STATUS_FD: &str = "WINDLASS_STATUS_FD";
 /// The occurrence of the schedule that enqueued the job.
 pub const SCHEDULED_AT: &str = "WINDLASS_SCHEDULED_AT";
 const ARGS: &str = "WINDLASS_ARGS";

@@ -52,6 +52,20 @@ impl Progress {
         Self { percent, message, at_ms: 0 }
     }
 
+    /// Reads what a handler tells: an object with `percent`, a number, or `message`, a text, or both.
+    #[must_use]
+    pub fn told(json: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Told<'a> {
+            #[serde(default)]
+            percent: Option<f64>,
+            #[serde(default, borrow)]
+            message: Option<std::borrow::Cow<'a, str>>,
+        }
+        let Told { percent, message } = object(json, LONGEST)?;
+        (percent.is_some() || message.is_some()).then(|| Self::new(percent, message.as_deref().unwrap_or_default()))
+    }
+
     /// The record.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
@@ -197,6 +211,13 @@ mod tests {
         assert_eq!(Progress::parse(&progress.encode()), Some(progress));
         assert_eq!(Progress::parse(br#"{"percent":-1,"message":"x"}"#).unwrap().text(), "0 %: x");
         assert_eq!(Progress::new(Some(41.6), "").text(), "42 %");
+        assert_eq!(
+            Progress::told(br#" {"percent":7,"step":3,"message":"a\nb"}"#),
+            Some(Progress::new(Some(7.0), "a\nb"))
+        );
+        for bad in [&b""[..], b"7", b"[7]", b"{}", br#"{"percent":"7"}"#, br#"{"message":7}"#, b"{\"percent\":7"] {
+            assert_eq!(Progress::told(bad), None);
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::job::{
     Args, ClaimToken, Failure, FinishedRun, Identity, Outcome, PayloadView, QueueName, RunEnd, RunOutcome, WorkerName,
     date,
 };
-use crate::store::runs::{KeepRun, RunList};
+use crate::store::runs::{KeepResult, KeepRun, RunList, TRACKED_FOR};
 use crate::store::working::WorkingRecord;
 use crate::task::TaskDefinition;
 use crate::task::schedule::JobSchedule;
@@ -38,6 +38,12 @@ pub struct EndedRun<'a> {
     pub ended_ms: i64,
     /// How long it was, in milliseconds.
     pub ms: Option<u64>,
+}
+
+/// Is something kept of the runs of such a job, or of what it leads to?
+#[must_use]
+pub fn keeps(task: &TaskDefinition, identity: Option<&Identity>) -> bool {
+    task.runs_kept() > 0 || identity.is_some_and(|identity| task.keep_results.is_some() || identity.is_tracked())
 }
 
 /// How a run ended, in the words of its handler or plugin.
@@ -97,7 +103,7 @@ impl<'a> EndedRun<'a> {
     /// The run as it is kept, if its task keeps runs.
     #[must_use]
     pub fn kept(self, task: Option<&TaskDefinition>, ending: &Ending, words: LastWords) -> Option<Box<KeepRun>> {
-        let task = task.filter(|task| task.runs_kept() > 0)?;
+        let task = task.filter(|task| keeps(task, self.identity))?;
         let words = match &ending.failure {
             Some(failure) => LastWords::of_failure(failure),
             None if ending.end == RunEnd::CutOff && words.why.is_none() => {
@@ -122,7 +128,8 @@ impl<'a> EndedRun<'a> {
         LastWords { why, output }: LastWords,
     ) -> Option<Box<KeepRun>> {
         let most = task.runs_kept();
-        if most == 0 {
+        let result = self.result(task, &outcome, &output);
+        if most == 0 && result.is_none() {
             return None;
         }
         let now_s = self.ended_ms.div_euclid(1000);
@@ -150,7 +157,20 @@ impl<'a> EndedRun<'a> {
                 output,
                 ..FinishedRun::new(outcome, self.ended_ms)
             },
+            result,
         }))
+    }
+
+    /// What its job led to, if that is kept: its task says so, or somebody tracks it.
+    fn result(&self, task: &TaskDefinition, outcome: &RunOutcome, output: &[String]) -> Option<KeepResult> {
+        let identity = self.identity?;
+        let tracked = identity.is_tracked().then_some(TRACKED_FOR);
+        let lasts = task.keep_results.or(tracked)?;
+        Some(KeepResult {
+            job: identity.id.to_string(),
+            lasts_s: lasts.as_secs().max(1),
+            result: output.first().filter(|_| *outcome == RunOutcome::Done).cloned(),
+        })
     }
 
     /// The schedule that enqueued its job: the one with this queue and these arguments that is due at this second. If it was

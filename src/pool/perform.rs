@@ -143,6 +143,10 @@ pub(super) fn begin(core: &Core, slot: &Slot, job: &mut Job) -> Started {
     }
     job.began = Instant::now();
     job.has_begun = true;
+    if job.identity.is_tracked() {
+        // Who waits for it wants to see all of it, and it may be over before a wish comes.
+        core.watches.heed(&job.claim, 0, core.bus.live());
+    }
     let invocation = Invocation {
         task: Arc::clone(task),
         queue: job.queue.clone(),

@@ -19,9 +19,10 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe;
 use tokio::task::JoinHandle;
 
-use super::command::{Command, SpawnError};
+use super::command::{Command, Started};
 use super::memory_kill;
 use super::output::Output;
+use super::spawn_error::SpawnError;
 use super::strays::Strays;
 
 /// A spawned command: the process and its pipes, separate so that all three can be awaited at once.
@@ -70,14 +71,14 @@ impl Running {
     /// Says why the command did not start. An error never loses a process that did start.
     pub fn spawn(command: &Command, input: Vec<u8>) -> Result<Self, SpawnError> {
         memory_kill::glance();
-        let (mut process, run) = command.spawn()?;
+        let Started { mut process, run, status } = command.spawn()?;
         let (stdin, stdout, stderr) = (process.stdin.take(), process.stdout.take(), process.stderr.take());
         // From here on, dropping `child` ends the process if the rest fails.
         let child = Child::new(process, run);
         let pipes = || -> io::Result<(Input, Output)> {
             Ok((
                 Input::new(stdin.map(OwnedFd::from), input)?,
-                Output::new(stdout.map(Into::into), stderr.map(Into::into))?,
+                Output::new(stdout.map(Into::into), stderr.map(Into::into))?.telling(status)?,
             ))
         };
         match pipes() {

@@ -7,6 +7,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command as StdCommand, Stdio};
@@ -16,8 +17,12 @@ use rustix::io::Errno;
 
 use super::confine::{self, Confines};
 use super::runnable::{self, Unrunnable};
-use super::{mark, private, shim};
-use crate::file::trust::{Owners, Untrusted};
+use super::spawn_error::SpawnError;
+use super::{mark, private, shim, status_slot};
+use crate::file::trust::Owners;
+
+/// The variable with the number of the descriptor on which a program tells how far it is.
+pub const STATUS_FD: &str = crate::job::run_variables::STATUS_FD;
 
 /// A command that can be spawned.
 #[derive(Debug, Clone)]
@@ -32,125 +37,16 @@ pub struct Command {
     env_cleared: bool,
     confines: Option<Arc<Confines>>,
     trusted: Option<Arc<Owners>>,
+    status: bool,
 }
 
-/// Why a command did not start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SpawnError {
-    /// A string for the kernel holds a NUL byte.
-    #[error("start {program}: an argument or an environment variable holds a NUL byte")]
-    Nul {
-        /// The program.
-        program: String,
-    },
-    /// There is no such program.
-    #[error("start {program}: there is no such program")]
-    NotFound {
-        /// The program.
-        program: String,
-    },
-    /// The program exists, but its interpreter does not.
-    #[error("start {program}: the interpreter that its first line names, or its loader, does not exist")]
-    NoInterpreter {
-        /// The program.
-        program: String,
-    },
-    /// The file cannot run, and it is known why.
-    #[error("start {program}: {source}")]
-    Unrunnable {
-        /// The program.
-        program: String,
-        /// What is wrong.
-        source: Unrunnable,
-    },
-    /// The working directory cannot be entered.
-    #[error("start {program}: the working directory {} cannot be entered", .cwd.display())]
-    Directory {
-        /// The program.
-        program: String,
-        /// The directory.
-        cwd: PathBuf,
-    },
-    /// The program may not be executed.
-    #[error("start {program}: permission denied (is it executable?)")]
-    Denied {
-        /// The program.
-        program: String,
-    },
-    /// The kernel does not know how to execute the program.
-    #[error("start {program}: it is neither a binary of this machine nor a script that begins with #!")]
-    NotExecutable {
-        /// The program.
-        program: String,
-    },
-    /// Its variables cannot be read. Says which, and why.
-    #[error("{0}")]
-    Environment(String),
-    /// Somebody may change the program who is not trusted.
-    #[error("start {program}: {source}")]
-    Untrusted {
-        /// The program.
-        program: String,
-        /// What is wrong.
-        source: Untrusted,
-    },
-    /// Arguments and environment are too long together.
-    #[error("start {program}: its arguments and environment together are longer than the system passes on")]
-    TooLong {
-        /// The program.
-        program: String,
-    },
-    /// The system is short of a resource, or the program file is being written; a later try may work.
-    #[error("start {program}: {source}")]
-    Busy {
-        /// The program.
-        program: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Anything else.
-    #[error("start {program}: {source}")]
-    Other {
-        /// The program.
-        program: String,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-impl SpawnError {
-    /// May the same start succeed a little later, when somebody has put the program in its place? If not, something else
-    /// is wrong with the job or its task.
-    #[must_use]
-    pub fn may_pass(&self) -> bool {
-        match self {
-            Self::NotFound { .. }
-            | Self::NoInterpreter { .. }
-            | Self::Unrunnable { .. }
-            | Self::Directory { .. }
-            | Self::Denied { .. }
-            | Self::NotExecutable { .. }
-            | Self::Environment(_)
-            | Self::Busy { .. } => true,
-            // What the system said of the file: EIO, ESTALE, ...
-            Self::Other { source, .. } => source.raw_os_error().is_some(),
-            Self::Nul { .. } | Self::TooLong { .. } | Self::Untrusted { .. } => false,
-        }
-    }
-
-    /// Is this process or the machine short of a resource that it needs to start any program?
-    #[must_use]
-    pub fn is_shortage(&self) -> bool {
-        matches!(self, Self::Busy { source, .. } if is_shortage(source))
-    }
-}
-
-/// Does this error say that file descriptors, processes or memory ran out?
-#[must_use]
-pub fn is_shortage(error: &io::Error) -> bool {
-    let short = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE, Errno::NOBUFS];
-    Errno::from_io_error(error).is_some_and(|errno| short.contains(&errno))
+/// A process that was started.
+pub(super) struct Started {
+    pub(super) process: std::process::Child,
+    /// The mark that its descendants inherit.
+    pub(super) run: OsString,
+    /// Where it tells how far it is, if it was asked to.
+    pub(super) status: Option<OwnedFd>,
 }
 
 impl Command {
@@ -169,6 +65,7 @@ impl Command {
             env_cleared: false,
             confines: None,
             trusted: None,
+            status: false,
         }
     }
 
@@ -223,6 +120,12 @@ impl Command {
         self
     }
 
+    /// Gives the child one descriptor more, on which it tells how far it is. [`STATUS_FD`] has its number.
+    pub fn with_status(&mut self) -> &mut Self {
+        self.status = true;
+        self
+    }
+
     /// Sends the child's stdout to `/dev/null`.
     pub fn discard_stdout(&mut self) -> &mut Self {
         self.stdout = false;
@@ -236,11 +139,23 @@ impl Command {
     }
 
     /// Starts it with pipes on stderr, and on stdin and stdout unless it does without.
-    /// Also returns the mark that its descendants inherit.
-    pub(super) fn spawn(&self) -> Result<(std::process::Child, OsString), SpawnError> {
+    pub(super) fn spawn(&self) -> Result<Started, SpawnError> {
         let (mut command, run) = self.prepared()?;
-        let process = command.spawn().map_err(|error| self.explain(error))?;
-        Ok((process, run))
+        if !self.status {
+            let process = status_slot::beside(|| command.spawn()).map_err(|error| self.explain(error))?;
+            return Ok(Started { process, run, status: None });
+        }
+        let (reading, writing) = io::pipe().map_err(|error| self.explain(error))?;
+        let started = status_slot::with(&OwnedFd::from(writing), |number| {
+            let name = OsStr::new(STATUS_FD);
+            command.env(
+                if self.confines.is_some() { confine::wrapped(name) } else { name.to_owned() },
+                number.to_string(),
+            );
+            command.spawn()
+        });
+        let process = started.and_then(|started| started).map_err(|error| self.explain(error))?;
+        Ok(Started { process, run, status: Some(reading.into()) })
     }
 
     fn prepared(&self) -> Result<(StdCommand, OsString), SpawnError> {

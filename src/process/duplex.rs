@@ -9,9 +9,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use tokio::net::unix::pipe;
 
 use super::child::Child;
-use super::command::{Command, SpawnError};
+use super::command::{Command, Started};
 use super::memory_kill;
 use super::output::Output;
+use super::spawn_error::SpawnError;
 
 /// A spawned command and its pipes, separate so that all of them can be awaited at once.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ impl Duplex {
     /// Says why the command did not start. An error never loses a process that did start.
     pub fn spawn(command: &Command) -> Result<Self, SpawnError> {
         memory_kill::glance();
-        let (mut process, run) = command.spawn()?;
+        let Started { mut process, run, .. } = command.spawn()?;
         let (stdin, stdout, stderr) = (process.stdin.take(), process.stdout.take(), process.stderr.take());
         // From here on, dropping `child` ends the process if the rest fails.
         let child = Child::new(process, run);

@@ -38,6 +38,8 @@ const MOST_READS: usize = 128;
 pub struct Output {
     stdout: Option<Pipe>,
     stderr: Option<Pipe>,
+    /// Where it tells how far it is. Nobody waits for its end.
+    status: Option<Pipe>,
 }
 
 #[derive(Debug)]
@@ -50,13 +52,18 @@ struct Pipe {
 impl Output {
     pub(super) fn new(stdout: Option<OwnedFd>, stderr: Option<OwnedFd>) -> io::Result<Self> {
         let pipe = |fd: Option<OwnedFd>, source| fd.map(|fd| Pipe::new(fd, source)).transpose();
-        Ok(Self { stdout: pipe(stdout, Source::Stdout)?, stderr: pipe(stderr, Source::Stderr)? })
+        Ok(Self { stdout: pipe(stdout, Source::Stdout)?, stderr: pipe(stderr, Source::Stderr)?, status: None })
+    }
+
+    /// Reads this one, too.
+    pub(super) fn telling(self, status: Option<OwnedFd>) -> io::Result<Self> {
+        Ok(Self { status: status.map(|fd| Pipe::new(fd, Source::Status)).transpose()?, ..self })
     }
 
     /// Waits for data, reads it, and passes on the complete lines. Returns `false` when both pipes have ended. Cancel
     /// safe.
     pub async fn pump(&mut self, sink: &mut impl FnMut(OutputLine<'_>)) -> bool {
-        if !self.is_open() {
+        if !self.is_open() && self.status.is_none() {
             return false;
         }
         // Yields, so that a process that never stops writing does not block other tasks.
@@ -64,6 +71,7 @@ impl Output {
         let slot = tokio::select! {
             () = readable(self.stdout.as_ref()) => &mut self.stdout,
             () = readable(self.stderr.as_ref()) => &mut self.stderr,
+            () = readable(self.status.as_ref()) => &mut self.status,
         };
         if let Some(pipe) = slot
             && pipe.read(sink) == Found::End
@@ -71,14 +79,14 @@ impl Output {
             pipe.lines.finish(pipe.source, sink);
             *slot = None;
         }
-        self.is_open()
+        self.is_open() || self.status.is_some()
     }
 
     /// Reads what stands in the pipes at this moment. [`pump`](Self::pump) only knows of what the runtime has already been
     /// told, which may lag behind a message that the process wrote to another pipe afterwards. Returns `false` when both
     /// pipes have ended.
     pub fn take_written(&mut self, sink: &mut impl FnMut(OutputLine<'_>)) -> bool {
-        for slot in [&mut self.stdout, &mut self.stderr] {
+        for slot in [&mut self.stdout, &mut self.stderr, &mut self.status] {
             let Some(pipe) = slot else { continue };
             let found = (0..MOST_READS).map(|_| pipe.read_untold(sink)).find(|found| *found != Found::Bytes);
             if found == Some(Found::End) {
@@ -107,7 +115,7 @@ impl Output {
                 break;
             }
         }
-        for pipe in [&mut self.stdout, &mut self.stderr].into_iter().flatten() {
+        for pipe in [&mut self.stdout, &mut self.stderr, &mut self.status].into_iter().flatten() {
             pipe.lines.finish(pipe.source, sink);
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::command::SpawnError;
+use super::spawn_error::SpawnError;
 
 /// The pause before the first retry; the pauses double.
 const FIRST: Duration = Duration::from_millis(10);

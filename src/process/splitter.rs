@@ -18,6 +18,8 @@ pub enum Source {
     Stdout,
     /// Standard error.
     Stderr,
+    /// The descriptor on which it tells how far it is.
+    Status,
 }
 
 /// A line, or a piece of one that is too long.

@@ -8,7 +8,7 @@ use super::effect::{Admission, Gate, Tick, Verdict};
 use super::error::StoreError;
 use super::marks::Mark;
 use super::role::{Admin, Client, Scheduler, arrow};
-use super::runs::KeepRun;
+use super::runs::{KeepRun, TrackedJob};
 use crate::job::{ClaimToken, Identity, LockKey, QueueName, WorkerName};
 
 /// A job to be put on its queue.
@@ -49,6 +49,24 @@ pub struct EnqueueBatch {
 }
 
 arrow!(EnqueueBatch, "enqueue", Once -> Vec<Enqueued>; Admin, Client);
+
+/// Nowhere -> queue, for a job that its producer tracks: as [`EnqueueBatch`] for one job, and in the same step the id that it will
+/// have when it is claimed is written beside it. Equal jobs are interchangeable: of several on a queue the first that is claimed
+/// takes the id.
+///
+/// # Errors
+/// As [`EnqueueBatch`].
+#[derive(Debug, Clone)]
+pub struct EnqueueTracked {
+    /// The job.
+    pub job: Enqueue,
+    /// Who it will be.
+    pub identity: Identity,
+    /// What is known of it until it has ended.
+    pub tracked: TrackedJob,
+}
+
+arrow!(EnqueueTracked, "enqueue_tracked", Once -> Enqueued; Client);
 
 /// When a job is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

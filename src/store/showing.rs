@@ -45,6 +45,8 @@ arrow!(ShowRuns, "show_runs", Repeatable -> Vec<Wish>; Pool);
 pub struct LookAtRuns {
     /// The claims of the runs.
     pub claims: Vec<ClaimToken>,
+    /// Also what their instances show, which may be long?
+    pub shown: bool,
 }
 
 arrow!(LookAtRuns, "look_at_runs", Reads -> Vec<SeenRun>; Admin);

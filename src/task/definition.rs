@@ -53,6 +53,8 @@ pub struct TaskDefinition {
     pub max_redeliveries: Option<u32>,
     /// How many of its finished runs are kept; `None`: as [`runs_kept`](Self::runs_kept) says.
     pub keep_runs: Option<u16>,
+    /// For how long is kept what its jobs led to; `None`: not at all, unless a job is tracked.
+    pub keep_results: Option<Duration>,
     /// Which server is told how its runs end.
     pub ping: Option<PingSpec>,
     /// The handler.
@@ -94,6 +96,7 @@ impl TaskDefinition {
             on_crash: None,
             max_redeliveries: None,
             keep_runs: None,
+            keep_results: None,
             ping: None,
             handler,
             source: PathBuf::new(),

@@ -53,6 +53,8 @@ pub struct ExecSpec {
     pub output: OutputMode,
     /// What is stored as the job's result.
     pub result: ResultMode,
+    /// Does its program tell how far it is, on a descriptor of its own?
+    pub progress: bool,
     /// From which item on a literal `--` ends the options of the program that reads the placeholders. `None`: never.
     pub options_end_from: Option<usize>,
     /// May an item that begins with a placeholder begin with a dash where the program would read it as an option?

@@ -311,6 +311,9 @@ impl<'b> TaskLoader<'b> {
         let on_crash = table.take("on_crash").and_then(|value| crash_policy::read_on_crash(&value));
         let max_redeliveries = table.take("max_redeliveries").and_then(|value| crash_policy::read_redeliveries(&value));
         let keep_runs = table.take("keep_runs").and_then(|value| kept_runs(&value));
+        let shortest = Duration::from_secs(1);
+        let keep_results =
+            table.take("keep_results").and_then(|value| duration::read(&value, Unit::Milliseconds, shortest));
         let context = run::HandlerContext {
             folder: document.folder(),
             periodic,
@@ -352,6 +355,7 @@ impl<'b> TaskLoader<'b> {
             on_crash,
             max_redeliveries,
             keep_runs,
+            keep_results,
             ping,
             source: document.path().to_owned(),
             ..TaskDefinition::new(name, queue?, handler)

@@ -10,14 +10,15 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 
 use bytes::Bytes;
-use windlass::job::TaskName;
+use windlass::job::{Identity, TaskName};
 use windlass::store::StoreError;
 use windlass::store::delayed::{DeleteDelayed, MoveDelayed, MoveTo};
 use windlass::store::effect::{Gate, Retry, RetryKeys, Verdict};
 use windlass::store::instance::{InstanceState, LockRenewal};
 use windlass::store::moving::{Batch, BatchId, Decline, Identify, Waiting};
 use windlass::store::periodic::{Purpose, Reconcile};
-use windlass::store::queueing::{Enqueue, Exchange, Schedule, When};
+use windlass::store::queueing::{Enqueue, EnqueueTracked, Exchange, Schedule, When};
+use windlass::store::runs::TrackedJob;
 use windlass::store::scheduling::{Fire, Leadership, Promote, PromoteTo, Promotion};
 use windlass::store::showing::ShowRuns;
 use windlass::store::wishes::{AskRun, Want, Wish};
@@ -169,6 +170,10 @@ arrows! {
         push("new", &job(20), &[take(&lock(1), 60)]),
         Enqueue { front: true, ..push("q", &job(21), &[]) },
     ]);
+    enqueue_tracked: One |s| {
+        let tracked = TrackedJob { queue: "q".to_owned(), class: "add".to_owned(), at_ms: 7 };
+        s.f.store.run(EnqueueTracked { job: push("q", &job(23), &[]), identity: Identity::tracked("x"), tracked })
+    };
     schedule: One |s| s.f.store.schedule(&[Schedule { payload: job(22), when: When::At(NOW_S + 9) }]);
     promote: One |s| s.f.store.promote(&Promotion {
         leader: None,

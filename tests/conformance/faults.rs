@@ -31,9 +31,10 @@ use windlass::store::moving::{
     Batch, BatchId, Decline, Identify, LetGo, PutBack, RenewSource, SetAside, TakeIn, Target, Waiting,
 };
 use windlass::store::periodic::{Purpose, Reconcile, Stop, Withdraw};
-use windlass::store::queueing::{EnqueueBatch, Exchange, Schedule, ScheduleBatch, Settlement, When};
+use windlass::store::queueing::{EnqueueBatch, EnqueueTracked, Exchange, Schedule, ScheduleBatch, Settlement, When};
 use windlass::store::rejoin::{HeldJob, Rejoin};
 use windlass::store::role::Whole;
+use windlass::store::runs::TrackedJob;
 use windlass::store::sampling::{AskForSamples, ForgetQueues, Publish, ReadSnapshot, Sample, SampledQueue};
 use windlass::store::scheduling::{DropEntry, Fire, Lead, Leadership, Promotion, Resign};
 use windlass::store::showing::{LookAtRuns, ShowRuns};
@@ -236,6 +237,13 @@ fn jobs_rows() -> Vec<Row> {
             Box::pin(async {
                 let locked = push("q", &job(1), &[take(&lock(1), 60)]);
                 EnqueueBatch { jobs: vec![locked.clone(), push("p", &job(2), &[]), locked] }
+            })
+        }),
+        row::<EnqueueTracked>(Never, |_| {
+            Box::pin(async {
+                let tracked = TrackedJob { queue: "q".to_owned(), class: "add".to_owned(), at_ms: 7 };
+                let job = push("q", &job(1), &[take(&lock(1), 60)]);
+                EnqueueTracked { job, identity: Identity::tracked("x"), tracked }
             })
         }),
         row::<ScheduleBatch>(Never, |_| {
@@ -690,7 +698,7 @@ pub(crate) async fn everything(store: &Store<Whole>) -> String {
     }
     let claims =
         (1..3).flat_map(|sequence| (0..3).map(move |index| ClaimToken::new("a", 0, sequence, index))).collect();
-    lines.push(format!("shown: {:?}", store.run(LookAtRuns { claims }).await.expect("look_at_runs")));
+    lines.push(format!("shown: {:?}", store.run(LookAtRuns { claims, shown: true }).await.expect("look_at_runs")));
     lines.push(format!("runs: {:?}", store.read_runs(&[list("clean")], 9).await.expect("read_runs")));
     lines.push(format!("audit: {:?}", store.run(ReadAudit { skip: 0, limit: 9 }).await.expect("read_audit")));
     for which in [Leadership::Scheduler, Leadership::Duties] {

@@ -81,6 +81,7 @@ mod put_off;
 mod recovery;
 mod remedy;
 mod renaming;
+mod results;
 mod retry;
 mod rights;
 mod rows;

@@ -34,7 +34,7 @@ pub(crate) fn list(task: &str) -> RunList {
 /// A run of task `clean`, which keeps three.
 pub(crate) fn run(word: RunOutcome, n: u64) -> Box<KeepRun> {
     let run = FinishedRun { ms: Some(n), id: Some(format!("job-{n}")), ..FinishedRun::new(word, NOW_MS) };
-    Box::new(KeepRun { list: list("clean"), most: 3, lasts_s: 3600, run })
+    Box::new(KeepRun { list: list("clean"), most: 3, lasts_s: 3600, run, result: None })
 }
 
 fn keeps(claimed: &Claimed, verdict: Verdict, run: Box<KeepRun>) -> Settlement {

@@ -34,7 +34,7 @@ async fn claim(f: &Fixture, id: &str) -> (Instance, Claimed) {
 
 async fn look(f: &Fixture, claim: &ClaimToken) -> SeenRun {
     let claims = vec![ClaimToken::new("none", 0, 1, 1), claim.clone()];
-    let mut seen = f.handle().await.run(LookAtRuns { claims }).await.expect("look_at_runs");
+    let mut seen = f.handle().await.run(LookAtRuns { claims, shown: true }).await.expect("look_at_runs");
     assert_eq!(seen.len(), 2);
     assert_eq!(seen[0], SeenRun::default());
     seen.remove(1)
@@ -52,6 +52,8 @@ async fn what_is_shown_of_a_run_is_seen_until_it_lapses(f: &Fixture) {
     show(f, vec![(token.clone(), record(0, &["one"]))], &[]).await;
     show(f, vec![(token.clone(), record(7, &["two", "three"]))], &[]).await;
     let shown = look(f, &token).await.shown.expect("it is shown");
+    let short = f.store.run(LookAtRuns { claims: vec![token.clone()], shown: false }).await.expect("look_at_runs");
+    assert_eq!(short, [SeenRun::default()], "what is shown was not asked for");
     assert_eq!((shown.first, shown.lines), (7, vec!["two".to_owned(), "three".to_owned()]));
     if let Place::Redis { .. } = f.place {
         // The server lets it lapse by a clock of its own.

@@ -27,4 +27,5 @@ mod once;
 mod operations;
 mod pages;
 mod reads;
+mod runs;
 mod world;

@@ -137,3 +137,97 @@ for line in sys.stdin:
         daemon.stop();
     });
 }
+
+#[test]
+fn a_run_tells_how_far_it_is_and_how_much_it_uses() {
+    on_both(|folder| {
+        folder.script(
+            "copies",
+            "tell() { echo \"$1\" >&$WINDLASS_STATUS_FD; }; tell nonsense; tell \"{\\\"percent\\\":40,\\\"message\\\":\\\"copying\\\"}\"; while [ ! -e go ]; do sleep 0.05; done",
+        );
+        let path = folder.path("tasks.d/copies.toml");
+        fs::write(&path, fs::read_to_string(&path).unwrap() + "progress = true\n").unwrap();
+        folder.add_keys("copies", "timeout = \"1h\"");
+        let daemon = folder.daemon();
+        folder.enqueue(&["copies"]);
+        let mut run = serde_json::Value::Null;
+        eventually("its progress is known", || {
+            run = folder.document(&["jobs", "list"]).1["runs"][0].clone();
+            run["progress"]["percent"] == 40.0
+        });
+        assert_eq!(run["progress"]["message"], "copying");
+        let left = run["timeout_left_ms"].as_u64().unwrap();
+        assert!(left > 3_000_000 && left <= 3_600_000, "{left}");
+        assert!(daemon.log().contains("found \"nonsense\""), "{}", daemon.log());
+        let listed = folder.json(&["jobs", "list", "--usage"]);
+        assert!(listed["runs"][0]["usage"]["memory_bytes"].as_u64().is_some_and(|bytes| bytes > 0), "{listed}");
+        let (_, said) = folder.windlass(&["jobs", "list"]);
+        assert!(said.contains("40 %: copying"), "{said}");
+        fs::write(folder.path("go"), "").unwrap();
+        daemon.stop();
+        assert_eq!(folder.json(&["failed"])["count"], 0);
+    });
+}
+
+#[test]
+fn who_enqueues_and_waits_sees_the_output_and_exits_as_the_job_does() {
+    on_both(|folder| {
+        folder.script("job", "echo begun; sleep 0.3; echo ended >&2; exit $(echo $WINDLASS_ARGS | tr -dc 0-9)");
+        folder.script("asked", "echo the answer");
+        let path = folder.path("tasks.d/asked.toml");
+        fs::write(&path, fs::read_to_string(&path).unwrap() + "result = \"last_line\"\n").unwrap();
+        let daemon = folder.daemon();
+        for code in [0, 7] {
+            let output =
+                folder.command(&["enqueue", "job", "--wait", "--args", &format!("[{code}]")]).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert_eq!(output.status.code(), Some(code), "{output:?}");
+            let mut lines: Vec<&str> = said.lines().collect();
+            lines.sort_unstable();
+            assert_eq!(lines, ["begun", "ended"], "{output:?}");
+        }
+        let tracked = folder.json(&["enqueue", "asked", "--track"]);
+        let id = tracked["id"].as_str().unwrap();
+        let (code, said) = folder.windlass(&["jobs", "result", id, "--wait=60s"]);
+        assert!(code == Some(0) && said.contains("the answer"), "{said}");
+        let result = folder.json(&["jobs", "result", id]);
+        assert_eq!((&result["outcome"], &result["result"]), (&"done".into(), &"the answer".into()));
+        let (code, said) = folder.windlass(&["jobs", "result", "track-none", "--wait"]);
+        assert!(code == Some(2) && said.contains("nothing is known of job track-none"), "{said}");
+        daemon.stop();
+    });
+}
+
+#[test]
+fn who_waits_for_a_job_and_is_interrupted_is_told_how_to_look_on() {
+    let folder = Folder::new("sqlite:jobs.db", "");
+    folder.script("long", "echo begun; sleep 600");
+    let daemon = folder.daemon();
+    let (code, said) = folder.windlass(&["enqueue", "long", "--wait=1s"]);
+    assert!(code == Some(124) && said.contains("has not ended in time"), "{said}");
+    let mut waiting = follow(&folder, &["enqueue", "long", "--wait", "--args", "[1]"]);
+    let mut lines = BufReader::new(waiting.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "begun");
+    signal(waiting.id(), Signal::INT);
+    assert_eq!(waiting.wait().unwrap().code(), Some(130));
+    let mut errors = String::new();
+    waiting.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    assert!(errors.contains("the job goes on; look on: windlass jobs output track-"), "{errors}");
+    drop(daemon);
+}
+
+#[test]
+fn a_task_that_keeps_results_keeps_them_under_the_ids_of_its_jobs() {
+    on_both(|folder| {
+        folder.script("sums", "echo $WINDLASS_JOB_ID >id; echo 42");
+        folder.add_keys("sums", "keep_results = \"1h\"");
+        let path = folder.path("tasks.d/sums.toml");
+        fs::write(&path, fs::read_to_string(&path).unwrap() + "result = \"last_line\"\n").unwrap();
+        let daemon = folder.daemon();
+        folder.enqueue(&["sums"]);
+        eventually("it has run", || folder.json(&["stats"])["processed"] == 1);
+        let id = folder.read("id").trim().to_owned();
+        assert_eq!(folder.json(&["jobs", "result", &id])["result"], "42");
+        daemon.stop();
+    });
+}

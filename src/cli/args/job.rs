@@ -68,6 +68,13 @@ pub(crate) struct EnqueueArgs {
     /// Put it at the head of the queue
     #[arg(long)]
     pub front: bool,
+    /// Give it an id now, and keep for a week what it leads to: see windlass jobs result. Of equal jobs on a queue the first that
+    /// runs takes the id
+    #[arg(long, conflicts_with_all = ["at", "delay", "bulk", "once"])]
+    pub track: bool,
+    /// Wait until it has ended, print its output, and exit as it does; at most for this long. Tracks it
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, value_parser = value::wait, conflicts_with_all = ["at", "delay", "bulk", "once"])]
+    pub wait: Option<Option<std::time::Duration>>,
     /// Succeed if the same job is already due at the same second
     #[arg(long)]
     pub suppress_duplicate: bool,

@@ -336,6 +336,23 @@ pub(crate) enum JobsVerb {
                             windlass jobs output 5c0b9a1e-0-17-3 --follow"
     )]
     Output(JobsOutputArgs),
+    /// Print what a job led to, if its task keeps that (keep_results) or it is tracked (enqueue --track)
+    #[command(
+        after_help = "The exit code is 0 if the job is done, that of its program if that failed, 1 if it failed otherwise or has not \
+                            ended, 2 if nothing is known of it, 124 if it has not ended in time.\n\nExamples:\n  \
+                            windlass jobs result track-5c0b9a1e77aa01ff --wait\n  windlass jobs result 5c0b9a1e-0-17-3 --wait=10m"
+    )]
+    Result(JobsResultArgs),
+}
+
+/// `jobs result`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct JobsResultArgs {
+    /// The job's id
+    pub id: String,
+    /// Wait until it has ended; at most for this long
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, value_parser = value::wait)]
+    pub wait: Option<Option<std::time::Duration>>,
 }
 
 /// `jobs`, `jobs list`.
@@ -347,6 +364,9 @@ pub(crate) struct JobsListArgs {
     /// How many jobs at most
     #[arg(long, value_name = "N", default_value_t = LISTED, value_parser = value::limit)]
     pub limit: usize,
+    /// Ask what their processes use: memory and processor time, which takes a few seconds
+    #[arg(long)]
+    pub usage: bool,
 }
 
 impl Default for JobsListArgs {

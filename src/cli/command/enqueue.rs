@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::unloaded::{warn_of_missing, warn_of_unloaded};
+use super::waiting::{self, Shows};
 use crate::admin::enqueued::{EnqueueView, PluginErrorView};
 use crate::admin::refusing_lock::{RefusingLock, refusing_locks};
 use crate::cli::args::EnqueueArgs;
@@ -53,7 +54,7 @@ pub(crate) async fn run(context: &CommandContext, args: EnqueueArgs) -> Result<E
     let exit = if let Some(key) = &args.once {
         once(context, &client, &request, &args, key).await?
     } else if args.at.is_none() && args.delay.is_none() {
-        now(context, &client, &request, &args).await?
+        now(context, (&client, &store), &request, &args).await?
     } else {
         later(context, &client, &request, &args).await?
     };
@@ -81,12 +82,23 @@ async fn checked(context: &CommandContext, request: &Request) -> Result<(Client,
 
 async fn now(
     context: &CommandContext,
-    client: &Client,
+    (client, store): (&Client, &Store<Whole>),
     request: &Request,
     args: &EnqueueArgs,
 ) -> Result<Exit, CliError> {
-    let (job, placed) = client.enqueue(request, args.front).await?;
-    tell_now(context, client, &job, placed, args).await
+    let (job, placed, id) = if args.track || args.wait.is_some() {
+        let (job, placed, id) = client.enqueue_tracked(request, args.front).await?;
+        (job, placed, Some(id))
+    } else {
+        let (job, placed) = client.enqueue(request, args.front).await?;
+        (job, placed, None)
+    };
+    if let (Some(limit), Some(id), EnqueueOutcome::Enqueued { complaints }) = (args.wait, &id, &placed) {
+        warned(None, complaints);
+        warn(&format!("enqueued {} on {} as {id}", job.task.as_str(), job.queue.as_str()));
+        return waiting::wait(context, &store.narrow(), id, limit, Shows::Output).await;
+    }
+    tell_now(context, client, &job, placed, args, id.as_deref()).await
 }
 
 async fn tell_now(
@@ -95,14 +107,18 @@ async fn tell_now(
     job: &ResolvedJob,
     placed: EnqueueOutcome,
     args: &EnqueueArgs,
+    id: Option<&str>,
 ) -> Result<Exit, CliError> {
     let (task, queue) = (job.task.as_str(), job.queue.as_str());
     match placed {
         EnqueueOutcome::Enqueued { complaints } => {
             // The job is there: an exit code other than 0 would only lead to a second one.
             warned(None, &complaints);
-            let output = EnqueueView::now(job, &complaints);
-            context.printer.report(&output, || format!("enqueued {task} on {queue}"))?;
+            let output = EnqueueView { id: id.map(str::to_owned), ..EnqueueView::now(job, &complaints) };
+            context.printer.report(&output, || match id {
+                Some(id) => format!("enqueued {task} on {queue} as {id}; what it leads to: windlass jobs result {id}"),
+                None => format!("enqueued {task} on {queue}"),
+            })?;
         }
         EnqueueOutcome::Refused(refusal) => {
             let lock = refusing_locks(client, &[(job, &refusal)]).await.into_iter().next().flatten();
@@ -181,7 +197,7 @@ async fn once(
         (None, None) => When::Now { front: args.front },
     };
     match client.enqueue_once(request, when, duplicate, key).await? {
-        OnceOutcome::Now(job, placed) => tell_now(context, client, &job, placed, args).await,
+        OnceOutcome::Now(job, placed) => tell_now(context, client, &job, placed, args, None).await,
         OnceOutcome::Later(job, scheduled) => tell_later(context, &job, scheduled, said),
         OnceOutcome::Before(done) => {
             let output = EnqueueView::before(done);

@@ -25,5 +25,6 @@ pub(super) mod running;
 pub(super) mod store;
 pub(super) mod tasks;
 mod unloaded;
+pub(super) mod waiting;
 mod watching;
 pub(super) mod workers;

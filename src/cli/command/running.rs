@@ -1,5 +1,8 @@
 //! `jobs list` and `jobs cancel`: what runs now, and its end.
 
+use std::time::Duration;
+
+use bytesize::ByteSize;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
@@ -14,7 +17,8 @@ use crate::cli::exit::{CliError, Exit};
 use crate::cli::manner::Manner;
 use crate::cli::output::{Text, confirm, count_noun, local_time};
 use crate::cli::table::TextTable;
-use crate::job::QueueName;
+use crate::config::element::duration::show;
+use crate::job::{Progress, QueueName};
 use crate::store::delayed::MoveTo;
 
 #[derive(Debug, Default, Serialize)]
@@ -35,11 +39,12 @@ struct CancelOutput {
 pub(crate) async fn list(context: &CommandContext, args: JobsListArgs) -> Result<Exit, CliError> {
     let store = context.store().await?;
     let which = args.task.as_deref().map_or(Which::All, Which::Class);
-    let page = running::list(&store, which, args.limit).await?;
+    let registry = context.tasks()?.registry;
+    let page = running::list(&store, &registry, which, args.limit, args.usage).await?;
     if page.runs.is_empty()
         && let Some(task) = &args.task
     {
-        expect_known(&context.tasks()?.registry, task)?;
+        expect_known(&registry, task)?;
     }
     context.printer.print(&page, || list_text(&page, context.printer.manner()))?;
     Ok(Exit::Done)
@@ -49,10 +54,21 @@ fn list_text(page: &RunPage, manner: Manner) -> Text {
     if page.runs.is_empty() && !page.more {
         return Text::from("no job runs now");
     }
-    let mut table =
-        TextTable::new(&["class", "queue", "since", "#attempt", "worker", "args", manner.word("job", "id")])
-            .uncut(&["since"])
-            .falling_away(&["worker", "args", "attempt", "queue"]);
+    let mut table = TextTable::new(&[
+        "class",
+        "queue",
+        "since",
+        "time left",
+        "#attempt",
+        "progress",
+        "#memory",
+        "#cpu",
+        "worker",
+        "args",
+        manner.word("job", "id"),
+    ])
+    .uncut(&["since"])
+    .falling_away(&["worker", "args", "attempt", "queue"]);
     for run in &page.runs {
         let args = run.args.as_ref().map(|args| args.get()).or(run.args_left_out.as_deref()).unwrap_or_default();
         let attempt = run.attempt.map_or_else(String::new, |attempt| attempt.to_string());
@@ -61,7 +77,11 @@ fn list_text(page: &RunPage, manner: Manner) -> Text {
                 class(run),
                 run.queue.as_deref().unwrap_or("-"),
                 &run.since.as_deref().map_or_else(|| "-".to_owned(), |at| manner.time(at, || local_time(at))),
+                &run.timeout_left_ms.map_or_else(|| "-".to_owned(), |ms| show(Duration::from_secs(ms / 1000))),
                 &attempt,
+                &run.progress.as_ref().map(Progress::text).unwrap_or_default(),
+                &run.usage.map_or_else(String::new, |usage| ByteSize::b(usage.memory_bytes).display().si().to_string()),
+                &run.usage.map_or_else(String::new, |usage| show(Duration::from_millis(usage.cpu_ms))),
                 &run.worker,
                 args,
             ],
@@ -69,6 +89,12 @@ fn list_text(page: &RunPage, manner: Manner) -> Text {
         );
     }
     let more = if page.more { ", and more: use jobs list --limit N" } else { "" };
+    let any = |has: fn(&RunningView) -> bool| page.runs.iter().any(has);
+    let table = table
+        .column_if("time left", any(|run| run.timeout_left_ms.is_some()))
+        .column_if("progress", any(|run| run.progress.is_some()))
+        .column_if("memory", any(|run| run.usage.is_some()))
+        .column_if("cpu", any(|run| run.usage.is_some()));
     table.text(manner).and(format!("{}{more}", count_noun(page.runs.len() as u64, "job runs", "jobs run")))
 }
 

@@ -155,6 +155,10 @@ fn show_text(task: &TaskView, grace: Duration) -> Text {
         .maybe("on_crash", task.on_crash)
         .maybe("max_redeliveries", task.max_redeliveries.map(|most| most.to_string()).as_deref())
         .maybe("keeps", (task.keep_runs > 0).then(|| format!("the last {} runs", task.keep_runs)).as_deref())
+        .maybe(
+            "keeps results",
+            task.keep_results_ms.map(|ms| format!("for {}", show(Duration::from_millis(ms)))).as_deref(),
+        )
         .add("runs", &task.run.text());
     match &task.run {
         HandlerView::Exec { cwd, env, env_clear, confines, .. }

@@ -8,10 +8,10 @@ use tempfile::TempDir;
 use tokio::time::{Instant, timeout};
 
 use super::*;
-use crate::event::Listener;
-use crate::event::{Event, EventKind};
+use crate::event::{Event, EventKind, Listener, OutputStream};
 use crate::handler::fixture::{begin, invocation};
 use crate::job::QueueName;
+use crate::job::output_end::STDOUT_FOLLOWS;
 use crate::job::run_variables::ENV_ARGS_CAP;
 use crate::process::sweep;
 use crate::task::handler_spec::{Piece, ProcessSettings, RetryLater, StdinMode, Template};
@@ -35,6 +35,7 @@ fn scene(script: &str) -> Scene {
         stdin: StdinMode::Job,
         output: OutputMode::Log,
         result: ResultMode::Nothing,
+        progress: false,
         options_end_from: Some(1),
         allow_dash: false,
         later: RetryLater { limit: 2, ..RetryLater::default() },

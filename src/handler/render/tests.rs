@@ -20,6 +20,7 @@ fn spec(items: Vec<Vec<Piece>>) -> ExecSpec {
         stdin: StdinMode::Job,
         output: OutputMode::Discard,
         result: ResultMode::Nothing,
+        progress: false,
         options_end_from: Some(1),
         allow_dash: false,
         later: RetryLater::default(),

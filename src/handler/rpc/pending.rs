@@ -74,6 +74,12 @@ impl Pending {
         Some(held)
     }
 
+    /// The job of this request, if the child still holds it.
+    pub(super) fn find(&mut self, id: u64) -> Option<&mut PendingJob> {
+        let place = usize::try_from(id.checked_rem(self.places.len() as u64)?).ok()?;
+        self.places.get_mut(place)?.as_mut().filter(|held| held.id == id)
+    }
+
     pub(super) fn iter(&mut self) -> impl Iterator<Item = &mut PendingJob> {
         self.places.iter_mut().flatten()
     }

@@ -4,6 +4,7 @@
 //!   child   {"jsonrpc":"2.0","method":"ready","params":{"depth":4}}
 //!   daemon  {"jsonrpc":"2.0","id":7,"method":"perform","params":{the job}}
 //!   daemon  {"jsonrpc":"2.0","method":"cancel","params":{"id":7}}
+//!   child   {"jsonrpc":"2.0","method":"progress","params":{"id":7,"percent":40,"message":"copying"}}
 //!   child   {"jsonrpc":"2.0","id":7,"result":null}
 //!   child   {"jsonrpc":"2.0","id":7,"error":{"code":1,"message":"...","data":{...}}}
 //! ```
@@ -20,7 +21,7 @@ use serde_json::value::RawValue;
 use crate::config::element::duration::MAX_DURATION;
 use crate::handler::contract::Invocation;
 use crate::handler::job_line;
-use crate::job::Failure;
+use crate::job::{Failure, Progress};
 
 /// How many lines of a backtrace are kept.
 const BACKTRACE_LINES: usize = 128;
@@ -38,6 +39,8 @@ pub(crate) enum Message {
     Ready { depth: Option<usize> },
     /// The response to the request of this id.
     Response { id: u64, response: Response },
+    /// How far the job of this request is; nothing if that cannot be read.
+    Progress { id: u64, progress: Option<Progress> },
 }
 
 /// How a job ended, as the child reports it.
@@ -134,6 +137,7 @@ pub(crate) fn parse(line: &[u8]) -> Result<Message, String> {
     if let Some(method) = members.method {
         return match method.get() {
             "\"ready\"" if members.id.is_none() => ready(members.params),
+            "\"progress\"" if members.id.is_none() => Ok(progress(members.params)),
             _ => Err(format!("expected an answer or the notification \"ready\", found {}", shown(line))),
         };
     }
@@ -163,6 +167,16 @@ fn ready(params: Option<&RawValue>) -> Result<Message, String> {
         )
     })?;
     Ok(Message::Ready { depth: params.depth })
+}
+
+/// What cannot be read is no reason to end the child: it says nothing about how a job ended.
+fn progress(params: Option<&RawValue>) -> Message {
+    #[derive(Deserialize)]
+    struct Params {
+        id: u64,
+    }
+    let id = params.and_then(object::<Params>).map_or(u64::MAX, |params| params.id);
+    Message::Progress { id, progress: params.and_then(|params| Progress::told(params.get().as_bytes())) }
 }
 
 /// A result as text: a string as it is, `None` for `null`, any other value as JSON.

@@ -24,7 +24,7 @@ use super::stray;
 use crate::event::{Bus, Event, OutputTeller};
 use crate::handler::contract::Stop;
 use crate::handler::kept_output::{KeptOutputs, RunOutput};
-use crate::job::{Outcome, TaskName};
+use crate::job::{Outcome, Progress, TaskName};
 use crate::process::lines::Lines;
 use crate::process::{Child, Duplex, Output, OutputLine, Tail, sweep, terminate};
 use crate::task::handler_spec::RetryLater;
@@ -68,6 +68,8 @@ pub(super) struct Session {
     /// Where the output of jobs is kept, if it is.
     kept: Option<KeptOutputs>,
     answered: u64,
+    bus: Bus,
+    told_bad_progress: bool,
     /// The pipe that the child has closed, and by when it must end after that.
     closed: Option<(Instant, &'static str)>,
 }
@@ -85,7 +87,9 @@ impl Session {
             errors,
             errors_open: true,
             stderr,
-            strays: Strays::new(bus, pid, task),
+            strays: Strays::new(bus.clone(), pid, task),
+            bus,
+            told_bad_progress: false,
             lines: Lines::default(),
             requests: RequestBuffer::default(),
             pending: Pending::default(),
@@ -111,6 +115,7 @@ impl Session {
             if let Some(message) = self.message().map_err(SessionEnd::Broken)? {
                 return match message {
                     Message::Ready { depth } => Ok(depth),
+                    Message::Progress { .. } => continue,
                     Message::Response { id, .. } => {
                         Err(SessionEnd::Broken(format!("expected the notification \"ready\", found an answer to {id}")))
                     }
@@ -393,8 +398,15 @@ impl Session {
         let mut count = 0;
         self.take_errors();
         while let Some(message) = self.message()? {
-            let Message::Response { id, response } = message else {
-                return Err("expected an answer, found the notification \"ready\" once more".to_owned());
+            let (id, response) = match message {
+                Message::Response { id, response } => (id, response),
+                Message::Progress { id, progress } => {
+                    self.take_progress(id, progress);
+                    continue;
+                }
+                Message::Ready { .. } => {
+                    return Err("expected an answer, found the notification \"ready\" once more".to_owned());
+                }
             };
             let mut held = self.pending.take(id).ok_or_else(|| {
                 format!("expected an answer to a request that it holds, found one to {id}, which it does not hold (any more)")
@@ -408,6 +420,23 @@ impl Session {
         }
         self.answered += u64::try_from(count).unwrap_or(u64::MAX);
         Ok(count)
+    }
+
+    /// A job that has been answered is not far any more. What cannot be read is told once.
+    fn take_progress(&mut self, id: u64, progress: Option<Progress>) {
+        let Some(progress) = progress else {
+            if !std::mem::replace(&mut self.told_bad_progress, true) {
+                self.stderr.log.warn(
+                    "expected params such as {\"id\":7,\"percent\":40,\"message\":\"copying\"} of \"progress\", found others; \
+                     they are passed over",
+                );
+            }
+            return;
+        };
+        if let Some(held) = self.pending.find(id) {
+            let progress = Progress { at_ms: self.bus.now_ms(), ..progress };
+            self.bus.live().tell(&held.request.job.claim, progress);
+        }
     }
 
     /// Takes what the child has written to stderr so far, so that the jobs that it has answered have it.

@@ -30,6 +30,8 @@ const DELAY: &str = "a delay such as \"10m\", or milliseconds";
 struct Asked {
     request: Request,
     when: When,
+    /// Under an id that is told.
+    track: bool,
     duplicate: OnDuplicate,
     once: Option<Once>,
 }
@@ -44,21 +46,22 @@ pub(in crate::http) async fn of_task(
     body: JsonBody,
 ) -> Result<Response, Problem> {
     let once = once::begin(&site, &headers, &scope)?;
-    let query = query.only(&["queue", "at", "in", "front", "suppress_duplicate"])?;
+    let query = query.only(&["queue", "at", "in", "front", "track", "suppress_duplicate"])?;
     let read = |name: &str, expected: &str, problem: &dyn std::fmt::Display| {
         query::wrong(name, expected, query.text(name).unwrap_or_default()).because(problem)
     };
     let at = query.text("at").map(|text| Moment::parse(text).map_err(|error| read("at", TIME, &error))).transpose()?;
     let delay =
         query.text("in").map(|text| parse_delay(text).map_err(|error| read("in", DELAY, &error))).transpose()?;
-    let when = when(at, delay, query.flag("front")?, "?in")?;
+    let track = query.flag("track")?;
+    let when = when(at, delay, (query.flag("front")?, track), "?in")?;
     let request = Request {
         task,
         args: arguments(body.text(), "")?,
         queue: query.text("queue").map(str::to_owned),
         foreign: false,
     };
-    let asked = Asked { request, when, duplicate: duplicate(query.flag("suppress_duplicate")?), once };
+    let asked = Asked { request, when, track, duplicate: duplicate(query.flag("suppress_duplicate")?), once };
     enqueue(site, asked).await.map_err(|problem| problem.of_args("", body.text()).of_query("queue"))
 }
 
@@ -72,8 +75,17 @@ pub(in crate::http) async fn any(
 ) -> Result<Response, Problem> {
     let once = once::begin(&site, &headers, &scope)?;
     query.only(&[])?;
-    let members =
-        body.members()?.only(&["task", "args", "queue", "at", "in", "front", "foreign", "suppress_duplicate"])?;
+    let members = body.members()?.only(&[
+        "task",
+        "args",
+        "queue",
+        "at",
+        "in",
+        "front",
+        "track",
+        "foreign",
+        "suppress_duplicate",
+    ])?;
     let read = |name: &str, expected: &str, problem: &dyn std::fmt::Display| {
         body::wrong(name, expected, "something else").because(problem)
     };
@@ -92,8 +104,9 @@ pub(in crate::http) async fn any(
         queue: members.string("queue")?,
         foreign: members.flag("foreign")?,
     };
-    let when = when(at, delay, members.flag("front")?, "/in")?;
-    let asked = Asked { request, when, duplicate: duplicate(members.flag("suppress_duplicate")?), once };
+    let track = members.flag("track")?;
+    let when = when(at, delay, (members.flag("front")?, track), "/in")?;
+    let asked = Asked { request, when, track, duplicate: duplicate(members.flag("suppress_duplicate")?), once };
     enqueue(site, asked).await.map_err(|problem| problem.of_args("/args", members.raw("args")))
 }
 
@@ -103,12 +116,13 @@ pub(super) fn arguments(text: Option<&str>, pointer: &str) -> Result<Option<Args
     })
 }
 
-fn when(at: Option<Moment>, delay: Option<i64>, front: bool, pointer: &str) -> Result<When, Problem> {
+fn when(at: Option<Moment>, delay: Option<i64>, (front, track): (bool, bool), pointer: &str) -> Result<When, Problem> {
     let several =
         |detail: &str| Err(Problem::new(Kind::Malformed, detail).wrong(pointer, "one of at, in and front", "several"));
     match (at, delay) {
         (Some(_), Some(_)) => several("at and in are both given"),
         (Some(_), None) | (None, Some(_)) if front => several("front is for jobs that are enqueued now"),
+        (Some(_), None) | (None, Some(_)) if track => several("track is for jobs that are enqueued now"),
         (Some(at), None) => Ok(When::At(at)),
         (None, Some(ms)) => Ok(When::In(ms)),
         (None, None) => Ok(When::Now { front }),
@@ -129,8 +143,13 @@ async fn enqueue(site: Site, asked: Asked) -> Result<Response, Problem> {
     Ok(if is_replay { once::replayed(response) } else { response })
 }
 
-async fn run(client: &Client, Asked { request, when, duplicate, once }: Asked) -> Result<EnqueueView, Problem> {
+async fn run(client: &Client, asked: Asked) -> Result<EnqueueView, Problem> {
+    let Asked { request, when, track, duplicate, once } = asked;
     if let Some(Once { key, begun }) = once {
+        if track {
+            let detail = "a job that is enqueued under an Idempotency-Key cannot be tracked; leave out track or the header";
+            return Err(Problem::new(Kind::Malformed, detail));
+        }
         let outcome = client.enqueue_once(&request, when, duplicate, &key).await;
         drop(begun);
         return Ok(match outcome? {
@@ -141,8 +160,15 @@ async fn run(client: &Client, Asked { request, when, duplicate, once }: Asked) -
     }
     let (job, scheduled) = match when {
         When::Now { front } => {
-            let (job, outcome) = client.enqueue(&request, front).await?;
-            return Ok(now(client, &job, outcome).await);
+            let (job, outcome, id) = if track {
+                let (job, outcome, id) = client.enqueue_tracked(&request, front).await?;
+                (job, outcome, Some(id.to_string()))
+            } else {
+                let (job, outcome) = client.enqueue(&request, front).await?;
+                (job, outcome, None)
+            };
+            let view = now(client, &job, outcome).await;
+            return Ok(EnqueueView { id: id.filter(|_| view.enqueued), ..view });
         }
         When::At(at) => client.enqueue_at(&request, at, duplicate).await?,
         When::In(ms) => client.enqueue_in(&request, ms, duplicate).await?,
@@ -167,8 +193,10 @@ mod tests {
     #[test]
     fn a_job_runs_at_one_time() {
         let at = Moment::of_second(5);
-        let judged = |at, delay, front| when(at, delay, front, "/in").map_err(|problem| problem.status().as_u16());
+        let judged =
+            |at, delay, front| when(at, delay, (front, false), "/in").map_err(|problem| problem.status().as_u16());
         assert_eq!(judged(None, None, true), Ok(When::Now { front: true }));
+        assert!(when(Some(at), None, (false, true), "/in").is_err());
         assert_eq!(judged(Some(at), None, false), Ok(When::At(at)));
         assert_eq!(judged(None, Some(7), false), Ok(When::In(7)));
         for (at, delay, front) in [(Some(at), Some(7), false), (Some(at), None, true), (None, Some(7), true)] {

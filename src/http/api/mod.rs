@@ -22,5 +22,6 @@ pub(super) mod periodic;
 pub(super) mod plan;
 mod query;
 pub(super) mod queues;
+pub(super) mod runs;
 pub(super) mod tasks;
 pub(super) mod workers;

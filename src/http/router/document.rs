@@ -21,6 +21,7 @@ use crate::admin::locks::LockView;
 use crate::admin::overview::{Details, LeaderView, StatsView};
 use crate::admin::plan::Plan;
 use crate::admin::queues::{QueueDeleted, QueuePause, QueueView};
+use crate::admin::results::ResultView;
 use crate::admin::runs::RunsView;
 use crate::admin::summary::Summary;
 use crate::admin::tasks::TaskView;
@@ -32,6 +33,7 @@ use crate::http::api::failed::{FailedJobsPage, FailedRemoved};
 use crate::http::api::locks::LockDeleted;
 use crate::http::api::periodic::{PeriodicChanged, PeriodicPage};
 use crate::http::api::queues::{QueueJobsPage, QueuesPage};
+use crate::http::api::runs::{Cancelled, JobAnswer, RunningPage};
 use crate::http::api::workers::WorkersAnswer;
 use crate::http::index::IndexView;
 use crate::http::openapi::TEXT;
@@ -60,6 +62,7 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Operation {
             .query("at", "When: RFC 3339, milliseconds, or @seconds", text())
             .query("in", "After how long: a duration, or milliseconds", text())
             .query("front", "Before all others", flag())
+            .query("track", "Give it an id now, and keep what it leads to", flag())
             .query("suppress_duplicate", "An equal job at the same second is no error", flag())
             .body("application/json", any(), false)
             .once()
@@ -67,6 +70,7 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Operation {
         "POST /api/v1/jobs" => {
             let members = json!({
                 "task": text(), "args": any(), "queue": text(), "at": time(), "in": time(), "front": flag(),
+                "track": flag(),
                 "foreign": {"type": "boolean", "description": "Other workers know the task; its queue must be named"},
                 "suppress_duplicate": flag()
             });
@@ -85,6 +89,18 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Operation {
                 .body("application/x-ndjson", line, true)
                 .answer(200, "application/x-ndjson", answer)
         }
+        "GET /api/v1/running" => Operation::new("The jobs that run now")
+            .query("task", "Of this task", text())
+            .paged()
+            .gives::<RunningPage>(schemas),
+        "GET /api/v1/jobs/{id}" => {
+            Operation::new("A job that runs, is tracked, or of which something is kept").gives::<JobAnswer>(schemas)
+        }
+        "GET /api/v1/jobs/{id}/output" => {
+            Operation::new("The last lines that a job printed").answer(200, "text/plain", text())
+        }
+        "GET /api/v1/jobs/{id}/result" => Operation::new("What a job led to").gives::<ResultView>(schemas),
+        "POST /api/v1/jobs/{id}/cancel" => Operation::new("End the run of a job").gives::<Cancelled>(schemas),
         "GET /api/v1/tasks" => Operation::new("The tasks of this instance").lists::<TaskView>(schemas),
         "GET /api/v1/tasks/{task}" => Operation::new("A task").gives::<TaskView>(schemas),
         "GET /api/v1/tasks/{task}/runs" => Operation::new("The last runs of a task or schedule that keeps them")

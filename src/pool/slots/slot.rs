@@ -10,7 +10,7 @@ use crate::event::kind::JobInfo;
 use crate::handler::contract::{Handler, OwnedRun, Stop};
 use crate::job::{ClaimToken, Identity, QueueName, WorkerName};
 use crate::plugin::chain::HeldLock;
-use crate::plugin::kept_run::EndedRun;
+use crate::plugin::kept_run::{self, EndedRun};
 use crate::store::effect::Gate;
 use crate::store::runs::KeepRun;
 use crate::task::TaskDefinition;
@@ -59,9 +59,9 @@ impl Job {
         self.known.as_ref().map(|(task, _)| &**task)
     }
 
-    /// Does its task keep its runs?
+    /// Is something of its runs kept, or of what it leads to?
     pub(in crate::pool) fn keeps_runs(&self) -> bool {
-        self.task().is_some_and(|task| task.runs_kept() > 0)
+        self.task().is_some_and(|task| kept_run::keeps(task, Some(&self.identity)))
     }
 
     /// Its run, which has ended now.

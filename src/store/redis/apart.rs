@@ -196,6 +196,7 @@ pub(super) fn extras(keys: &Keys, settlement: &Settlement) -> Vec<(Option<Extra>
     }
     if let Some(run) = run {
         all.push((Some(Extra::Run), keys.runs(&run.list)));
+        all.extend(run.result.iter().map(|kept| (Some(Extra::Run), keys.result(&kept.job))));
     }
     all
 }
@@ -207,7 +208,7 @@ mod tests {
     use crate::store::effect::{Next, Retry, Tick};
     use crate::store::redis::script::Call;
     use crate::store::redis::verdict::Ending;
-    use crate::store::runs::{KeepRun, RunList};
+    use crate::store::runs::{KeepResult, KeepRun, RunList};
 
     /// A key that is declared and not known here would be refused for ever.
     #[test]
@@ -254,6 +255,7 @@ mod tests {
                     most: 1,
                     lasts_s: 1,
                     run: FinishedRun::new(RunOutcome::Done, 0),
+                    result: Some(KeepResult { job: "7".to_owned(), lasts_s: 1, result: None }),
                 })),
             };
             let mut call = Call::at(None);

@@ -7,16 +7,19 @@ use super::connection::Connection;
 use super::engine::RedisStore;
 use super::keys::Keys;
 use super::lending::Lending;
-use super::reply;
 use super::script::{Call, Script, calls_of, script};
+use super::{reply, verdict};
 use crate::store::arrow::Perform;
 use crate::store::effect::{Admission, RetryKeys};
 use crate::store::error::StoreError;
 use crate::store::marks::KEPT_S;
-use crate::store::queueing::{Enqueue, EnqueueBatch, Enqueued};
+use crate::store::queueing::{Enqueue, EnqueueBatch, EnqueueTracked, Enqueued};
+use crate::store::runs::TRACKED_FOR;
 
 static ENQUEUE: Script = script!("locks", "admit", "departed", "enqueue");
 static ENQUEUE_LENT: Script = script!("lend", "lent", "locks", "admit", "departed", "enqueue");
+static ENQUEUE_TRACKED: Script =
+    script!("locks", "admit", "places", "departed", "identity", "remember", "enqueue_tracked");
 
 /// How many jobs one call carries at most, so that no call holds the server up for long.
 const BATCH: usize = 500;
@@ -25,6 +28,27 @@ impl Perform<EnqueueBatch> for RedisStore {
     async fn perform(&self, arrow: EnqueueBatch) -> Result<Vec<Enqueued>, StoreError> {
         enqueue(&self.connection, &arrow.jobs).await
     }
+}
+
+impl Perform<EnqueueTracked> for RedisStore {
+    async fn perform(&self, arrow: EnqueueTracked) -> Result<Enqueued, StoreError> {
+        enqueue_tracked(&self.connection, &arrow).await
+    }
+}
+
+async fn enqueue_tracked(connection: &Connection, arrow: &EnqueueTracked) -> Result<Enqueued, StoreError> {
+    let EnqueueTracked { job, identity, tracked } = arrow;
+    let keys = connection.keys();
+    let mut call = connection.call();
+    verdict::places(&mut call, keys);
+    call.key(keys.departed()).key(keys.queue(&job.queue)).key(keys.tracked(&identity.id));
+    call.literal(if job.front { "LPUSH" } else { "RPUSH" }).text(job.queue.as_str()).arg(job.payload.clone());
+    call.arg(verdict::encoded(identity)).arg(Bytes::from(tracked.encode())).number(TRACKED_FOR.as_millis());
+    admissions(&mut call, keys, &job.payload, &job.admissions);
+    Ok(match reply::number(connection.run(&ENQUEUE_TRACKED, call).await?)? {
+        0 => Enqueued::Yes,
+        number => Enqueued::Refused { plugin: refusing(&job.admissions, number) },
+    })
 }
 
 /// Jobs of one call that are pushed by one command: neighbours of one queue without admissions, or

@@ -232,6 +232,16 @@ impl Keys {
         self.runs_called(list, list.name())
     }
 
+    /// String: what a job led to.
+    pub(super) fn result(&self, job: &str) -> Bytes {
+        self.join(&[b"windlass", b"result", job.as_bytes()])
+    }
+
+    /// String: what is known of a job that is tracked.
+    pub(super) fn tracked(&self, job: &str) -> Bytes {
+        self.join(&[b"windlass", b"track", job.as_bytes()])
+    }
+
     /// What precedes the name in [`runs`](Self::runs).
     pub(super) fn runs_prefix(&self, list: &RunList) -> Bytes {
         self.runs_called(list, "")

@@ -8,13 +8,13 @@ use fred::interfaces::Resp3Frame as Frame;
 use super::connection::Connection;
 use super::engine::RedisStore;
 use super::keys::Keys;
-use super::reply;
 use super::script::{Call, Script, script};
-use crate::job::FinishedRun;
+use super::{reply, values};
 use crate::job::finished_run::LONGEST_RECORD;
+use crate::job::{FinishedRun, KeptResult, kept_result};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
-use crate::store::runs::{KeepRun, KeptRuns, NO_RECORD, ReadRuns, RunList};
+use crate::store::runs::{FindJob, FoundJob, KeepResult, KeepRun, KeptRuns, NO_RECORD, ReadRuns, RunList, TrackedJob};
 use crate::store::unreadable::{PassedOver, RecordKind};
 
 static RUNS: Script = script!("page", "runs");
@@ -30,15 +30,36 @@ impl Perform<ReadRuns> for RedisStore {
 
 /// What `keep_run.lua` reads.
 pub(super) fn keep(call: &mut Call, keys: &Keys, keep: &KeepRun) {
-    let KeepRun { list, most, lasts_s, run } = keep;
-    call.key(keys.runs(list)).number((*most).max(1)).number(lasts_s.saturating_mul(1000).max(1));
+    let KeepRun { list, most, lasts_s, run, result } = keep;
+    call.key(keys.runs(list)).number(*most).number(lasts_s.saturating_mul(1000).max(1));
     call.text(run.outcome.word()).arg(run.rest());
+    let Some(KeepResult { job, lasts_s, result }) = result else {
+        call.literal("");
+        return;
+    };
+    call.number(lasts_s.saturating_mul(1000).max(1)).key(keys.result(job));
+    call.arg(kept_result::rest(run, result.as_deref()));
 }
 
 /// Is this the refusal of the key where a run is kept?
 pub(super) fn is_refused(keys: &Keys, run: Option<&KeepRun>, error: &StoreError) -> bool {
     let StoreError::Barred { place, .. } = error else { return false };
-    run.is_some_and(|run| keys.runs(&run.list) == place.as_bytes())
+    let is_of_result =
+        |run: &KeepRun| run.result.as_ref().is_some_and(|kept| keys.result(&kept.job) == place.as_bytes());
+    run.is_some_and(|run| keys.runs(&run.list) == place.as_bytes() || is_of_result(run))
+}
+
+impl Perform<FindJob> for RedisStore {
+    async fn perform(&self, FindJob { id }: FindJob) -> Result<FoundJob, StoreError> {
+        let keys = self.connection.keys();
+        let mut found =
+            values::read_all(&self.connection, vec![keys.tracked(&id), keys.result(&id)]).await?.into_iter();
+        let mut next = || found.next().flatten();
+        Ok(FoundJob {
+            tracked: next().as_deref().and_then(TrackedJob::parse),
+            result: next().as_deref().and_then(KeptResult::parse),
+        })
+    }
 }
 
 async fn read(connection: &Connection, lists: &[RunList], last: usize) -> Result<Vec<KeptRuns>, StoreError> {

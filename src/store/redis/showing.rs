@@ -18,8 +18,9 @@ use crate::store::wishes::{MOST, Wish, watch_name};
 static SHOW_RUNS: Script = script!("wishes", "show_runs");
 static LOOK_AT_RUNS: Script = script!("look_at_runs");
 
-/// How many runs one call looks at.
+/// How many runs one call looks at, and how many without what is shown of them.
 const LOOKED_AT: usize = 32;
+const LOOKED_AT_IN_SHORT: usize = 512;
 
 impl Perform<ShowRuns> for RedisStore {
     async fn perform(&self, arrow: ShowRuns) -> Result<Vec<Wish>, StoreError> {
@@ -29,7 +30,7 @@ impl Perform<ShowRuns> for RedisStore {
 
 impl Perform<LookAtRuns> for RedisStore {
     async fn perform(&self, arrow: LookAtRuns) -> Result<Vec<SeenRun>, StoreError> {
-        look(&self.connection, &arrow.claims).await
+        look(&self.connection, &arrow).await
     }
 }
 
@@ -55,14 +56,17 @@ async fn show(connection: &Connection, ShowRuns { instance, shown, over }: &Show
     wishes::wishes(connection, instance, connection.run(&SHOW_RUNS, call).await?)
 }
 
-async fn look(connection: &Connection, claims: &[ClaimToken]) -> Result<Vec<SeenRun>, StoreError> {
+async fn look(connection: &Connection, LookAtRuns { claims, shown }: &LookAtRuns) -> Result<Vec<SeenRun>, StoreError> {
     let keys = connection.keys();
     let mut seen = Vec::with_capacity(claims.len());
-    for some in claims.chunks(LOOKED_AT) {
+    for some in claims.chunks(if *shown { LOOKED_AT } else { LOOKED_AT_IN_SHORT }) {
         let mut call = connection.call();
-        call.number(LONGEST).number(some.len());
+        call.number(LONGEST).flag(*shown).number(some.len());
         for claim in some {
-            call.key(keys.tail(claim)).key(keys.progress(claim.instance())).text(claim.as_str());
+            call.key(keys.progress(claim.instance())).text(claim.as_str());
+            if *shown {
+                call.key(keys.tail(claim));
+            }
         }
         let mut reply = reply::list(connection.run(&LOOK_AT_RUNS, call).await?)?.into_iter();
         for _ in some {

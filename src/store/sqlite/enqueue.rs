@@ -7,18 +7,42 @@ use rusqlite::params;
 use super::engine::SqliteStore;
 use super::step::Step;
 use super::value::bytes;
-use super::{delayed, locks, marks, retries};
+use super::{delayed, locks, marks, retries, runs};
 use crate::job::QueueName;
 use crate::store::arrow::Perform;
 use crate::store::effect::Admission;
 use crate::store::error::StoreError;
-use crate::store::queueing::{Enqueue, EnqueueBatch, Enqueued};
+use crate::store::queueing::{Enqueue, EnqueueBatch, EnqueueTracked, Enqueued};
 use crate::store::unreadable::{PassedOver, RecordKind};
 
 impl Perform<EnqueueBatch> for SqliteStore {
     async fn perform(&self, arrow: EnqueueBatch) -> Result<Vec<Enqueued>, StoreError> {
         self.writer.call(move |step| enqueue(step, &arrow.jobs)).await
     }
+}
+
+impl Perform<EnqueueTracked> for SqliteStore {
+    async fn perform(&self, arrow: EnqueueTracked) -> Result<Enqueued, StoreError> {
+        self.writer.call(move |step| enqueue_tracked(step, &arrow)).await
+    }
+}
+
+fn enqueue_tracked(step: &Step<'_>, arrow: &EnqueueTracked) -> Result<Enqueued, StoreError> {
+    let EnqueueTracked { job, identity, tracked } = arrow;
+    if let Some(plugin) = refused(step, &job.admissions, &job.payload)? {
+        return Ok(Enqueued::Refused { plugin });
+    }
+    take_locks(step, &job.admissions)?;
+    make_known(step, &job.queue)?;
+    let who = identity.encode();
+    if job.front {
+        push_head(step, &job.queue, &job.payload, Some(&who), Some(step.now_ms))?;
+        step.count_arrived(&job.queue);
+    } else {
+        push_tail(step, &job.queue, &job.payload, Some(&who))?;
+    }
+    runs::track(step, &identity.id, tracked)?;
+    Ok(Enqueued::Yes)
 }
 
 /// Judges and pushes jobs, in order.

@@ -7,10 +7,13 @@ use super::number::stored;
 use super::step::Step;
 use super::value::{AnyValue, bytes};
 use crate::job::finished_run::LONGEST_RECORD;
-use crate::job::{FinishedRun, RunOutcome};
+use crate::job::{FinishedRun, KeptResult, RunOutcome, kept_result};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
-use crate::store::runs::{KeepRun, KeptRuns, NO_RECORD, ReadRuns, RunList};
+use crate::store::runs::{
+    FindJob, FoundJob, KeepResult, KeepRun, KeptRuns, LONGEST_TRACKED, NO_RECORD, ReadRuns, RunList, TRACKED_FOR,
+    TrackedJob, runs_again,
+};
 use crate::store::unreadable::{PassedOver, RecordKind};
 
 const PLACE: &str = "the table runs";
@@ -61,7 +64,13 @@ pub(super) fn write(step: &Step<'_>, run: &KeepRun, outcome: &RunOutcome) -> Res
 }
 
 fn write_run(step: &Step<'_>, keep: &KeepRun, outcome: &RunOutcome) -> Result<(), StoreError> {
-    let KeepRun { list, most, lasts_s, run } = keep;
+    let KeepRun { list, most, lasts_s, run, result } = keep;
+    if let Some(result) = result.as_ref().filter(|_| !runs_again(outcome)) {
+        keep_result(step, result, run, outcome)?;
+    }
+    if *most == 0 {
+        return Ok(());
+    }
     forget_lapsed(step, list)?;
     let (scheduled, name) = key(list);
     let lapses_s = step.now_s().saturating_add(stored(*lasts_s));
@@ -83,6 +92,70 @@ fn write_run(step: &Step<'_>, keep: &KeepRun, outcome: &RunOutcome) -> Result<()
          (SELECT place FROM runs WHERE scheduled = ?1 AND name = ?2 ORDER BY place DESC LIMIT 1 OFFSET ?3)",
         params![scheduled, name, (*most).max(1)],
     )
+}
+
+/// How many results that have lapsed a step removes at most.
+const SWEPT: usize = 20;
+
+fn keep_result(
+    step: &Step<'_>,
+    KeepResult { job, lasts_s, result }: &KeepResult,
+    run: &FinishedRun,
+    outcome: &RunOutcome,
+) -> Result<(), StoreError> {
+    step.sweep(
+        "DELETE FROM results WHERE job IN (SELECT job FROM results WHERE lapses_s <= ?1 ORDER BY lapses_s LIMIT ?2)",
+        params![step.now_s(), stored(SWEPT)],
+    )?;
+    let head = format!("{{\"outcome\":\"{}\"", outcome.word());
+    let record = [head.as_bytes(), &kept_result::rest(run, result.as_deref())].concat();
+    step.change(
+        "results",
+        "INSERT INTO results (job, record, lapses_s) VALUES (?1, ?2, ?3) \
+         ON CONFLICT (job) DO UPDATE SET record = excluded.record, lapses_s = excluded.lapses_s",
+        params![job, record, step.now_s().saturating_add(stored(*lasts_s))],
+    )
+}
+
+/// Writes what is known of a job that is tracked.
+pub(super) fn track(step: &Step<'_>, id: &str, tracked: &TrackedJob) -> Result<(), StoreError> {
+    step.sweep(
+        "DELETE FROM tracked WHERE job IN (SELECT job FROM tracked WHERE lapses_s <= ?1 ORDER BY lapses_s LIMIT ?2)",
+        params![step.now_s(), stored(SWEPT)],
+    )?;
+    let lapses_s = step.now_s().saturating_add(stored(TRACKED_FOR.as_secs()));
+    step.change(
+        "tracked",
+        "INSERT INTO tracked (job, record, lapses_s) VALUES (?1, ?2, ?3) \
+         ON CONFLICT (job) DO UPDATE SET record = excluded.record, lapses_s = excluded.lapses_s",
+        params![id, tracked.encode(), lapses_s],
+    )
+}
+
+impl Perform<FindJob> for SqliteStore {
+    async fn perform(&self, FindJob { id }: FindJob) -> Result<FoundJob, StoreError> {
+        self.reader.call(move |step| find_job(step, &id)).await
+    }
+}
+
+fn find_job(step: &Step<'_>, id: &str) -> Result<FoundJob, StoreError> {
+    let read = |row: &rusqlite::Row<'_>| Ok(bytes(row.get_ref(0)?));
+    let tracked: Option<Vec<u8>> = step
+        .sql(
+            "SELECT CASE WHEN octet_length(record) <= ?3 THEN record END FROM tracked WHERE job = ?1 AND lapses_s > ?2",
+        )?
+        .query_row(params![id, step.now_s(), stored(LONGEST_TRACKED)], read)
+        .optional()?;
+    let result: Option<Vec<u8>> = step
+        .sql(
+            "SELECT CASE WHEN octet_length(record) <= ?3 THEN record END FROM results WHERE job = ?1 AND lapses_s > ?2",
+        )?
+        .query_row(params![id, step.now_s(), stored(kept_result::LONGEST)], read)
+        .optional()?;
+    Ok(FoundJob {
+        tracked: tracked.as_deref().and_then(TrackedJob::parse),
+        result: result.as_deref().and_then(KeptResult::parse),
+    })
 }
 
 /// Removes this list if it has lapsed, and one other that has.

@@ -25,7 +25,7 @@ impl Perform<ShowRuns> for SqliteStore {
 
 impl Perform<LookAtRuns> for SqliteStore {
     async fn perform(&self, arrow: LookAtRuns) -> Result<Vec<SeenRun>, StoreError> {
-        self.reader.call(move |step| look(step, &arrow.claims)).await
+        self.reader.call(move |step| look(step, &arrow)).await
     }
 }
 
@@ -73,7 +73,7 @@ pub(super) fn progress(
     Ok(())
 }
 
-fn look(step: &Step<'_>, claims: &[ClaimToken]) -> Result<Vec<SeenRun>, StoreError> {
+fn look(step: &Step<'_>, LookAtRuns { claims, shown: asked }: &LookAtRuns) -> Result<Vec<SeenRun>, StoreError> {
     let mut shown = step.sql(
         "SELECT CASE WHEN octet_length(record) <= ?3 THEN record END FROM shown WHERE claim = ?1 AND lapses_ms > ?2",
     )?;
@@ -83,8 +83,10 @@ fn look(step: &Step<'_>, claims: &[ClaimToken]) -> Result<Vec<SeenRun>, StoreErr
     for claim in claims {
         let read = |row: &rusqlite::Row<'_>| Ok(bytes(row.get_ref(0)?));
         let longest = stored(LONGEST);
-        let record: Option<Vec<u8>> =
-            shown.query_row(params![claim.as_str(), step.now_ms, longest], read).optional()?;
+        let record: Option<Vec<u8>> = match asked {
+            true => shown.query_row(params![claim.as_str(), step.now_ms, longest], read).optional()?,
+            false => None,
+        };
         let told: Option<Vec<u8>> = progress.query_row(params![claim.as_str(), longest], read).optional()?;
         seen.push(SeenRun {
             shown: record.as_deref().and_then(ShownRun::parse),

@@ -38,7 +38,7 @@ const HANDLERS: [(&str, &[&[&str]]); 4] = [
 ];
 
 /// Keys of the task. TOML takes them as keys of `[run]` if they are written below it.
-const OF_TASK: [&str; 11] = [
+const OF_TASK: [&str; 12] = [
     "name",
     "description",
     "queue",
@@ -49,6 +49,7 @@ const OF_TASK: [&str; 11] = [
     "on_crash",
     "max_redeliveries",
     "keep_runs",
+    "keep_results",
     "ping",
 ];
 

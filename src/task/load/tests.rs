@@ -128,6 +128,7 @@ fn a_task_is_read_with_all_its_keys() {
             stdin: StdinMode::Job,
             output: OutputMode::Discard,
             result: ResultMode::LastLine,
+            progress: false,
             options_end_from: Some(1),
             allow_dash: true,
             later: RetryLater { delay: Duration::from_secs(10), limit: 5 },

@@ -5,8 +5,8 @@ use crate::config::reader::{Table, Value};
 use crate::task::handler_spec::{ExecSpec, OutputMode, ResultMode, StdinMode};
 
 /// The keys that belong to this handler only.
-pub(super) const KEYS: [&str; 7] =
-    ["stdin", "output", "result", "allow_dash", "allow_code", "retry_later", "retry_later_limit"];
+pub(super) const KEYS: [&str; 8] =
+    ["stdin", "output", "result", "progress", "allow_dash", "allow_code", "retry_later", "retry_later_limit"];
 
 pub(super) fn read(
     exec: &Value<'_>,
@@ -22,6 +22,7 @@ pub(super) fn read(
     let output = read_output(run);
     let result =
         run.take("result").and_then(|value| value.one_of("\"last_line\"", &[("last_line", ResultMode::LastLine)]));
+    let progress = run.take("progress").and_then(|value| value.boolean()).unwrap_or(false);
     let mut allows = |key: &str| run.take(key).and_then(|value| value.boolean()).unwrap_or(false);
     let allowed = argv::Allowed {
         dash: allows("allow_dash"),
@@ -38,6 +39,7 @@ pub(super) fn read(
         stdin,
         output: output.unwrap_or(OutputMode::Log),
         result: result.unwrap_or(ResultMode::Nothing),
+        progress,
         allow_dash: allowed.dash,
         later,
     })
