@@ -13,7 +13,7 @@ use super::args::{Cli, CliCommand, DelayedVerb, FailedVerb, JobsListArgs, JobsVe
 use super::audited;
 use super::command::{
     audit, check, delayed, enqueue, explain, failed, generate, health, history, locks, manual, outputs, overview,
-    perform, periodic, plan, queues, running, store, tasks, workers,
+    perform, periodic, plan, queues, running, store, tasks, waiting, workers,
 };
 use super::context::CommandContext;
 use super::exit::{CliError, Exit};

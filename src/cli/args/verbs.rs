@@ -371,7 +371,7 @@ pub(crate) struct JobsListArgs {
 
 impl Default for JobsListArgs {
     fn default() -> Self {
-        Self { task: None, limit: LISTED }
+        Self { task: None, limit: LISTED, usage: false }
     }
 }
 
