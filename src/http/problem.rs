@@ -363,10 +363,8 @@ mod tests {
             ("/argsx", Some("[]"), "/argsx", "/argsx"),
             ("/queue", Some("[]"), "?queue", "?queue"),
         ] {
-            assert_eq!(
-                (pointer(written, "", args), pointer(written, "/args", args)),
-                (of_task.to_owned(), of_any.to_owned())
-            );
+            let found = (pointer(written, "", args), pointer(written, "/args", args));
+            assert_eq!(found, (of_task.to_owned(), of_any.to_owned()));
         }
     }
 

@@ -50,6 +50,9 @@ pub(super) fn with<T>(passed: &OwnedFd, start: impl FnOnce(RawFd) -> T) -> io::R
     let Some(Slot { place, nothing }) = slot.as_mut() else { return Err(io::Error::other("no place is left")) };
     rustix::io::dup2(passed, place)?;
     let started = start(place.as_raw_fd());
-    rustix::io::dup3(nothing, place, DupFlags::CLOEXEC)?;
+    if rustix::io::dup3(nothing, place, DupFlags::CLOEXEC).is_err() {
+        // The program may run, and is never lost. Closing the place keeps it from the next one.
+        *slot = None;
+    }
     Ok(started)
 }

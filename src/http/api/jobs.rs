@@ -147,7 +147,8 @@ async fn run(client: &Client, asked: Asked) -> Result<EnqueueView, Problem> {
     let Asked { request, when, track, duplicate, once } = asked;
     if let Some(Once { key, begun }) = once {
         if track {
-            let detail = "a job that is enqueued under an Idempotency-Key cannot be tracked; leave out track or the header";
+            let detail =
+                "a job that is enqueued under an Idempotency-Key cannot be tracked; leave out track or the header";
             return Err(Problem::new(Kind::Malformed, detail));
         }
         let outcome = client.enqueue_once(&request, when, duplicate, &key).await;
