@@ -143,7 +143,7 @@ fn a_run_tells_how_far_it_is_and_how_much_it_uses() {
     on_both(|folder| {
         folder.script(
             "copies",
-            "tell() { echo \"$1\" >&$WINDLASS_STATUS_FD; }; tell nonsense; tell \"{\\\"percent\\\":40,\\\"message\\\":\\\"copying\\\"}\"; while [ ! -e go ]; do sleep 0.05; done",
+            "tell() {{ echo \"$1\" >&$WINDLASS_STATUS_FD; }}; tell nonsense; tell \"{{\\\"percent\\\":40,\\\"message\\\":\\\"copying\\\"}}\"; while [ ! -e go ]; do sleep 0.05; done",
         );
         let path = folder.path("tasks.d/copies.toml");
         fs::write(&path, fs::read_to_string(&path).unwrap() + "progress = true\n").unwrap();

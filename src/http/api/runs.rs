@@ -80,11 +80,14 @@ pub(in crate::http) async fn list(State(site): State<Site>, query: Query) -> Res
     let query = query.only(&["task", "limit", "cursor"])?;
     let task = query.text("task").map(str::to_owned);
     let list = if task.is_some() { List::of("running", task.as_deref()) } else { LIST };
-    let (_, _) = (limit(&query)?, list.cursor::<usize>(&query)?);
+    let (_, _) = (limit(&query)?, list.cursor::<String>(&query)?);
     let registry = Arc::clone(&site.content().registry);
     let which = task.as_deref().map_or(Which::All, Which::Class);
-    let found = running::list(&site.admin()?, &registry, which, LISTED, false).await?;
-    let page = Page::of_positions(found.runs, &list, &query, &*site.clock)?;
+    let mut found = running::list(&site.admin()?, &registry, which, LISTED, false).await?;
+    // A worker has one job at a time, so that its name is a place among them.
+    found.runs.sort_by(|one, other| one.worker.cmp(&other.worker));
+    let worker = |run: &RunningView| run.worker.clone();
+    let page = Page::of_names(found.runs, worker, str::cmp, &list, &query, &*site.clock)?;
     Ok(Json(RunningPage { page, more: found.more }))
 }
 
