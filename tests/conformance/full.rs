@@ -12,7 +12,7 @@ use windlass::store::effect::Verdict;
 use windlass::store::findings::Findings;
 use windlass::store::inspection::Pause;
 use windlass::store::moving::TakeIn;
-use windlass::store::queueing::{EnqueueBatch, ScheduleBatch, When};
+use windlass::store::queueing::{EnqueueBatch, EnqueueTracked, ScheduleBatch, When};
 use windlass::store::redis::RedisStore;
 use windlass::store::role::Whole;
 use windlass::store::scheduling::Fire;
@@ -29,7 +29,8 @@ use crate::support::redis::{Options, RedisServer};
 use crate::support::verbs::Verbs as _;
 
 /// What brings something new into a store.
-const REFUSED: &[&str] = &[EnqueueBatch::NAME, ScheduleBatch::NAME, Fire::NAME, TakeIn::NAME, Pause::NAME];
+const REFUSED: &[&str] =
+    &[EnqueueBatch::NAME, EnqueueTracked::NAME, ScheduleBatch::NAME, Fire::NAME, TakeIn::NAME, Pause::NAME];
 
 fn set_full(server: &RedisServer, full: bool) {
     server.command(&["CONFIG", "SET", "maxmemory", if full { "1" } else { "0" }]);

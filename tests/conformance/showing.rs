@@ -83,7 +83,7 @@ async fn a_wish_to_watch_stands_beside_one_to_cancel_and_goes_by_itself(f: &Fixt
         assert!(ask(one).await.expect("ask_run"));
     }
     assert_eq!(wishes().await, [cancel.clone(), renewed]);
-    assert_eq!(show(f, Vec::new(), &[token.clone()]).await, [cancel.clone()]);
+    assert_eq!(show(f, Vec::new(), std::slice::from_ref(&token)).await, std::slice::from_ref(&cancel));
     assert_eq!(wishes().await, [cancel]);
 }
 

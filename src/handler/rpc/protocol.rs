@@ -138,7 +138,9 @@ pub(crate) fn parse(line: &[u8]) -> Result<Message, String> {
         return match method.get() {
             "\"ready\"" if members.id.is_none() => ready(members.params),
             "\"progress\"" if members.id.is_none() => Ok(progress(members.params)),
-            _ => Err(format!("expected an answer or the notification \"ready\", found {}", shown(line))),
+            _ => {
+                Err(format!("expected an answer or the notification \"ready\" or \"progress\", found {}", shown(line)))
+            }
         };
     }
     let id = members.id.and_then(|id| id.get().parse().ok());
@@ -360,7 +362,7 @@ mod tests {
             ("{\"jsonrpc\":\"2.0\",\"id\":1}", "expected \"result\" or \"error\""),
             ("{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":1,\"error\":{\"message\":\"x\"}}", "expected \"result\" or"),
             ("{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":\"x\"}", "expected \"error\" to be an object"),
-            ("{\"jsonrpc\":\"2.0\",\"method\":\"progress\"}", "expected an answer or the notification \"ready\""),
+            ("{\"jsonrpc\":\"2.0\",\"method\":\"status\"}", "expected an answer or the notification \"ready\""),
             ("{\"jsonrpc\":\"2.0\",\"id\":1,\"id\":2,\"result\":1}", "expected one JSON object"),
         ] {
             let error = read(line).unwrap_err();

@@ -78,7 +78,7 @@ mod tests {
             r#"50%{"jsonrpc":"2.0","id":7,"result":NaN}"#,
             r#"{"id":7,"result":1}"#,
             r#"{"method":"ready"}"#,
-            r#"{"jsonrpc":"2.0","method":"progress"}"#,
+            r#"{"jsonrpc":"2.0","method":"status"}"#,
         ] {
             assert!(line(broken).unwrap_err().starts_with("expected"), "{broken}");
         }
