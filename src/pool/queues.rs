@@ -79,8 +79,8 @@ impl Queues {
         }
         let patterns = self.patterns.borrow().as_configured();
         Some(format!(
-            "the patterns in queues = {patterns:?} match {left_out} queues more than {MAX_MATCHES}, which are not worked on: \
-             name them or narrow the patterns, or delete queues that nobody needs with `windlass queues delete`"
+            "the patterns in queues = {patterns:?} match {left_out} queues more than {MAX_MATCHES}, which are not worked on \
+             (those with jobs come first, in turn): name them or narrow the patterns, or delete queues that nobody needs with `windlass queues delete`"
         ))
     }
 }

@@ -134,7 +134,7 @@ impl QueuePatterns {
             }
         }
         let matches = self.entries.iter().map(|_| FirstQueues::new(MAX_MATCHES)).collect();
-        Resolving { patterns: self, named, matches, named_later: HashSet::new() }
+        Resolving { patterns: self, named, matches, named_later: HashSet::new(), busy: None }
     }
 
     /// Which entry is the first glob that matches this queue, unless it is excluded.

@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fred::interfaces::Resp3Frame as Frame;
+use fred::types::RespVersion;
 use tokio::time::Instant;
 
 use super::connection::Connection;
 use super::inspect::queue_name_or;
-use super::scan;
-use crate::config::element::queues::{QueuePatterns, ResolvedQueues};
+use super::{reply, scan};
+use crate::config::element::queues::{QueuePatterns, ResolvedQueues, Resolving};
 use crate::job::QueueName;
 use crate::store::error::StoreError;
 use crate::store::mutex::lock;
@@ -85,7 +86,8 @@ impl KnownNames {
         }
         let kept = kept.clone().filter(|kept| !kept.is_expired && kept.patterns == *patterns)?;
         let ends = kept.ends(is_told, told);
-        *lock(&self.due) = (kept.told != told).then_some(ends);
+        // Of queues that were left out for want of room others have their turn then.
+        *lock(&self.due) = (kept.told != told || kept.resolved.left_out > 0).then_some(ends);
         (Instant::now() < ends).then_some(kept.resolved)
     }
 
@@ -131,12 +133,44 @@ impl KnownNames {
             add(members);
         }
         connection.passed_over(&passed, &key);
+        if resolving.is_too_many() {
+            let before =
+                lock(&self.kept).as_ref().filter(|kept| kept.patterns == *patterns).map(|kept| kept.resolved.clone());
+            resolving.begin_busy(before.as_deref());
+            add_busy(connection, &mut resolving).await?;
+        }
         let resolved = Arc::new(resolving.done());
         let (read, took) = (Instant::now(), begun.elapsed());
         let (patterns, is_expired) = (Arc::clone(patterns), false);
         let kept = Kept { patterns, resolved: Arc::clone(&resolved), told, read, took, is_expired };
         *lock(&self.kept) = (!is_one_page).then_some(kept);
-        *lock(&self.due) = None;
+        *lock(&self.due) = (resolved.left_out > 0).then(|| read + KEPT);
         Ok(resolved)
     }
+}
+
+/// Tells which of the names hold jobs, page by page.
+async fn add_busy(shared: &Connection, resolving: &mut Resolving<'_>) -> Result<(), StoreError> {
+    // The server remembers what a waker's connection reads, and that would be all of them. One of its own is for this look.
+    let own = shared.origin.open(RespVersion::RESP2).await.ok();
+    let connection = own.as_ref().unwrap_or(shared);
+    let (key, mut next) = (connection.keys().queues(), Some(scan::BEGIN));
+    while let Some(cursor) = next {
+        let (name, arguments) = scan::members_from(&key, cursor);
+        let members;
+        (members, next) = scan::read_members(connection.command(name, arguments).await?)?;
+        let names = members.iter().filter_map(|name| std::str::from_utf8(name).ok()).map(QueueName::as_stored);
+        let names: Vec<_> = names.filter(|name| resolving.is_match(name)).collect();
+        let reads = names.iter().map(|name| ("EXISTS", vec![connection.keys().queue(name)])).collect();
+        for (name, answer) in names.into_iter().zip(connection.commands(reads).await?) {
+            match answer.and_then(reply::count) {
+                Ok(0) => {}
+                Ok(_) => resolving.add_busy(name),
+                Err(error) if error.is_transient() => return Err(error),
+                // A key that this user may not read cannot be claimed from either.
+                Err(_) => {}
+            }
+        }
+    }
+    Ok(())
 }

@@ -8,10 +8,11 @@ use std::fs::{self, DirBuilder, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
+use rusqlite::OptionalExtension as _;
 use tokio::net::UnixDatagram;
 
 use super::commit::Handle;
@@ -20,12 +21,20 @@ use super::pause::PausedQueues;
 use super::private;
 use super::step::Step;
 use super::{delayed, enqueue, leader, wishes};
+use crate::config::element::queues::{QueuePatterns, ResolvedQueues, Resolving};
+use crate::job::QueueName;
 use crate::store::backend::EngineWaker;
 use crate::store::error::StoreError;
+use crate::store::mutex::lock;
 use crate::store::wake::{ArmedState, Watch};
 
 /// How often the file itself is looked at while no datagram comes.
 const SAFETY_POLL: Duration = Duration::from_millis(250);
+
+/// How long it stays which queues are worked on while too many match.
+const KEPT: Duration = Duration::from_secs(5);
+/// Of so many queues a look reads whether they hold jobs.
+const MOST_WALKED: usize = 100_000;
 
 /// A socket that is removed with its owner.
 struct Socket {
@@ -70,6 +79,17 @@ pub(in crate::store) struct SqliteWaker {
     changed: AtomicBool,
     /// The file's version when it was armed.
     version: AtomicI64,
+    /// What more queues match than are worked on, and when that was read.
+    surplus: Arc<Mutex<Option<Surplus>>>,
+}
+
+/// Which queues are worked on while too many match.
+struct Surplus {
+    patterns: Arc<QueuePatterns>,
+    resolved: Arc<ResolvedQueues>,
+    /// How far was read which queues hold jobs.
+    walked: Option<Vec<u8>>,
+    read: Instant,
 }
 
 impl SqliteWaker {
@@ -78,7 +98,7 @@ impl SqliteWaker {
         // Another process whose socket was the last may remove the directory between the two steps of binding, so a
         // second try follows.
         let socket = Socket::bind(directory).or_else(|_| Socket::bind(directory)).ok();
-        Self { reader, socket, changed: AtomicBool::new(true), version: AtomicI64::new(0) }
+        Self { reader, socket, changed: AtomicBool::new(true), version: AtomicI64::new(0), surplus: Arc::default() }
     }
 
     async fn datagram(&self) {
@@ -97,14 +117,16 @@ impl EngineWaker for SqliteWaker {
         if let Some(socket) = &self.socket {
             while socket.socket.try_recv(&mut [0]).is_ok() {}
         }
-        let watch = watch.clone();
-        let (version, seen) = self.reader.call(move |step| Ok((version(step)?, look(step, &watch)?))).await?;
+        let (watch, surplus) = (watch.clone(), Arc::clone(&self.surplus));
+        let seen = move |step: &Step<'_>| Ok((version(step)?, look(step, &watch, &surplus)?));
+        let (version, seen) = self.reader.call(seen).await?;
         self.version.store(version, Ordering::SeqCst);
         Ok(seen)
     }
 
     async fn woken(&self) {
-        while !self.changed.load(Ordering::SeqCst) {
+        let due = lock(&self.surplus).as_ref().map(|surplus| surplus.read + KEPT);
+        while !self.changed.load(Ordering::SeqCst) && due.is_none_or(|due| Instant::now() < due) {
             tokio::select! {
                 () = self.datagram() => self.changed.store(true, Ordering::SeqCst),
                 () = tokio::time::sleep(SAFETY_POLL) => {
@@ -131,7 +153,7 @@ fn version(step: &Step<'_>) -> Result<i64, StoreError> {
 }
 
 /// Looks at everything watched.
-fn look(step: &Step<'_>, watch: &Watch) -> Result<ArmedState, StoreError> {
+fn look(step: &Step<'_>, watch: &Watch, surplus: &Mutex<Option<Surplus>>) -> Result<ArmedState, StoreError> {
     let mut seen = ArmedState { now_ms: step.now_ms, ..ArmedState::default() };
     let mut ready = step.sql("SELECT 1 FROM jobs WHERE queue = ?1 LIMIT 1")?;
     if !watch.queues.is_empty() {
@@ -141,9 +163,9 @@ fn look(step: &Step<'_>, watch: &Watch) -> Result<ArmedState, StoreError> {
         }
     }
     if let Some(patterns) = &watch.patterns {
-        let mut resolving = patterns.resolving();
-        enqueue::each_queue(step, |name| resolving.add(name))?;
-        seen.resolved = Some(Arc::new(resolving.done()));
+        seen.resolved = Some(resolve(step, patterns, &mut lock(surplus))?);
+    } else {
+        *lock(surplus) = None;
     }
     if watch.delayed {
         seen.next_due_s = delayed::earliest(step)?;
@@ -155,6 +177,62 @@ fn look(step: &Step<'_>, watch: &Watch) -> Result<ArmedState, StoreError> {
         seen.wishes = wishes::any(step, instance)?;
     }
     Ok(seen)
+}
+
+/// What the patterns stand for. If more match than are worked on, those with jobs come first, and that stays for a while,
+/// so that the list does not change with every job.
+fn resolve(
+    step: &Step<'_>,
+    patterns: &Arc<QueuePatterns>,
+    surplus: &mut Option<Surplus>,
+) -> Result<Arc<ResolvedQueues>, StoreError> {
+    let before = surplus.take().filter(|surplus| surplus.patterns == *patterns);
+    if let Some(kept) = before.as_ref().filter(|surplus| surplus.read.elapsed() < KEPT) {
+        let resolved = Arc::clone(&kept.resolved);
+        *surplus = before;
+        return Ok(resolved);
+    }
+    let mut resolving = patterns.resolving();
+    enqueue::each_queue(step, |name| resolving.add(name))?;
+    let (is_too_many, mut walked) = (resolving.is_too_many(), None);
+    if is_too_many {
+        resolving.begin_busy(before.as_ref().map(|surplus| &*surplus.resolved));
+        walked = walk(step, &mut resolving, before.and_then(|surplus| surplus.walked))?;
+    }
+    let resolved = Arc::new(resolving.done());
+    let (patterns, read) = (Arc::clone(patterns), Instant::now());
+    *surplus = is_too_many.then(|| Surplus { patterns, resolved: Arc::clone(&resolved), walked, read });
+    Ok(resolved)
+}
+
+/// Tells which queues hold jobs, from behind this one on and around, one step through the index for each, however many jobs
+/// it has. Returns where it ended if there are too many for one look.
+fn walk(step: &Step<'_>, resolving: &mut Resolving<'_>, begin: Option<Vec<u8>>) -> Result<Option<Vec<u8>>, StoreError> {
+    let mut first = step.sql("SELECT queue FROM jobs ORDER BY queue LIMIT 1")?;
+    let mut behind = step.sql("SELECT queue FROM jobs WHERE queue > CAST(?1 AS TEXT) ORDER BY queue LIMIT 1")?;
+    let name = |row: &rusqlite::Row<'_>| Ok(row.get_ref(0)?.as_bytes().map(<[u8]>::to_vec).unwrap_or_default());
+    let (mut last, mut is_around) = (begin.clone(), begin.is_none());
+    for _ in 0..MOST_WALKED {
+        let found = match &last {
+            Some(last) => behind.query_row([last], name).optional()?,
+            None => first.query_row([], name).optional()?,
+        };
+        let Some(found) = found.filter(|found| last.as_ref().is_none_or(|last| found > last)) else {
+            if std::mem::replace(&mut is_around, true) {
+                return Ok(None);
+            }
+            last = None;
+            continue;
+        };
+        if is_around && begin.as_ref().is_some_and(|begin| found > *begin) {
+            return Ok(None);
+        }
+        if let Ok(text) = std::str::from_utf8(&found) {
+            resolving.add_busy(QueueName::as_stored(text));
+        }
+        last = Some(found);
+    }
+    Ok(last)
 }
 
 #[cfg(test)]
@@ -203,6 +281,29 @@ mod tests {
         assert!(futures_util::poll!(woken.as_mut()).is_pending());
         conn.execute("INSERT INTO queues VALUES ('q')", []).unwrap();
         tokio::time::timeout(Duration::from_secs(20), woken).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn of_too_many_queues_those_with_jobs_are_worked_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("w.db");
+        let conn = connection::writer(&path, connection::Options::default()).unwrap();
+        let empty = "WITH RECURSIVE n(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM n WHERE n < 10049)
+             INSERT INTO queues SELECT printf('a%05d', n) FROM n";
+        conn.execute(empty, []).unwrap();
+        conn.execute("INSERT INTO queues VALUES ('y'), ('z')", []).unwrap();
+        let clock = Arc::new(ManualClock::at(0));
+        let reader = spawn(connection::reader(&path).unwrap(), clock, Role::Reader, Findings::default()).unwrap();
+        let waker = SqliteWaker::open(reader, &dir.path().join("wake"));
+        conn.execute("INSERT INTO jobs (queue, position, payload) VALUES ('z', 0, '{}'), ('z', 1, '{}')", []).unwrap();
+        conn.execute("INSERT INTO jobs (queue, position, payload) VALUES ('a10044', 0, '{}')", []).unwrap();
+        let watch = Watch { patterns: Some(Arc::new(QueuePatterns::all())), ..Watch::default() };
+        let resolved = waker.arm(&watch).await.unwrap().resolved.unwrap();
+        assert_eq!((resolved.queues.len(), resolved.left_out), (10_000, 52));
+        let last: Vec<_> = resolved.queues[9997..].iter().map(QueueName::as_str).collect();
+        assert_eq!(last, ["a09997", "a10044", "z"]);
+        let again = waker.arm(&watch).await.unwrap().resolved.unwrap();
+        assert_eq!(again, resolved, "it stays for a while");
     }
 
     #[test]

@@ -59,6 +59,33 @@ fn readings(server: &Server) -> Option<String> {
 }
 
 #[tokio::test]
+async fn of_too_many_queues_those_with_jobs_are_worked_on() {
+    let server = Server::start();
+    let store = server.store().await;
+    let names = "for i = 1, 30000 do redis.call('SADD', 'resque:queues', string.format('a%05d', i)) end";
+    server.cli(&["EVAL", names, "0"]);
+    for name in ["z", "a29999"] {
+        server.cli(&["SADD", "resque:queues", name]);
+        server.cli(&["RPUSH", &format!("resque:queue:{name}"), "{}"]);
+    }
+    let waker = store.waker().await.unwrap();
+    let watch = Watch { patterns: Some(Arc::new(QueuePatterns::all())), ..Watch::default() };
+    let resolved = waker.arm(&watch).await.unwrap().resolved.unwrap();
+    assert_eq!((resolved.queues.len(), resolved.left_out), (10_000, 20_001));
+    assert_eq!(resolved.queues[9997..], ["a09998", "a29999", "z"].map(queue));
+    // One that was left out gets a job.
+    server.cli(&["RPUSH", "resque:queue:a20000", "{}"]);
+    let is_found = async {
+        while !waker.arm(&watch).await.unwrap().resolved.unwrap().queues.contains(&queue("a20000")) {
+            // The listener may begin only now: the next job tells of it.
+            server.cli(&["RPUSH", "resque:queue:a20000", "{}"]);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(SOON, is_found).await.expect("it is worked on");
+}
+
+#[tokio::test]
 async fn a_new_queue_among_very_many_is_watched_without_reading_all_names() {
     let server = Server::start();
     let store = server.store().await;
