@@ -171,7 +171,7 @@ pub async fn read(store: &Store<Admin>, skip: usize, limit: usize) -> Result<Aud
         let wanted = (limit - audit.len()).min(PAGE);
         let some = store.run(ReadAudit { skip: skip.saturating_add(audit.len()), limit: wanted + 1 }).await?;
         let more = some.len() > wanted;
-        audit.extend(some.iter().take(wanted).map(|entry| AuditEntry::decode(entry)));
+        audit.extend(some.iter().take(wanted).map(AuditEntry::decode));
         if !more || audit.len() >= limit {
             return Ok(AuditPage { audit, more });
         }

@@ -140,7 +140,9 @@ impl Run {
         RunningView::of(self)
     }
 
-    pub(super) fn worker(&self) -> &WorkerName {
+    /// The worker that runs it.
+    #[must_use]
+    pub fn worker(&self) -> &WorkerName {
         &self.0.worker
     }
 

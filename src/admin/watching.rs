@@ -12,7 +12,6 @@ use tokio::time::Instant;
 
 use super::error::AdminError;
 use super::failed_page;
-use super::running::Run;
 use crate::job::shown_run::ShownEnd;
 use crate::job::{ClaimToken, FailureView, FinishedRun, ShownRun, WorkerName, output_end};
 use crate::store::handle::Store;
@@ -63,8 +62,8 @@ pub struct News {
 impl<'s> Watcher<'s> {
     /// Watches a run; nothing if another program runs it, which knows no wishes.
     #[must_use]
-    pub fn new(store: &'s Store<Admin>, run: &Run) -> Option<Self> {
-        let (worker, claim) = (run.worker().clone(), run.claim()?.clone());
+    pub fn new(store: &'s Store<Admin>, worker: &WorkerName, claim: Option<&ClaimToken>) -> Option<Self> {
+        let (worker, claim) = (worker.clone(), claim?.clone());
         Some(Self { store, worker, claim, next: 0, asked: None, gone: None, seen: None })
     }
 

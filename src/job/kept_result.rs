@@ -70,7 +70,7 @@ impl KeptResult {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::RunOutcome;
+    use crate::job::finished_run::RunOutcome;
 
     fn record(result: Option<&str>) -> Vec<u8> {
         let run = FinishedRun { ms: Some(7), ..FinishedRun::new(RunOutcome::Done, 1) };

@@ -28,6 +28,7 @@ use crate::plugin::hooks::{HookFailure, Refusal};
 use crate::store::handle::Store;
 use crate::store::queueing::Scheduled;
 use crate::store::role::Whole;
+use crate::text::shell::command;
 
 /// The errors of plugins after the job was enqueued. Also prints a warning of each.
 fn warned(line: Option<usize>, complaints: &[HookFailure]) -> Vec<PluginErrorView> {
@@ -116,7 +117,10 @@ async fn tell_now(
             warned(None, &complaints);
             let output = EnqueueView { id: id.map(str::to_owned), ..EnqueueView::now(job, &complaints) };
             context.printer.report(&output, || match id {
-                Some(id) => format!("enqueued {task} on {queue} as {id}; what it leads to: windlass jobs result {id}"),
+                Some(id) => {
+                    let look = command("jobs result", &[id]);
+                    format!("enqueued {task} on {queue} as {id}; what it leads to: {look}")
+                }
                 None => format!("enqueued {task} on {queue}"),
             })?;
         }

@@ -151,7 +151,7 @@ impl<'s> Waiting<'s> {
         if self.watcher.is_none() && self.searched.is_none_or(|at| at.elapsed() >= SEARCH) {
             self.searched = Some(Instant::now());
             let (runs, _) = running::find(self.store, Which::Ids(&[self.id.to_owned()]), 1).await?;
-            self.watcher = runs.first().and_then(|run| Watcher::new(self.store, run));
+            self.watcher = runs.first().and_then(|run| Watcher::new(self.store, run.worker(), run.claim()));
             if self.watcher.as_ref().is_some_and(|watcher| self.printed.over.contains(watcher.claim().as_str())) {
                 self.watcher = None;
             }

@@ -91,7 +91,7 @@ async fn watch(
     run: &Run,
     follow: bool,
 ) -> Result<Exit, CliError> {
-    let Some(mut watcher) = Watcher::new(store, run) else {
+    let Some(mut watcher) = Watcher::new(store, run.worker(), run.claim()) else {
         let worker = run.view().worker;
         return Err(CliError::Failed(format!(
             "the job is run by {worker}, a worker of another program, which shows nothing of it"

@@ -128,7 +128,7 @@ pub(in crate::http) async fn output(
         Some(run) => {
             let foreign =
                 || Problem::new(Kind::NotFound, "a worker of another program runs the job, and shows nothing of it");
-            let mut watcher = Watcher::new(&store, run).ok_or_else(foreign)?;
+            let mut watcher = Watcher::new(&store, run.worker(), run.claim()).ok_or_else(foreign)?;
             let begun = Instant::now();
             loop {
                 let news = watcher.look().await?;

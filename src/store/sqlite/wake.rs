@@ -10,10 +10,11 @@ use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::OptionalExtension as _;
 use tokio::net::UnixDatagram;
+use tokio::time::Instant;
 
 use super::commit::Handle;
 use super::notifier::is_ours;

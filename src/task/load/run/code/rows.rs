@@ -1,4 +1,7 @@
 //! One line or more for each row of the table of programs.
+//!
+//! Longer than 400 lines because each row of that table has its dangerous and its harmless lines, and one list of them is easier
+//! to check.
 
 use super::tests::{danger, judged};
 use super::*;
