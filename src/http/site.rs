@@ -263,11 +263,13 @@ impl Site {
         let handlers = self.handlers.clone();
         let (_waits, mut gone) = oneshot::channel::<()>();
         let look = move || {
+            // Looks are large, and the stack of such a thread is not.
+            let look = Box::pin(async move { look().await });
             handlers.block_on(async {
                 tokio::select! {
                     biased;
                     _ = &mut gone => Err(Problem::new(Kind::Timeout, "nobody waits for the answer any more")),
-                    found = look() => found,
+                    found = look => found,
                 }
             })
         };

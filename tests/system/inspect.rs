@@ -107,7 +107,7 @@ fn of_many_names_the_first_are_shown_and_that_there_are_more_is_told() {
     let queue = |name: &str| json!({"queue": name, "length": 2});
     let paused = |name: &str, length: u32| json!({"queue": name, "length": length, "paused": true});
     let all = [queue("a"), paused("b", 2), queue("c"), paused("d", 0), queue("e")];
-    for limit in 0..=5 {
+    for limit in 1..=5 {
         let shown = json!({"queues": &all[..limit], "more": limit < 5});
         assert_eq!(list(&limit.to_string()), shown);
     }
