@@ -227,7 +227,7 @@ pub struct Instances;
 arrow!(Instances, "instances", Reads -> Vec<InstanceState>; Pool, Scheduler, Admin, Mover);
 
 /// Takes or renews [`Leadership::Duties`](super::scheduling::Leadership::Duties) as
-/// [`Lead`](super::scheduling::Lead) does, and reads all instances.
+/// [`Lead`] does, and reads all instances.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
