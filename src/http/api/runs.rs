@@ -16,7 +16,7 @@ use super::path::Name;
 use super::query::Query;
 use crate::admin::results::{self, ResultView, TrackedView};
 use crate::admin::running::{self, CancelledRun, RunningView, Which};
-use crate::admin::watching::{self, LOOK, Watcher};
+use crate::admin::watching::{self, LOOK, LastWords, Watcher};
 use crate::http::problem::{Kind, Problem};
 use crate::http::site::Site;
 
@@ -75,6 +75,12 @@ fn unknown(id: &str) -> Problem {
     Problem::new(Kind::NotFound, detail)
 }
 
+/// What is left of a job that ended. Failed jobs are read for that where plugins run, so that no other request waits for it.
+async fn last_words(site: &Site, id: &str) -> Result<Option<LastWords>, Problem> {
+    let (store, registry, id) = (site.admin()?, Arc::clone(&site.content().registry), id.to_owned());
+    site.look(move || async move { Ok(watching::last_words(&store, &registry, &id, None).await?) }).await
+}
+
 /// `GET /running`.
 pub(in crate::http) async fn list(State(site): State<Site>, query: Query) -> Result<impl IntoResponse, Problem> {
     let query = query.only(&["task", "limit", "cursor"])?;
@@ -107,7 +113,7 @@ pub(in crate::http) async fn show(
         (Some(_), ..) => "running".to_owned(),
         (None, Some(result), _) => result.outcome.clone(),
         (None, None, Some(_)) => "waiting".to_owned(),
-        (None, None, None) => match watching::last_words(&store, &registry, &id, None).await? {
+        (None, None, None) => match last_words(&site, &id).await? {
             Some(left) => left.outcome,
             None => return Err(unknown(&id)),
         },
@@ -143,16 +149,13 @@ pub(in crate::http) async fn output(
                 sleep(LOOK).await;
             }
         }
-        None => {
-            let registry = Arc::clone(&site.content().registry);
-            match watching::last_words(&store, &registry, &id, None).await? {
-                Some(left) => (left.outcome, left.lines),
-                None => match results::find(&store, &id).await?.result {
-                    Some(result) => (result.outcome, result.output),
-                    None => return Err(unknown(&id)),
-                },
-            }
-        }
+        None => match last_words(&site, &id).await? {
+            Some(left) => (left.outcome, left.lines),
+            None => match results::find(&store, &id).await?.result {
+                Some(result) => (result.outcome, result.output),
+                None => return Err(unknown(&id)),
+            },
+        },
     };
     let content = site.content();
     // It is no JSON, so that nobody else hides in it.
