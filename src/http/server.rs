@@ -336,22 +336,13 @@ impl Accept {
 mod tests {
     use super::*;
     use crate::clock::ManualClock;
-    use crate::config::http::{HttpConfig, LoopbackMode, MetricsMode};
+    use crate::config::http::HttpConfig;
     use crate::http::site::{Content, Standing};
 
     #[test]
     fn a_socket_that_is_none_ends_the_start_and_nothing_panics() {
         let listen = ListenAddress::Tcp("127.0.0.1:1".parse().unwrap());
-        let http = HttpConfig {
-            listen: vec![listen.clone()],
-            tokens: Vec::new(),
-            token_files: Vec::new(),
-            loopback: LoopbackMode::Open,
-            allowed_hosts: Vec::new(),
-            trusted_proxies: Vec::new(),
-            read_only: false,
-            metrics: MetricsMode::default(),
-        };
+        let http = HttpConfig { listen: vec![listen.clone()], ..HttpConfig::of_this_machine() };
         let (_content, content) = watch::channel(Arc::new(Content::new(http, Arc::default(), &[])));
         let handlers = Builder::new_current_thread().build().unwrap();
         let clock = Arc::new(ManualClock::at(0));

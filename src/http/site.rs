@@ -307,17 +307,7 @@ impl std::fmt::Debug for Site {
 impl Site {
     /// A site of its own, without a store and without anybody who reloads it.
     pub(super) fn alone(handlers: Handle) -> Self {
-        use crate::config::http::{LoopbackMode, MetricsMode};
-        let http = HttpConfig {
-            listen: Vec::new(),
-            tokens: Vec::new(),
-            token_files: Vec::new(),
-            loopback: LoopbackMode::Open,
-            allowed_hosts: Vec::new(),
-            trusted_proxies: Vec::new(),
-            read_only: false,
-            metrics: MetricsMode::default(),
-        };
+        let http = HttpConfig { listen: Vec::new(), ..HttpConfig::of_this_machine() };
         let content = watch::channel(Arc::new(Content::new(http, Arc::default(), &[]))).1;
         Self::new(content, Standing::default(), handlers, Arc::new(crate::clock::ManualClock::at(0)))
     }
