@@ -86,6 +86,20 @@ fn go_on(f: &Fixture, scheduler: &Scheduler, seconds: u32) {
     scheduler.context.set_back.skip(Duration::from_secs(u64::from(seconds)));
 }
 
+/// Looks at each second of so many.
+async fn each_second(
+    f: &Fixture,
+    scheduler: &Scheduler,
+    instance: &mut Instance,
+    ran: &mut Vec<String>,
+    seconds: usize,
+) {
+    for _ in 0..seconds {
+        look(f, scheduler, instance, ran).await;
+        go_on(f, scheduler, 1);
+    }
+}
+
 fn assert_once(ran: &[String]) {
     let mut sorted = ran.to_vec();
     sorted.sort();
@@ -117,15 +131,9 @@ async fn what_ran_does_not_come_again_when_the_clock_is_behind_for_a_moment(f: &
     let mut ran = ran_daily(f, &scheduler, &mut instance).await;
     for back_s in [3600, 30, 45, 20] {
         f.pass(-back_s);
-        for _ in 0..4 {
-            look(f, &scheduler, &mut instance, &mut ran).await;
-            go_on(f, &scheduler, 1);
-        }
+        each_second(f, &scheduler, &mut instance, &mut ran, 4).await;
         f.pass(back_s);
-        for _ in 0..6 {
-            look(f, &scheduler, &mut instance, &mut ran).await;
-            go_on(f, &scheduler, 1);
-        }
+        each_second(f, &scheduler, &mut instance, &mut ran, 6).await;
     }
     assert_once(&ran);
     assert_eq!(daily(&ran), (1, 1));
@@ -147,15 +155,9 @@ async fn what_ran_does_not_come_again_when_an_instance_starts_with_a_clock_that_
     for back_s in [3600, 40 * 365 * 86_400] {
         let scheduler = Scheduler::of(f, "a", DAILY).await;
         f.pass(-back_s);
-        for _ in 0..6 {
-            look(f, &scheduler, &mut instance, &mut ran).await;
-            go_on(f, &scheduler, 1);
-        }
+        each_second(f, &scheduler, &mut instance, &mut ran, 6).await;
         f.pass(back_s);
-        for _ in 0..20 {
-            look(f, &scheduler, &mut instance, &mut ran).await;
-            go_on(f, &scheduler, 1);
-        }
+        each_second(f, &scheduler, &mut instance, &mut ran, 20).await;
     }
     assert_once(&ran);
     assert_eq!(daily(&ran), (1, 1));
@@ -182,16 +184,10 @@ async fn what_ran_does_not_come_again_when_it_is_stopped_and_started_while_the_c
             stop().await;
         }
         tasks::start(&admin, &registry, "daily").await.expect("start");
-        for _ in 0..20 {
-            look(f, &scheduler, &mut instance, &mut ran).await;
-            go_on(f, &scheduler, 1);
-        }
+        each_second(f, &scheduler, &mut instance, &mut ran, 20).await;
         // To a moment after the time for which it ran, as it is not yet known that the clock is right again.
         f.pass(back_s);
-        for _ in 0..6 {
-            look(f, &scheduler, &mut instance, &mut ran).await;
-            go_on(f, &scheduler, 1);
-        }
+        each_second(f, &scheduler, &mut instance, &mut ran, 6).await;
     }
     assert_eq!(daily(&ran).0, 1, "{ran:?}");
     f.pass(86_400);

@@ -7,6 +7,21 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::supervise::scope::{Scope, scope};
 
+/// Holds the thread at a command, which comes to its end when what is returned beside it is dropped.
+async fn held(handle: &Handle) -> (impl Future<Output = Result<(), StoreError>>, mpsc::Sender<()>) {
+    let (begun, has_begun) = mpsc::channel();
+    let (go, held) = mpsc::channel::<()>();
+    let mut command = Box::pin(handle.call(move |_| {
+        // Both channels may be closed by the time this is run again.
+        let _ = begun.send(());
+        let _ = held.recv();
+        Ok(())
+    }));
+    assert!(futures_util::poll!(command.as_mut()).is_pending());
+    has_begun.recv().unwrap();
+    (command, go)
+}
+
 /// Holds a thread at its first command until three more wait. Returns whether each of the three succeeded, which of
 /// their rows were stored, and how many transactions were committed.
 async fn three(second: fn(&Step<'_>) -> Result<(), StoreError>) -> (Vec<bool>, Vec<i64>, u32) {
@@ -21,16 +36,7 @@ async fn three(second: fn(&Step<'_>) -> Result<(), StoreError>) -> (Vec<bool>, V
     .unwrap();
     let role = Role::Writer(Notifier::new(std::path::PathBuf::from("/nonexistent")));
     let handle = spawn(conn, Arc::new(ManualClock::at(0)), role, Findings::default()).unwrap();
-    let (begun, has_begun) = mpsc::channel();
-    let (go, held) = mpsc::channel::<()>();
-    let mut first = std::pin::pin!(handle.call(move |_| {
-        // Both channels may be closed by the time this is run again.
-        let _ = begun.send(());
-        let _ = held.recv();
-        Ok(())
-    }));
-    assert!(futures_util::poll!(first.as_mut()).is_pending());
-    has_begun.recv().unwrap();
+    let (first, go) = held(&handle).await;
     let insert = |n: i64| {
         move |step: &Step<'_>| {
             step.sql("INSERT INTO rows VALUES (?1)")?.execute([n])?;
@@ -208,16 +214,7 @@ async fn uncounted(raise: &str) -> (Result<(), StoreError>, bool) {
     conn.execute_batch(&format!("{trigger}({raise}); END")).unwrap();
     let role = Role::Writer(Notifier::new(std::path::PathBuf::from("/nonexistent")));
     let handle = spawn(conn, Arc::new(ManualClock::at(0)), role, Findings::default()).unwrap();
-    let (begun, has_begun) = mpsc::channel();
-    let (go, held) = mpsc::channel::<()>();
-    let mut first = std::pin::pin!(handle.call(move |_| {
-        // Both channels may be closed by the time this is run again.
-        let _ = begun.send(());
-        let _ = held.recv();
-        Ok(())
-    }));
-    assert!(futures_util::poll!(first.as_mut()).is_pending());
-    has_begun.recv().unwrap();
+    let (first, go) = held(&handle).await;
     let push = |step: &Step<'_>| {
         step.sql("INSERT INTO jobs (queue, position, payload) VALUES ('q', 1, '{}')")?.execute([])?;
         step.counts.borrow_mut().of(&crate::job::QueueName::as_stored("q")).add(1, 0);
