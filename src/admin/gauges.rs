@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::error::AdminError;
+use super::queue_wait::Waits;
 use crate::config::element::queues::QueuePatterns;
-use crate::job::{QueueName, RunOutcome, TaskName, WorkerName};
+use crate::job::{FirstQueues, QueueName, RunOutcome, TaskName, WorkerName};
 use crate::store::delayed::{DelayedCursor, DelayedSeconds};
 use crate::store::effect::HALTED_S;
 use crate::store::handle::Store;
@@ -45,8 +46,10 @@ pub struct Gauges {
     pub instances: u64,
     /// How long the first delayed job has been due.
     pub promotion_lag: Duration,
-    /// The queues.
+    /// The queues, at most 500. Of more, those that hold jobs come first, as far as the leader has seen.
     pub queues: Vec<QueueGauge>,
+    /// Are there more?
+    pub more_queues: bool,
     /// The periodic tasks.
     pub periodic: Vec<PeriodicGauge>,
     /// When tasks and schedules whose runs are kept succeeded last, in milliseconds since the Unix epoch.
@@ -115,6 +118,7 @@ pub struct GaugeReader {
 #[derive(Debug, Clone, Default)]
 struct Seldom {
     queues: Vec<QueueName>,
+    more_queues: bool,
     /// The workers that claim, by the queues that they work on, in the order of these.
     processors: Vec<u64>,
     workers: WorkerCounts,
@@ -131,7 +135,7 @@ impl GaugeReader {
         if renews {
             self.seldom = Some((Instant::now(), Box::pin(seldom(store)).await?));
         }
-        let Seldom { queues, processors, workers, instances } =
+        let Seldom { queues, more_queues, processors, workers, instances } =
             self.seldom.as_ref().map(|(_, seldom)| seldom.clone()).unwrap_or_default();
         let first = DelayedSeconds { from: DelayedCursor::first(), limit: 1 };
         // Each on the heap: together they are large, and a thread of a server has a small stack.
@@ -177,6 +181,7 @@ impl GaugeReader {
             instances,
             promotion_lag: delayed?.seconds.first().map(|first| since(first.due_s)).unwrap_or_default(),
             queues,
+            more_queues,
             periodic: periodic.collect(),
             snapshot: snapshot.filter(|snapshot| snapshot.is_fresh(now_ms)),
             successes: self.successes.iter().map(|(name, ms)| (name.clone(), *ms)).collect(),
@@ -222,20 +227,41 @@ impl GaugeReader {
 }
 
 async fn seldom(store: &Store<Admin>) -> Result<Seldom, AdminError> {
-    let (queues, instances, workers) = tokio::join!(
-        store.run(QueueNames { limit: MOST_QUEUES }),
+    // One more shows whether there are more.
+    let names = QueueNames { limit: MOST_QUEUES + 1 };
+    let (names, waits, instances, workers) = tokio::join!(
+        store.run(names),
+        Waits::look(store),
         store.run(Instances),
         store.run(WorkerNames { limit: MOST_WORKERS })
     );
-    let (queues, instances) = (queues?, instances?);
-    let workers = workers?;
+    let (queues, more_queues) = chosen(names?, waits?.holding());
+    let (instances, workers) = (instances?, workers?);
     let processors = processors(&queues, &instances, &workers);
     Ok(Seldom {
         processors,
         workers: count(&instances, &workers),
         queues,
+        more_queues,
         instances: u64::try_from(instances.len()).unwrap_or(u64::MAX),
     })
+}
+
+/// The queues that are told, in order, and whether there are more. Of too many those that hold jobs go before others.
+fn chosen(names: Vec<QueueName>, holding: Vec<QueueName>) -> (Vec<QueueName>, bool) {
+    if names.len() <= MOST_QUEUES {
+        return (names, false);
+    }
+    let mut chosen: HashSet<QueueName> = holding.into_iter().take(MOST_QUEUES).collect();
+    for name in names {
+        if chosen.len() == MOST_QUEUES {
+            break;
+        }
+        chosen.insert(name);
+    }
+    let mut first = FirstQueues::new(MOST_QUEUES);
+    chosen.into_iter().for_each(|name| first.add(name));
+    (first.into_names().collect(), true)
 }
 
 /// How long it is between the jobs of a periodic task. Of a calendar the times differ: the longer one tells when something is
@@ -283,10 +309,17 @@ fn processors(queues: &[QueueName], instances: &[InstanceState], workers: &[Work
         }
     }
     let mut counts = vec![0; queues.len()];
+    let places: HashMap<&QueueName, usize> = queues.iter().zip(0..).collect();
     for (text, workers) in alike {
         let Ok(patterns) = QueuePatterns::new(text.split(',').map(str::to_owned).collect()) else { continue };
-        let resolved: HashSet<QueueName> = patterns.resolve(queues).queues.into_iter().collect();
-        for (_, count) in queues.iter().zip(&mut counts).filter(|(queue, _)| resolved.contains(*queue)) {
+        // Thousands of workers may each name a queue of their own.
+        if let Some(names) = patterns.plain_names() {
+            for place in names.filter_map(|queue| places.get(queue)).collect::<HashSet<_>>() {
+                counts[*place] += workers;
+            }
+            continue;
+        }
+        for (_, count) in queues.iter().zip(&mut counts).filter(|(queue, _)| patterns.stand_for(queue)) {
             *count += workers;
         }
     }
@@ -317,6 +350,16 @@ mod tests {
             stuck: None,
         };
         InstanceState { record, counter: 1 }
+    }
+
+    #[test]
+    fn of_too_many_queues_those_with_jobs_are_told() {
+        let name = |n: usize| QueueName::as_stored(&format!("q{n:04}"));
+        let names = |count| (0..count).map(name).collect::<Vec<_>>();
+        assert_eq!(chosen(names(MOST_QUEUES), vec![name(7777)]), (names(MOST_QUEUES), false));
+        let (told, more) = chosen(names(MOST_QUEUES + 1), vec![name(7777), name(3)]);
+        assert!(more);
+        assert_eq!(told[..], [&names(MOST_QUEUES - 1)[..], &[name(7777)]].concat());
     }
 
     #[test]

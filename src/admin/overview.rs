@@ -74,6 +74,10 @@ pub struct Details {
     /// Are there more queues? Left out of JSON if not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub more_queues: bool,
+    /// More queues are known than one look reads, at least so many: these are those that hold jobs, as far as the leader has
+    /// seen, paused ones, and some of the others. Left out of JSON if all names were read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sampled_of: Option<u64>,
     /// What holds jobs back. Left out of JSON if nothing does.
     #[serde(flatten)]
     pub held_back: HeldBack,
@@ -89,7 +93,8 @@ pub struct Details {
     /// The leaders.
     #[serde(flatten)]
     pub leader: LeaderView,
-    /// Records that cannot be read and are passed over, for each kind of which there are any.
+    /// Records that cannot be read and are passed over, for each kind of which there are any. Of very many names of queues and
+    /// workers the first are looked at.
     pub unreadable: Vec<UnreadableView>,
     /// The release of the tz database by which this program computes times.
     pub time_zones: ZoneRelease,
@@ -120,7 +125,7 @@ pub async fn details(store: &Store<Admin>) -> Result<Details, AdminError> {
         Box::pin(store.run(FailedCount)),
         Box::pin(stats(store)),
         Box::pin(leader(store)),
-        Box::pin(store.run(CountUnreadable::default())),
+        Box::pin(store.run(CountUnreadable)),
     );
     let unreadable = unreadable?.into_iter();
     let unreadable =
@@ -129,6 +134,7 @@ pub async fn details(store: &Store<Admin>) -> Result<Details, AdminError> {
     Ok(Details {
         queues: queues.queues,
         more_queues: queues.more,
+        sampled_of: queues.sampled_of,
         held_back: workers.held_back,
         workers: workers.workers,
         more_workers: workers.more,

@@ -75,10 +75,15 @@ pub(super) struct Waits {
 impl Waits {
     /// Reads it, and asks for more samples, because whoever looks once looks again.
     pub(super) async fn read(store: &Store<Admin>) -> Result<Self, AdminError> {
-        let (read, asked) = tokio::join!(store.run(ReadSnapshot), store.run(AskForSamples));
+        let (read, asked) = tokio::join!(Self::look(store), store.run(AskForSamples));
         // Who may only read is told of samples that are taken anyway.
         drop(asked);
-        let published = match read {
+        read
+    }
+
+    /// Reads it.
+    pub(super) async fn look(store: &Store<Admin>) -> Result<Self, AdminError> {
+        let published = match store.run(ReadSnapshot).await {
             Ok(published) => published,
             Err(error) if error.is_transient() => return Err(error.into()),
             // Something else stands in its place. The lengths are known all the same.
@@ -92,6 +97,12 @@ impl Waits {
     /// How long ago the leader sampled; `None` if nobody does.
     pub(super) fn sampled_ago_ms(&self) -> Option<u64> {
         self.fresh.as_ref()?.age_ms(self.now_ms?)
+    }
+
+    /// The queues that held jobs when the leader looked.
+    pub(super) fn holding(&self) -> Vec<QueueName> {
+        let gauges = self.fresh.iter().flat_map(|snapshot| &snapshot.queues);
+        gauges.filter(|gauge| gauge.jobs > 0).map(|gauge| QueueName::as_stored(&gauge.queue)).collect()
     }
 
     /// What is known of these queues, which hold jobs, and of all others that were sampled.

@@ -15,12 +15,13 @@ use super::waiting_locks;
 use crate::client::request::nearest;
 use crate::job::{FirstQueues, QueueName};
 use crate::store::handle::Store;
-use crate::store::inspection::{DeleteQueue, FindQueue, Pause, Paused, Queues, ReadPaused, Resume};
+use crate::store::inspection::{
+    DeleteQueue, FindQueue, Pause, Paused, QueueLength, Queues, QueuesFound, ReadPaused, Resume,
+};
 use crate::store::instance::Instances;
 use crate::store::listed::JobList;
 use crate::store::queueing::QueueNames;
 use crate::store::role::Admin;
-use crate::store::unreadable::{CountUnreadable, RecordKind};
 use crate::task::definition::Registry;
 
 /// Among how many queues the nearest name is looked for.
@@ -51,6 +52,10 @@ pub struct QueueList {
     pub queues: Vec<QueueView>,
     /// Are there more queues than the limit?
     pub more: bool,
+    /// More queues are known than one look reads, at least so many: the list has those that hold jobs, as far as the leader
+    /// has seen, paused ones, and some of the others. Left out of JSON if all names were read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sampled_of: Option<u64>,
     /// How long ago the leader looked at the queues, in milliseconds. Left out of JSON if no leader tells how long jobs wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sampled_ago_ms: Option<u64>,
@@ -133,33 +138,43 @@ pub struct QueueDeleted {
     pub deleted: u64,
 }
 
-/// The queues in code-unit order, at most `limit`, and what a `store copy` has set aside.
+/// The queues in code-unit order, at most `limit`, and what a `store copy` has set aside. Of very many queues those that hold
+/// jobs come first.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
 pub async fn list(store: &Store<Admin>, limit: usize) -> Result<QueueList, AdminError> {
-    let known = Queues { limit: limit.saturating_add(1) };
-    // All at once, so that it takes two round trips. One more than the limit shows whether there are more.
-    let (set_aside, instances, paused, known, unreadable, waits) = tokio::join!(
-        aside(store),
-        store.run(Instances),
-        store.run(ReadPaused),
-        store.run(known),
-        store.run(CountUnreadable { queues_only: true }),
-        Waits::read(store),
-    );
-    let (set_aside, paused, known, waits) = (set_aside?, paused?, known?, waits?);
+    let waits = Waits::read(store).await?;
+    // One more than the limit shows whether there are more.
+    let known = Queues { limit: limit.saturating_add(1), first: waits.holding() };
+    // All at once, so that it takes few round trips.
+    let (set_aside, instances, paused, known) =
+        tokio::join!(aside(store), store.run(Instances), store.run(ReadPaused), store.run(known));
+    let (set_aside, paused) = (set_aside?, paused?);
+    let QueuesFound { mut queues, sampled_of, unnamed } = known?;
     let HeldBack { halted, skipping, .. } = HeldBack::told(&paused, &instances?);
     // A set, because there may be very many queues.
     let one_by_one: HashSet<&QueueName> = paused.queues.iter().collect();
-    let is_cut = known.len() > limit;
-    let names: HashSet<&QueueName> = known.iter().map(|queue| &queue.queue).collect();
-    let mut shown = FirstQueues::new(limit);
-    known.iter().for_each(|queue| shown.add(queue.queue.clone()));
+    let is_cut = queues.len() > limit;
+    let names: HashSet<&QueueName> = queues.iter().map(|queue| &queue.queue).collect();
     // One that is paused need not be known. Behind the last of a part of the known ones, nobody knows.
-    paused.queues.iter().filter(|queue| !names.contains(queue)).for_each(|queue| shown.add(queue.clone()));
-    let more = is_cut || shown.more() > 0;
-    let lengths: HashMap<&QueueName, u64> = known.iter().map(|queue| (&queue.queue, queue.length)).collect();
+    let unknown = paused.queues.iter().filter(|queue| !names.contains(queue)).cloned();
+    let unknown: Vec<_> = unknown.map(|queue| QueueLength { queue, length: 0 }).collect();
+    queues.extend(unknown);
+    if sampled_of.is_some() {
+        // Those without anything to tell give way.
+        let tells = |queue: &QueueLength| queue.length > 0 || one_by_one.contains(&queue.queue);
+        let mut room = limit.saturating_sub(queues.iter().filter(|queue| tells(queue)).count());
+        queues.retain(|queue| {
+            let fits = tells(queue) || room > 0;
+            room = room.saturating_sub(usize::from(!tells(queue)));
+            fits
+        });
+    }
+    let mut shown = FirstQueues::new(limit);
+    queues.iter().for_each(|queue| shown.add(queue.queue.clone()));
+    let more = is_cut || sampled_of.is_some() || shown.more() > 0;
+    let lengths: HashMap<&QueueName, u64> = queues.iter().map(|queue| (&queue.queue, queue.length)).collect();
     let shown: Vec<QueueName> = shown.into_names().collect();
     let length = |queue: &QueueName| lengths.get(queue).copied().unwrap_or(0);
     let holding = shown.iter().filter(|queue| length(queue) > 0).cloned().collect();
@@ -174,9 +189,18 @@ pub async fn list(store: &Store<Admin>, limit: usize) -> Result<QueueList, Admin
         }
     };
     let queues = shown.iter().map(view).collect();
-    let unnamed = unreadable?.into_iter().find(|one| one.kind == RecordKind::Queue).map(|one| one.text);
     let sampled_ago_ms = waits.sampled_ago_ms();
-    Ok(QueueList { queues, more, sampled_ago_ms, all_paused: paused.all, halted, unnamed, skipping, set_aside })
+    Ok(QueueList {
+        queues,
+        more,
+        sampled_of,
+        sampled_ago_ms,
+        all_paused: paused.all,
+        halted,
+        unnamed,
+        skipping,
+        set_aside,
+    })
 }
 
 /// Pauses a queue, or all queues if `name` is `None`; `paused` false resumes. The queue need not exist yet.

@@ -22,9 +22,12 @@ pub struct Summary {
     pub as_of: String,
     /// The same in milliseconds since the Unix epoch.
     pub as_of_ms: i64,
-    /// How many queues are known, at most 500.
+    /// How many queues are looked at, at most 500: of more, those that hold jobs first, as far as the leader has seen.
     pub queues: u64,
-    /// How many jobs wait on them.
+    /// Are there more? Left out of JSON if not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub more_queues: bool,
+    /// How many jobs wait on them. If there are more queues, and the leader has counted more jobs: as many as it has.
     pub jobs: u64,
     /// How many of them are paused.
     pub paused_queues: u64,
@@ -87,7 +90,8 @@ pub async fn summary(store: &Store<Admin>, registry: &Registry, gauges: &Gauges)
         as_of: Moment::of_ms(now_ms).map(Moment::rfc3339_ms).unwrap_or_default(),
         as_of_ms: now_ms,
         queues: u64::try_from(gauges.queues.len()).unwrap_or(u64::MAX),
-        jobs: gauges.queues.iter().map(|queue| queue.jobs).sum(),
+        more_queues: gauges.more_queues,
+        jobs: jobs(gauges),
         paused_queues: u64::try_from(gauges.queues.iter().filter(|queue| queue.paused).count()).unwrap_or(u64::MAX),
         oldest_ms: oldest.map(|(ms, _)| ms),
         oldest_on: oldest.map(|(_, queue)| queue.clone()),
@@ -102,4 +106,14 @@ pub async fn summary(store: &Store<Admin>, registry: &Registry, gauges: &Gauges)
         leader: leader?,
         last_hour: hour?.total,
     })
+}
+
+/// How many jobs wait.
+fn jobs(gauges: &Gauges) -> u64 {
+    let looked_at = gauges.queues.iter().map(|queue| queue.jobs).sum();
+    let sampled = gauges.snapshot.as_ref().filter(|_| gauges.more_queues);
+    let of_all = sampled.map_or(0, |snapshot| {
+        snapshot.queues.iter().map(|queue| queue.jobs).sum::<u64>().saturating_add(snapshot.other_jobs)
+    });
+    of_all.max(looked_at)
 }

@@ -20,18 +20,18 @@ const ROOM: (usize, usize) = (4 << 20, 512);
 
 /// How much of working records a listing still reads: thousands of long jobs may run at once.
 #[derive(Debug, Default)]
-pub(super) struct Room {
+pub(in crate::admin) struct Room {
     read: usize,
 }
 
 impl Room {
     /// How many bytes of each are read next.
-    pub(super) fn longest(&self) -> usize {
+    pub(in crate::admin) fn longest(&self) -> usize {
         if self.read < ROOM.0 { LISTED_BYTES } else { ROOM.1 }
     }
 
     /// These were read.
-    pub(super) fn take(&mut self, read: &[Registered]) {
+    pub(in crate::admin) fn take(&mut self, read: &[Registered]) {
         self.read += read.iter().filter_map(|one| Some(one.working.as_ref()?.raw.len())).sum::<usize>();
     }
 }

@@ -4,6 +4,7 @@
 //! instance of a change. While no queue holds a job, a sample is the few commands that show whether that is still so. Two
 //! leaders at a time do no harm: the later snapshot stands.
 
+mod names;
 mod others;
 mod report;
 
@@ -14,6 +15,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use self::names::{MOST, NamesWalk, is_too_many};
 use self::others::Others;
 use super::{Failing, SchedulerContext};
 use crate::curve::{QueueCurve, QueueSample};
@@ -39,8 +41,6 @@ const TOLD: Duration = Duration::from_secs(60);
 const SELDOM: Duration = Duration::from_secs(10);
 /// How often at least it is told that no queue holds a job, unless somebody looks.
 const EMPTY: Duration = Duration::from_secs(50);
-/// How many queues are sampled. Those behind them in the order of their names are not.
-const MOST: usize = 10_000;
 
 /// Samples until `stop` is true. `leads` tells whether this instance leads the duties.
 pub async fn run(context: SchedulerContext, leads: watch::Receiver<bool>, mut stop: watch::Receiver<bool>) {
@@ -126,6 +126,8 @@ pub struct Sampler<'a> {
     published: Seldom,
     /// Where the walk through the counts of unknown queues goes on.
     forgetting: Option<String>,
+    /// The walk through all names, if there are too many to sample each.
+    walk: Option<NamesWalk>,
 }
 
 impl<'a> Sampler<'a> {
@@ -152,6 +154,7 @@ impl<'a> Sampler<'a> {
             still: 0,
             published: Seldom::default(),
             forgetting: None,
+            walk: None,
         }
     }
 
@@ -161,14 +164,21 @@ impl<'a> Sampler<'a> {
     /// Fails when the store cannot be reached; the next call goes on.
     pub async fn round(&mut self) -> Result<Duration, StoreError> {
         let began = Instant::now();
-        if self.known.is_some() && self.named.is_due(if self.quiet { SELDOM * 6 } else { SELDOM }) {
-            self.read_names().await?;
+        let seldom = if self.quiet { SELDOM * 6 } else { SELDOM };
+        let mut is_news = false;
+        if let Some(known) = self.known.filter(|_| self.walk.is_some() || self.named.is_due(seldom)) {
+            is_news = self.read_names(known).await? && self.walk.is_some();
         }
         let mut sampled = self.sample().await?;
-        if self.known != Some(sampled.known) {
-            self.read_names().await?;
+        // A walk goes on whatever their number.
+        if self.known != Some(sampled.known) && !(self.walk.is_some() && is_too_many(sampled.known)) {
+            self.read_names(sampled.known).await?;
             self.known = Some(sampled.known);
             sampled = self.sample().await?;
+            is_news = true;
+        }
+        self.known = Some(sampled.known);
+        if is_news {
             self.still = 0;
         }
         let (still, pause) = (self.still, self.pause());
@@ -188,9 +198,9 @@ impl<'a> Sampler<'a> {
     /// How long after this sample the next one is taken: doubled with each in which nothing moved, unless changes are told.
     #[must_use]
     pub fn pause(&self) -> Duration {
-        let longest = if self.quiet { QUIET } else { WAITING };
+        let longest = if self.quiet && self.walk.is_none() { QUIET } else { WAITING };
         match self.still {
-            2.. if self.quiet && self.is_told() => TOLD,
+            2.. if self.quiet && self.walk.is_none() && self.is_told() => TOLD,
             still => BUSY.saturating_mul(1 << still.min(5)).min(longest),
         }
     }
@@ -208,16 +218,23 @@ impl<'a> Sampler<'a> {
             && self.totals.as_ref().is_some_and(|(_, totals)| !paused(totals))
     }
 
-    async fn read_names(&mut self) -> Result<(), StoreError> {
-        let names = self.context.store.run(QueueNames { limit: MOST }).await?;
+    /// Reads which queues are sampled. Returns whether there are new ones.
+    async fn read_names(&mut self, known: u64) -> Result<bool, StoreError> {
+        let names = if is_too_many(known) {
+            self.walk.get_or_insert_default().go_on(&self.context.store, known).await?
+        } else {
+            self.walk = None;
+            self.context.store.run(QueueNames { limit: MOST }).await?
+        };
         let known: HashSet<&QueueName> = names.iter().collect();
         self.curves.retain(|queue, _| known.contains(queue));
         self.unread.retain(|queue| known.contains(queue));
         let before: HashSet<QueueName> = self.names.drain(..).collect();
+        let is_news = names.iter().any(|queue| !before.contains(queue));
         self.unread.extend(names.iter().filter(|queue| !before.contains(*queue)).cloned());
         self.names = names;
         self.named.done();
-        Ok(())
+        Ok(is_news)
     }
 
     /// Samples all queues, some at a time, and adds what was seen to their curves.

@@ -8,14 +8,31 @@ use super::effect::Admission;
 use super::role::{Admin, Mover, Scheduler, arrow};
 use crate::job::{Identity, LockKey, QueueName};
 
-/// The known queues with their lengths in code-unit order, the first `limit` of them.
-#[derive(Debug, Clone, Copy)]
+/// How many names of queues a look reads, unless more are wanted. Nobody bounds how many there are.
+pub const NAMES_LOOKED_AT: usize = 10_000;
+
+/// The known queues with their lengths in code-unit order, the first `limit` of them. If more are known than `limit` and
+/// [`NAMES_LOOKED_AT`], the others are those that the store names first.
+#[derive(Debug, Clone)]
 pub struct Queues {
     /// The largest number of queues.
     pub limit: usize,
+    /// Those of which it is known that they matter. If not all names are read, those of them that hold jobs go before others.
+    pub first: Vec<QueueName>,
 }
 
-arrow!(Queues, "queues", Reads -> Vec<QueueLength>; Admin);
+arrow!(Queues, "queues", Reads -> QueuesFound; Admin);
+
+/// Some of the queues.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QueuesFound {
+    /// The queues, in code-unit order.
+    pub queues: Vec<QueueLength>,
+    /// How many queues are known, if not all of their names were read; at least so many.
+    pub sampled_of: Option<u64>,
+    /// Names that are no text, and what mends them; of those that were read.
+    pub unnamed: Option<String>,
+}
 
 /// A queue and how many jobs it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -314,7 +314,8 @@ pub struct Claim {
     pub identity: Identity,
 }
 
-/// The known queues in code-unit order, the first `limit` of them.
+/// The known queues in code-unit order, the first `limit` of them. If more are known than `limit` and
+/// [`NAMES_LOOKED_AT`](super::inspection::NAMES_LOOKED_AT), of those that the store names first.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.

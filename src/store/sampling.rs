@@ -120,6 +120,27 @@ pub struct Memory {
     pub most: Option<u64>,
 }
 
+/// Finds, in one bounded step, queues that hold jobs. This is how those are known of which there are too many to look at each.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+#[derive(Debug, Clone, Default)]
+pub struct WalkQueues {
+    /// Where to begin: `None`, or the reply of the previous step.
+    pub from: Option<String>,
+}
+
+arrow!(WalkQueues, "walk_queues", Reads -> Walked; Scheduler);
+
+/// What a step found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Walked {
+    /// The queues.
+    pub holding: Vec<QueueName>,
+    /// Where the next step begins; `None` at the end.
+    pub next: Option<String>,
+}
+
 /// Publishes a snapshot, in place of the one before, and keeps curves for the next leader.
 ///
 /// # Errors

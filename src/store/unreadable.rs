@@ -16,15 +16,16 @@ const MAX_SHOWN: usize = 100;
 /// Counts the records that cannot be read, kind by kind. Kinds without any are left out.
 ///
 /// It looks at names of queues, registrations of instances, workers with their pings and working records, periodic tasks, and on SQLite at
-/// the times of delayed jobs. Jobs and failure records are listed with their bytes instead, whatever these are.
+/// the times of delayed jobs. Jobs and failure records are listed with their bytes instead, whatever these are. Of very many
+/// names of queues those are looked at that the store names first, and so of workers ([`MOST_COUNTED`]).
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct CountUnreadable {
-    /// Only names of queues are looked at.
-    pub queues_only: bool,
-}
+pub struct CountUnreadable;
+
+/// How many workers [`CountUnreadable`] looks at.
+pub const MOST_COUNTED: usize = 5000;
 
 arrow!(CountUnreadable, "count_unreadable", Reads -> Vec<Unreadable>; Admin);
 

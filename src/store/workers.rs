@@ -87,7 +87,11 @@ pub const REGISTERED_BYTES: usize = 2048;
 
 arrow!(RegisteredWorkers, "registered", Reads -> Vec<Registered>; Scheduler, Admin, Mover);
 
-/// The ids of the registered workers of all programs in order, the first `limit` of them.
+/// How many ids of workers a look reads, unless more are wanted. Nobody bounds how many others write.
+pub const WORKERS_LOOKED_AT: usize = 20_000;
+
+/// The ids of the registered workers of all programs in order, the first `limit` of them. If there are more than `limit` and
+/// [`WORKERS_LOOKED_AT`], of those that the store names first.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.

@@ -120,7 +120,7 @@ async fn a_claim_that_empties_a_queue_sets_its_counts_right() {
     for position in 10..14 {
         file.execute(insert, [position]).expect("the row must be written");
     }
-    let length = async || f.store.queues().await.expect("queues")[0].length;
+    let length = async || f.store.queues().await.expect("queues").queues[0].length;
     assert_eq!(length().await, 7, "a few are counted one by one");
     assert_eq!(arrived(&f).await, (3, 3));
     let mut instance = Instance::join(&f.store, "a", 9).await;
@@ -138,7 +138,7 @@ async fn a_claim_that_empties_a_queue_sets_its_counts_right() {
 async fn a_long_queue_is_listed_without_counting_it() {
     let f = Fixture::sqlite().await;
     fill(&f.store, "q", &jobs(0..1500)).await;
-    assert_eq!(f.store.queues().await.expect("queues")[0].length, 1500);
+    assert_eq!(f.store.queues().await.expect("queues").queues[0].length, 1500);
     let listed = async |start, stop| f.store.queued(&queue("q"), start, stop).await.expect("queued");
     assert_eq!(listed(-2, -1).await, [job(1498), job(1499)]);
     assert_eq!(listed(-1500, -1499).await, [job(0), job(1)]);
@@ -169,6 +169,6 @@ async fn counts_that_are_refused_keep_no_job_from_being_claimed() {
         assert_eq!(claims.len(), 2, "{way}");
         let ends = vec![claims[0].ends(Verdict::Done), claims[1].ends(claims[1].requeued())];
         assert_eq!(instance.settle(ends).await, [0_usize; 0], "{way}");
-        assert_eq!(f.store.queues().await.expect("queues")[0].length, 3, "{way}");
+        assert_eq!(f.store.queues().await.expect("queues").queues[0].length, 3, "{way}");
     }
 }

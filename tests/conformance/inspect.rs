@@ -4,7 +4,7 @@ use bytes::Bytes;
 use windlass::job::Failure;
 use windlass::store::delayed::DelayedCursor;
 use windlass::store::effect::Verdict;
-use windlass::store::inspection::{QueueLength, QueueLengths, Retried};
+use windlass::store::inspection::{QueueLength, QueueLengths, QueuesFound, Retried};
 use windlass::store::queueing::{Schedule, When};
 
 use crate::enqueue::strange_payloads;
@@ -55,7 +55,7 @@ async fn queues_are_listed_with_their_lengths(f: &Fixture) {
     instance.claim_one("Zed").await;
     let length = |name: &str, length| QueueLength { queue: queue(name), length };
     let expected = [length("Zed", 0), length("alpha", 3), length("math", 2)];
-    assert_eq!(f.store.queues().await.expect("queues"), expected);
+    assert_eq!(f.store.queues().await.expect("queues").queues, expected);
 }
 
 async fn lengths_are_told_of_the_queues_that_are_asked_for(f: &Fixture) {
@@ -263,7 +263,7 @@ async fn locks_are_listed_and_deleted(f: &Fixture) {
 
 async fn an_empty_store_reads_as_empty(f: &Fixture) {
     let store = &f.store;
-    assert_eq!(store.queues().await.expect("queues"), []);
+    assert_eq!(store.queues().await.expect("queues"), QueuesFound::default());
     assert_eq!(store.queue_names().await.expect("queue_names"), []);
     assert_eq!(queued(store, "none").await.len() + failed(store).await.len(), 0);
     assert_eq!(store.stats().await.expect("stats"), windlass::store::inspection::Stats::default());

@@ -163,6 +163,6 @@ pub(crate) fn assert_named_once(listener: &Listener, subjects: &[&str]) {
 
 /// How many records of each kind cannot be read.
 pub(crate) async fn unreadable(store: &Store<Whole>) -> Vec<(RecordKind, u64)> {
-    let counts = store.run(CountUnreadable::default()).await.expect("count_unreadable");
+    let counts = store.run(CountUnreadable).await.expect("count_unreadable");
     counts.into_iter().map(|one| (one.kind, one.count)).collect()
 }

@@ -187,7 +187,7 @@ async fn many_queues_fill_few_batches(f: &Fixture) {
     moved.sort_by(|(one, _), (other, _)| one.cmp(other));
     let all = (0..12).flat_map(|n| jobs(10 * n..10 * n + 2).into_iter().map(move |job| (format!("q{n:02}"), job)));
     assert_eq!(moved, all.collect::<Vec<_>>());
-    assert_eq!(f.store.queues().await.expect("queues").len(), 12);
+    assert_eq!(f.store.queues().await.expect("queues").queues.len(), 12);
 }
 
 async fn it_comes_over_between_engines(f: &Fixture) {

@@ -73,7 +73,7 @@ async fn jobs_of_any_type_are_claimed_promoted_and_shown() {
     assert_eq!(locks(&f.store).await, ["l"]);
     assert_eq!(f.store.periodic(&[]).await.expect("periodic").0.len(), 1);
     assert_eq!(f.store.paused().await.expect("paused").queues.len(), 1);
-    assert!(f.store.queues().await.expect("queues").iter().any(|one| one.queue == queue("q")));
+    assert!(f.store.queues().await.expect("queues").queues.iter().any(|one| one.queue == queue("q")));
     assert_eq!(f.store.registered().await.expect("registered").len(), 5);
     f.store.stats().await.expect("stats");
 }

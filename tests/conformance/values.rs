@@ -124,7 +124,7 @@ fn plant(f: &Fixture, (table, insert, values): &(usize, bool, Vec<String>)) {
 async fn every_arrow(f: &Fixture, instance: &mut Instance) -> Result<(), StoreError> {
     let store = &f.store;
     let (q, task, form) = (queue("q"), TaskName::new("clean").expect("name"), tick(30).payload);
-    store.run(CountUnreadable::default()).await?;
+    store.run(CountUnreadable).await?;
     store.queue_names().await?;
     store.queues().await?;
     store.queued(&q, 0, -1).await?;
@@ -337,7 +337,7 @@ async fn delayed_jobs_without_a_whole_second_are_counted_and_keep_none_back() {
         assert_eq!((due.second, due.jobs), (Some(NOW_S - 1), vec![job(1)]));
     }
     assert_named_once(&listeners[0], &["3 delayed jobs"]);
-    let unreadable = store.run(CountUnreadable::default()).await.expect("count_unreadable");
+    let unreadable = store.run(CountUnreadable).await.expect("count_unreadable");
     assert_eq!(unreadable.iter().map(|one| (one.kind, one.count)).collect::<Vec<_>>(), [(RecordKind::Delayed, 3)]);
     assert_eq!(crate::look::seconds(&store).await, [(NOW_S - 1, 1)]);
     assert_eq!(crate::look::promote_all(&store, "q", 10).await, 1);

@@ -85,7 +85,7 @@ verbs! {
         Stop { task: task.clone(), queue: queue.clone(), forms: forms.to_vec(), locks: Vec::new() };
     last_fired(ids: &[String]) -> LastFired LastFired { ids: ids.to_vec() };
     fire(fire: &Fire) -> Fire fire.clone();
-    queues() -> Queues Queues { limit: usize::MAX };
+    queues() -> Queues Queues { limit: usize::MAX, first: Vec::new() };
     queued(queue: &QueueName, start: i64, stop: i64) -> Queued Queued { queue: queue.clone(), start, stop };
     delete_jobs(queue: &QueueName, payload: &Bytes, count: i64) -> DeleteJobs
         DeleteJobs { queue: queue.clone(), payload: payload.clone(), count, locks: Vec::new() };

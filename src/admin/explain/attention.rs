@@ -12,6 +12,7 @@ use super::pace;
 use super::queue::{self, halted, hindrances};
 use super::schedule::{no_leader, periodic_findings};
 use super::soon::Soon;
+use super::unread::{FAILED, PERIODIC, Unread};
 use crate::admin::copy::aside;
 use crate::admin::delayed;
 use crate::admin::error::AdminError;
@@ -30,8 +31,7 @@ const LATELY_MS: i64 = 3600 * 1000;
 const RATE_MINUTES: usize = 10;
 const RATE_RUNS: u64 = 20;
 const RATE: f64 = 0.05;
-/// How many failures are looked at, and how many groups of them are told.
-const FAILURES: usize = 1000;
+/// How many groups of failures are told.
 const GROUPS: usize = 10;
 /// Of how many queues the next job is looked at.
 const HEADS: usize = 100;
@@ -45,9 +45,12 @@ const QUEUES: usize = 20;
 /// # Errors
 /// Fails when the store cannot be reached.
 pub async fn attention(store: &Store<Admin>, here: Here<'_>) -> Result<Explanation, AdminError> {
-    let fleet = Fleet::read(store).await?;
+    // Each part on the heap: together they are large, and a thread of a server has a small stack.
+    let mut fleet = Box::pin(Fleet::read(store)).await?;
+    let (mut unread, told_already) = (Unread::default(), std::mem::take(&mut fleet.unread));
     let mut findings: Vec<Finding> = fleet.instances.iter().filter_map(halted).collect();
-    let next_due_s = delayed::timestamps(store, 1).await?.timestamps.first().map(|due| due.ms / 1000);
+    let due = unread.or_told("which delayed job is due first", Box::pin(delayed::timestamps(store, 1)).await)?;
+    let next_due_s = due.and_then(|due| due.timestamps.first().map(|due| due.ms / 1000));
     if !fleet.promotes() && (next_due_s.is_some() || !fleet.instances.is_empty()) {
         findings.push(no_leader("delayed jobs stay where they are"));
     } else if let Some(late_ms) =
@@ -56,23 +59,32 @@ pub async fn attention(store: &Store<Admin>, here: Here<'_>) -> Result<Explanati
         let text = format!("delayed jobs are late: the first was due {} ago", for_so_long(late_ms));
         findings.push(Finding::blocks(Cause::PromotionLate, text).command("windlass leader"));
     }
-    let of_queues = queues(store, here, &fleet).await?;
+    let of_queues = queues(&fleet);
     // An idle store that nobody looks after is silent, and so is a daemon that does not come up.
-    let nobody = fleet.instances.is_empty() && fleet.foreign.is_empty();
+    let nobody = !fleet.blind && fleet.instances.is_empty() && fleet.foreign.is_empty();
     if nobody && of_queues.iter().all(|one| one.cause != Cause::NoInstance) {
         findings.push(queue::no_instance());
     }
     findings.extend(of_queues);
-    findings.extend(periodic_findings(store, here, &fleet, None).await?);
-    findings.extend(failures(store, &fleet).await?);
-    findings.extend(rates(store, &fleet).await?);
+    // Each fails alone: who asks what is wrong is told the rest.
+    let of_heads = Box::pin(heads(store, here, &fleet)).await;
+    findings.extend(unread.or_told("which jobs come next on queues", of_heads)?.unwrap_or_default());
+    let of_delayed = Box::pin(soon(store, here, &fleet)).await;
+    findings.extend(unread.or_told("which delayed jobs come next", of_delayed)?.unwrap_or_default());
+    let of_periodic = Box::pin(periodic_findings(store, here, &fleet, None)).await;
+    findings.extend(unread.or_told(PERIODIC, of_periodic)?.unwrap_or_default());
+    findings.extend(unread.or_told(FAILED, Box::pin(failures(store, &fleet)).await)?.unwrap_or_default());
+    findings.extend(unread.or_told("how often runs fail", Box::pin(rates(store, &fleet)).await)?.unwrap_or_default());
     findings.extend(versions(&fleet));
-    if let Some(aside) = aside(store).await? {
+    if let Some(aside) = unread.or_told("what is set aside", Box::pin(aside(store)).await)?.flatten() {
         findings.push(Finding::tells(Cause::SetAside, aside.text).command(aside.finish).fact("undo", aside.undo));
     }
-    for one in store.run(CountUnreadable::default()).await? {
+    let unreadable = Box::pin(store.run(CountUnreadable)).await;
+    for one in unread.or_told("which records cannot be read", unreadable)?.unwrap_or_default() {
         findings.push(Finding::tells(Cause::Unreadable, one.text).command("windlass details"));
     }
+    findings.extend(told_already);
+    findings.extend(unread.into_findings());
     if fleet.cut {
         let text = "there are more workers or queues than were looked at: what is said of the others is not known";
         findings.push(Finding::tells(Cause::PartlyRead, text).command("windlass details"));
@@ -84,7 +96,7 @@ pub async fn attention(store: &Store<Admin>, here: Here<'_>) -> Result<Explanati
 }
 
 /// What keeps queues from being worked on. Being busy is no fault.
-async fn queues(store: &Store<Admin>, here: Here<'_>, fleet: &Fleet) -> Result<Vec<Finding>, AdminError> {
+fn queues(fleet: &Fleet) -> Vec<Finding> {
     let (mut findings, mut slow) = (Vec::new(), Vec::new());
     let mut of_all: BTreeMap<&str, (Vec<&str>, Finding)> = BTreeMap::new();
     for (name, length) in &fleet.queues {
@@ -120,9 +132,20 @@ async fn queues(store: &Store<Admin>, here: Here<'_>, fleet: &Fleet) -> Result<V
         Finding { text, ..one }
     }));
     findings.extend(slowest(slow));
-    for (name, _) in fleet.queues.iter().take(HEADS) {
-        findings.extend(queue::head(store, here, fleet, name).await?);
-    }
+    findings
+}
+
+/// What keeps the jobs that come next from beginning.
+async fn heads(store: &Store<Admin>, here: Here<'_>, fleet: &Fleet) -> Result<Vec<Finding>, AdminError> {
+    let looked = || fleet.queues.iter().map(|(queue, _)| queue).take(HEADS);
+    let classes = queue::head_classes(store, looked()).await?;
+    let heads = looked().zip(classes).filter_map(|(queue, class)| Some((queue, class?)));
+    Ok(heads.flat_map(|(queue, class)| class::obstacles(here, fleet, queue, &class)).collect())
+}
+
+/// The same of the delayed jobs that are due first.
+async fn soon(store: &Store<Admin>, here: Here<'_>, fleet: &Fleet) -> Result<Vec<Finding>, AdminError> {
+    let mut findings = Vec::new();
     for ((place, class), count) in Soon::read(store).await?.all() {
         let told = class::obstacles(here, fleet, place, class);
         findings.extend(told.into_iter().map(|one| one.fact("queue", place.as_str()).fact("delayed", *count)));
@@ -147,7 +170,7 @@ async fn failures(store: &Store<Admin>, fleet: &Fleet) -> Result<Vec<Finding>, A
     let since_ms = Some(fleet.now_ms.saturating_sub(LATELY_MS));
     let filter = FailedFilter { since_ms, ..FailedFilter::default() };
     // Records without a date do not match, and there may be any number of them.
-    let (page, cut) = failed_search::among_newest(store, &filter, FAILURES, LOOKED_AT).await?;
+    let (page, cut) = failed_search::among_newest(store, &filter, usize::MAX, LOOKED_AT).await?;
     let mut groups: Vec<((String, String), u64, usize)> = Vec::new();
     for (index, view) in page.failed.iter().enumerate() {
         // A person meant it.

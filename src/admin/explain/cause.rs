@@ -130,10 +130,15 @@ pub(super) fn jobs(number: u64, one: &str, many: &str) -> String {
 
 /// The first of these names, and how many more there are.
 pub(super) fn some_names<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    const NAMED: usize = 5;
     let names: Vec<&str> = names.into_iter().collect();
-    let first = names.iter().take(NAMED).copied().map(named).collect::<Vec<_>>().join(", ");
-    if names.len() > NAMED { format!("{first} and {} more", names.len() - NAMED) } else { first }
+    first_names(names.iter().copied(), names.len())
+}
+
+/// The same of so many names, of which no more are made than are told.
+pub(super) fn first_names(names: impl Iterator<Item = impl AsRef<str>>, count: usize) -> String {
+    const NAMED: usize = 5;
+    let first = names.take(NAMED).map(|name| named(name.as_ref())).collect::<Vec<_>>().join(", ");
+    if count > NAMED { format!("{first} and {} more", count - NAMED) } else { first }
 }
 
 #[cfg(test)]

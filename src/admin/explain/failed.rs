@@ -8,7 +8,7 @@ use super::here::Here;
 use super::queue;
 use crate::admin::error::AdminError;
 use crate::admin::failed::{FailedView, SHOWN_ID};
-use crate::admin::failed_search;
+use crate::admin::{failed_page, failed_search};
 use crate::job::QueueName;
 use crate::store::handle::Store;
 use crate::store::inspection::FailedCount;
@@ -16,8 +16,9 @@ use crate::store::role::Admin;
 use crate::text::clean::named;
 use crate::text::shell;
 
-/// How many of the newest failures are looked at: what explains must answer soon, however long the list is.
-pub(super) const LOOKED_AT: u64 = 2000;
+/// How many of the newest failures are looked at, as on a page of them: what explains must answer soon, however long the
+/// list is.
+pub(super) const LOOKED_AT: u64 = failed_page::MOST as u64;
 
 /// Explains a failed job, by its position in the failed list, or by its id or that of the job if it is among the newest.
 ///
@@ -45,7 +46,7 @@ pub async fn failed(store: &Store<Admin>, here: Here<'_>, address: &str) -> Resu
     };
     let view = FailedView::of(found.position, &found.record);
     let mut findings = vec![finding(&view)];
-    let fleet = Fleet::read(store).await?;
+    let fleet = Box::pin(Fleet::read(store)).await?;
     if let (Some(class), Some(place)) = (&view.class, &view.queue) {
         let place = QueueName::as_stored(place);
         let obstacles = class::obstacles(here, &fleet, &place, class);
@@ -57,6 +58,7 @@ pub async fn failed(store: &Store<Admin>, here: Here<'_>, address: &str) -> Resu
             ..one
         }));
     }
+    findings.extend(fleet.unread);
     Ok(Explanation::of(subject, findings))
 }
 

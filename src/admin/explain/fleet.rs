@@ -3,15 +3,17 @@
 use std::collections::{HashMap, HashSet};
 
 use super::cause::Finding;
+use super::foreign::{Foreign, patterns};
+use super::unread::Unread;
 use crate::admin::error::AdminError;
 use crate::admin::overview::{LeaderView, leader};
 use crate::admin::queue_wait::{QueueWait, Waits};
+use crate::admin::worker_page::Room;
 use crate::config::element::queues::QueuePatterns;
 use crate::job::{QueueName, TaskName, WorkerName, date};
 use crate::store::handle::Store;
-use crate::store::inspection::{Paused, Queues, ReadPaused};
+use crate::store::inspection::{Paused, Queues, QueuesFound, ReadPaused};
 use crate::store::instance::{Halt, InstanceRecord, Instances};
-use crate::store::listed::LISTED_BYTES;
 use crate::store::role::Admin;
 use crate::store::scheduling::ReadTime;
 use crate::store::workers::{ReadWorkers, Registered, WorkerNames};
@@ -30,8 +32,11 @@ pub(super) struct Fleet {
     pub(super) now_ms: i64,
     pub(super) paused: Paused,
     pub(super) instances: Vec<InstanceFacts>,
-    pub(super) foreign: Vec<ForeignWorker>,
-    pub(super) leader: LeaderView,
+    pub(super) foreign: Foreign,
+    /// Who is there could not be read: it is not known who works on a queue.
+    pub(super) blind: bool,
+    /// `None`: that could not be read.
+    pub(super) leader: Option<LeaderView>,
     pub(super) runs: Vec<RunFacts>,
     /// The queues that hold jobs, and how many.
     pub(super) queues: Vec<(QueueName, u64)>,
@@ -39,6 +44,8 @@ pub(super) struct Fleet {
     pub(super) waits: HashMap<String, QueueWait>,
     /// Are there more workers or queues than were read?
     pub(super) cut: bool,
+    /// What could not be read.
+    pub(super) unread: Vec<Finding>,
 }
 
 /// An instance of Windlass.
@@ -51,12 +58,6 @@ pub(super) struct InstanceFacts {
     pub(super) busy: usize,
     /// How old its youngest ping is, in milliseconds, if that is older than its lease; `None` also without processors.
     pub(super) silent_ms: Option<i64>,
-}
-
-/// A worker of another program.
-pub(super) struct ForeignWorker {
-    pub(super) name: String,
-    pub(super) patterns: Option<QueuePatterns>,
 }
 
 /// A job that runs.
@@ -75,7 +76,7 @@ impl InstanceFacts {
 
     /// Does its configuration name this queue?
     pub(super) fn works_on(&self, queue: &QueueName) -> bool {
-        self.processors > 0 && self.patterns.as_ref().is_some_and(|patterns| stands_for(patterns, queue))
+        self.processors > 0 && self.patterns.as_ref().is_some_and(|patterns| patterns.stand_for(queue))
     }
 
     pub(super) fn is_paused(&self) -> bool {
@@ -89,33 +90,36 @@ impl InstanceFacts {
     }
 }
 
-impl ForeignWorker {
-    pub(super) fn works_on(&self, queue: &QueueName) -> bool {
-        self.patterns.as_ref().is_some_and(|patterns| stands_for(patterns, queue))
-    }
-}
-
-/// Do these patterns stand for this queue?
-pub(super) fn stands_for(patterns: &QueuePatterns, queue: &QueueName) -> bool {
-    patterns.resolve(std::slice::from_ref(queue)).queues.contains(queue)
-}
-
 impl Fleet {
     /// Reads it: a few round trips, and one more for each 64 workers.
     pub(super) async fn read(store: &Store<Admin>) -> Result<Self, AdminError> {
-        let now_ms = store.run(ReadTime).await?;
-        let paused = store.run(ReadPaused).await?;
-        let states = store.run(Instances).await?;
-        let mut names = store.run(WorkerNames { limit: MOST + 1 }).await?;
-        // The ages belong to the lengths.
-        let (queues, waits) = tokio::join!(store.run(Queues { limit: MOST + 1 }), Waits::read(store));
-        let (mut queues, waits) = (queues?, waits?);
-        let cut = names.len() > MOST || queues.len() > MOST;
+        let mut unread = Unread::default();
+        // Each on the heap: together they are large, and a thread of a server has a small stack.
+        let (now_ms, paused, states, names, waits, leader) = tokio::join!(
+            Box::pin(store.run(ReadTime)),
+            Box::pin(store.run(ReadPaused)),
+            Box::pin(store.run(Instances)),
+            Box::pin(store.run(WorkerNames { limit: MOST + 1 })),
+            Box::pin(Waits::read(store)),
+            Box::pin(leader(store)),
+        );
+        let (now_ms, waits) = (now_ms?, waits?);
+        let paused = unread.or_told("which queues are paused", paused)?.unwrap_or_default();
+        let states = unread.or_told("which instances are registered", states)?;
+        let names = unread.or_told("which workers are registered", names)?;
+        let leader = unread.or_told("who leads", leader)?;
+        let blind = states.is_none() || names.is_none();
+        let (states, mut names) = (states.unwrap_or_default(), names.unwrap_or_default());
+        let queues = Box::pin(store.run(Queues { limit: MOST + 1, first: waits.holding() })).await;
+        let QueuesFound { mut queues, sampled_of, .. } =
+            unread.or_told("which queues there are", queues)?.unwrap_or_default();
+        let cut = names.len() > MOST || queues.len() > MOST || sampled_of.is_some();
         names.truncate(MOST);
-        queues.truncate(MOST);
-        let mut registered = Vec::with_capacity(names.len());
+        let (mut registered, mut room) = (Vec::with_capacity(names.len()), Room::default());
         for some in names.chunks(READ) {
-            registered.extend(store.run(ReadWorkers { workers: some.to_vec(), longest: LISTED_BYTES }).await?);
+            let read = store.run(ReadWorkers { workers: some.to_vec(), longest: room.longest() }).await?;
+            room.take(&read);
+            registered.extend(read);
         }
         let ours: HashSet<&str> = states.iter().map(|state| state.record.name.as_str()).collect();
         let mut of_instance: HashMap<&str, Vec<&Registered>> = HashMap::new();
@@ -125,10 +129,7 @@ impl Fleet {
             let owner = one.worker.name().rsplit_once('+').map(|(name, _)| name);
             match owner.filter(|name| ours.contains(*name)) {
                 Some(name) => of_instance.entry(name).or_default().push(one),
-                None => foreign.push(ForeignWorker {
-                    name: one.worker.name().to_owned(),
-                    patterns: one.worker.queues().and_then(patterns),
-                }),
+                None => foreign.push((one.worker.name().to_owned(), one.worker.queues().map(str::to_owned))),
             }
         }
         let instances = states.into_iter().map(|state| {
@@ -146,10 +147,12 @@ impl Fleet {
         });
         let instances = instances.collect();
         let runs = registered.into_iter().filter_map(|one| Some(RunFacts::of(one.worker, one.working?))).collect();
-        let queues = queues.into_iter().filter(|queue| queue.length > 0).map(|queue| (queue.queue, queue.length));
-        let queues: Vec<(QueueName, u64)> = queues.collect();
+        queues.retain(|queue| queue.length > 0);
+        queues.truncate(MOST);
+        let queues: Vec<(QueueName, u64)> = queues.into_iter().map(|queue| (queue.queue, queue.length)).collect();
         let waits = waits.of(store, queues.iter().map(|(queue, _)| queue.clone()).collect()).await?;
-        Ok(Self { now_ms, paused, instances, foreign, leader: leader(store).await?, runs, queues, waits, cut })
+        let (foreign, unread) = (Foreign::of(foreign), unread.into_findings());
+        Ok(Self { now_ms, paused, instances, foreign, blind, leader, runs, queues, waits, cut, unread })
     }
 
     /// How long jobs wait on a queue.
@@ -171,7 +174,7 @@ impl Fleet {
 
     /// Does somebody move due jobs to their queues?
     pub(super) fn promotes(&self) -> bool {
-        self.leader.leader.is_some() || self.leader.resque_scheduler.is_some()
+        self.leader.as_ref().is_none_or(|leader| leader.leader.is_some() || leader.resque_scheduler.is_some())
     }
 
     /// Does an instance declare this periodic task? A worker of another program may do so unseen.
@@ -205,9 +208,4 @@ impl RunFacts {
         let (class, since_ms) = (record.class(), record.run_at.as_deref().and_then(date::parse));
         Self { worker, record, class, since_ms }
     }
-}
-
-/// The queues part of a worker's name.
-fn patterns(queues: &str) -> Option<QueuePatterns> {
-    QueuePatterns::new(queues.split(',').map(str::to_owned).collect()).ok()
 }

@@ -1,6 +1,7 @@
 //! Where a job is, and what it waits for.
 
 use bytes::Bytes;
+use futures_util::stream::{self, StreamExt as _};
 
 use super::answer::Explanation;
 use super::cause::{Cause, Finding, for_so_long};
@@ -8,6 +9,8 @@ use super::class;
 use super::fleet::{Fleet, RunFacts};
 use super::here::Here;
 use super::schedule::no_leader;
+use super::soon::AT_ONCE;
+use super::unread::{FAILED, Unread};
 use super::{failed, queue};
 use crate::admin::error::AdminError;
 use crate::admin::failed::FailedView;
@@ -75,8 +78,8 @@ impl JobSubject<'_> {
 /// # Errors
 /// Fails when the store cannot be reached.
 pub async fn job(store: &Store<Admin>, here: Here<'_>, subject: JobSubject<'_>) -> Result<Explanation, AdminError> {
-    let fleet = Fleet::read(store).await?;
-    let mut findings = Vec::new();
+    let fleet = Box::pin(Fleet::read(store)).await?;
+    let (mut findings, mut unread) = (Vec::new(), Unread::default());
     for run in fleet.runs.iter().filter(|run| subject.is_run(run)) {
         let wishes = match fleet.owner(run) {
             Some(owner) => store.run(ReadWishes { instance: owner.record.id.clone() }).await?,
@@ -86,11 +89,15 @@ pub async fn job(store: &Store<Admin>, here: Here<'_>, subject: JobSubject<'_>) 
         findings.push(running(&fleet, here, run, asked));
     }
     if let JobSubject::Job(job) = &subject {
-        findings.extend(waiting(store, here, &fleet, job).await?);
+        findings.extend(Box::pin(waiting(store, here, &fleet, job)).await?);
     }
     if findings.is_empty() {
         // What waits again has failed before, and that is over.
-        findings.extend(failure(store, &subject).await?);
+        findings.extend(unread.or_told(FAILED, failure(store, &subject).await)?.flatten());
+    }
+    if findings.is_empty() {
+        // What could not be read may be where it is.
+        findings.extend(unread.into_findings());
     }
     if findings.is_empty() {
         let text = match subject {
@@ -109,6 +116,7 @@ pub async fn job(store: &Store<Admin>, here: Here<'_>, subject: JobSubject<'_>) 
         };
         return Ok(Explanation::not_found(subject.name(), Finding::tells(Cause::Gone, text).command(command)));
     }
+    findings.extend(fleet.unread);
     Ok(Explanation::of(subject.name(), findings))
 }
 
@@ -265,17 +273,20 @@ enum Place {
 }
 
 async fn place(store: &Store<Admin>, job: &ResolvedJob) -> Result<Place, AdminError> {
-    let mut start = 0;
-    while start < QUEUED {
-        let list = JobList::Queue(job.queue.clone());
-        let page = store.run(ListJobs { list, start, stop: start + PAGE - 1 }).await?;
+    // Each look ends when it is found, and those that are under way are given up.
+    let list = || JobList::Queue(job.queue.clone());
+    let pages = (0..QUEUED).step_by(usize::try_from(PAGE).unwrap_or(1));
+    let looks: Vec<_> = pages.map(|start| (start, ListJobs { list: list(), start, stop: start + PAGE - 1 })).collect();
+    let looks = looks.into_iter().map(|(start, look)| async move { (start, store.run(look).await) });
+    let mut looks = stream::iter(looks).buffered(AT_ONCE);
+    while let Some((start, page)) = looks.next().await {
+        let page = page?;
         if let Some(at) = page.iter().position(|listed| listed.is(&job.payload)) {
             return Ok(Place::At(start + i64::try_from(at).unwrap_or(0)));
         }
         if page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX) {
             return Ok(Place::Absent);
         }
-        start += PAGE;
     }
     Ok(Place::Behind)
 }

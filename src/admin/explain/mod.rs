@@ -3,6 +3,8 @@
 //!
 //! ```text
 //!   fleet     reads once who is there, what is paused, who leads, what runs
+//!   foreign   the workers of other programs, by the queues that they work on
+//!   unread    what could not be read, which is told beside the rest
 //!   queue     judges one queue by it, without I/O; the other subjects are led back to their queue
 //!   task, job, failed, schedule   what is asked for by name
 //!   soon      the delayed jobs that are due first: what cannot begin is put off, and stands there
@@ -17,6 +19,7 @@ mod cause;
 mod class;
 mod failed;
 mod fleet;
+mod foreign;
 mod here;
 mod job;
 mod pace;
@@ -24,6 +27,7 @@ mod queue;
 mod schedule;
 mod soon;
 mod task;
+mod unread;
 
 pub use self::answer::{Explanation, State};
 pub use self::attention::attention;

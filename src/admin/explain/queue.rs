@@ -2,13 +2,16 @@
 
 use std::collections::{HashMap, HashSet};
 
+use futures_util::stream::{self, StreamExt as _};
+
 use super::answer::Explanation;
-use super::cause::{Cause, Finding, for_so_long, jobs, some_names};
+use super::cause::{Cause, Finding, first_names, for_so_long, jobs, some_names};
 use super::class::obstacles;
 use super::fleet::{Fleet, InstanceFacts};
 use super::here::Here;
 use super::pace;
-use super::soon::Soon;
+use super::soon::{AT_ONCE, Soon};
+use super::unread::Unread;
 use crate::admin::error::AdminError;
 use crate::admin::queues;
 use crate::job::QueueName;
@@ -34,22 +37,26 @@ pub async fn queue(store: &Store<Admin>, here: Here<'_>, name: &str) -> Result<E
         }
         Err(error) => return Err(error),
     };
-    let fleet = Fleet::read(store).await?;
+    let fleet = Box::pin(Fleet::read(store)).await?;
     let queue = QueueName::as_stored(name);
     let mut findings = judge(&fleet, &queue, known.length);
     if known.length > 0 {
         findings.extend(head(store, here, &fleet, &queue).await?);
     }
-    for ((_, class), count) in Soon::read(store).await?.on(&queue) {
+    let mut unread = Unread::default();
+    let soon = unread.or_told("which delayed jobs come next", Box::pin(Soon::read(store)).await)?;
+    for ((_, class), count) in soon.iter().flat_map(|soon| soon.on(&queue)) {
         findings.extend(obstacles(here, &fleet, &queue, class).into_iter().map(|one| one.fact("delayed", *count)));
     }
+    findings.extend(unread.into_findings());
+    findings.extend(fleet.unread);
     let mut seen = HashSet::new();
     findings.retain(|one| seen.insert(one.text.clone()));
     Ok(Explanation::of(subject, findings))
 }
 
 /// What is to be told of the job that comes next: nobody who works on the queue may have its class.
-pub(super) async fn head(
+async fn head(
     store: &Store<Admin>,
     here: Here<'_>,
     fleet: &Fleet,
@@ -59,8 +66,18 @@ pub(super) async fn head(
     Ok(class.map_or_else(Vec::new, |class| obstacles(here, fleet, queue, &class)))
 }
 
+/// The classes of the jobs that come next on these queues.
+pub(super) async fn head_classes(
+    store: &Store<Admin>,
+    queues: impl Iterator<Item = &QueueName>,
+) -> Result<Vec<Option<String>>, AdminError> {
+    let looks: Vec<_> = queues.map(|queue| head_class(store, queue)).collect();
+    let read: Vec<_> = stream::iter(looks).buffered(AT_ONCE).collect().await;
+    read.into_iter().collect()
+}
+
 /// The class of the job that comes next.
-pub(super) async fn head_class(store: &Store<Admin>, queue: &QueueName) -> Result<Option<String>, AdminError> {
+async fn head_class(store: &Store<Admin>, queue: &QueueName) -> Result<Option<String>, AdminError> {
     let next = store.run(ListJobs { list: JobList::Queue(queue.clone()), start: 0, stop: 0 }).await?;
     Ok(next.first().and_then(ListedJob::class_and_queue).map(|(class, _)| class))
 }
@@ -74,7 +91,7 @@ pub(super) fn judge(fleet: &Fleet, queue: &QueueName, length: u64) -> Vec<Findin
     let hindrances = hindrances(fleet, queue);
     // What is paused, or what nobody of us works on, has no turn.
     let is_claimed = hindrances.is_empty();
-    if length > 0 && is_claimed {
+    if length > 0 && is_claimed && !fleet.blind {
         findings.extend(turn(fleet, queue, length));
     }
     findings.extend(pace::pace(queue, length, &fleet.wait_on(queue), is_claimed));
@@ -95,7 +112,7 @@ pub(super) fn hindrances(fleet: &Fleet, queue: &QueueName) -> Vec<Finding> {
                 .command(shell::command("queues resume", &[queue.as_str()])),
         );
     }
-    if !fleet.instances.iter().any(|one| one.is_willing(queue)) {
+    if !fleet.blind && !fleet.instances.iter().any(|one| one.is_willing(queue)) {
         findings.extend(nobody(fleet, queue));
     }
     findings
@@ -124,8 +141,7 @@ fn turn(fleet: &Fleet, queue: &QueueName, length: u64) -> Vec<Finding> {
 
 /// Nobody of Windlass claims from the queue.
 fn nobody(fleet: &Fleet, queue: &QueueName) -> Vec<Finding> {
-    let foreign: Vec<&str> =
-        fleet.foreign.iter().filter(|one| one.works_on(queue)).map(|one| one.name.as_str()).collect();
+    let foreign = fleet.foreign.on(queue);
     let mut findings: Vec<Finding> =
         fleet.instances.iter().filter(|one| one.works_on(queue)).filter_map(halted).collect();
     if !foreign.is_empty() {
@@ -144,11 +160,10 @@ fn nobody(fleet: &Fleet, queue: &QueueName) -> Vec<Finding> {
             0 => format!("{} has no processors", one.record.name),
             _ => format!("{} works on {}", one.record.name, one.record.queues),
         };
-        let others: Vec<String> =
-            fleet.instances.iter().map(works).chain(fleet.foreign.iter().map(|one| one.name.clone())).collect();
+        let others = fleet.instances.iter().map(works).chain(fleet.foreign.names().map(str::to_owned));
         let text = format!(
             "nobody works on queue {queue}: {}",
-            some_names(others.iter().map(String::as_str)),
+            first_names(others, fleet.instances.len() + fleet.foreign.count()),
             queue = named(&queue)
         );
         findings.push(match fleet.instances.first() {
@@ -248,17 +263,13 @@ fn lower_priority(fleet: &Fleet, queue: &QueueName, willing: &[&InstanceFacts]) 
 
 #[cfg(test)]
 mod tests {
-    use super::super::fleet::{ForeignWorker, RunFacts};
+    use super::super::fleet::RunFacts;
+    use super::super::foreign::{Foreign, patterns};
     use super::*;
     use crate::admin::overview::LeaderView;
     use crate::admin::queue_wait::QueueWait;
-    use crate::config::element::queues::QueuePatterns;
     use crate::store::inspection::Paused;
     use crate::store::instance::{Halt, HostIdentity, InstanceRecord};
-
-    fn patterns(queues: &str) -> Option<QueuePatterns> {
-        QueuePatterns::new(queues.split(',').map(str::to_owned).collect()).ok()
-    }
 
     fn instance(name: &str, queues: &str, busy: usize) -> InstanceFacts {
         let host =
@@ -286,12 +297,14 @@ mod tests {
             now_ms: 100_000,
             paused: Paused::default(),
             instances,
-            foreign: Vec::new(),
-            leader: LeaderView { leader: None, duties: None, resque_scheduler: None },
+            foreign: Foreign::default(),
+            blind: false,
+            leader: Some(LeaderView { leader: None, duties: None, resque_scheduler: None }),
             runs: Vec::<RunFacts>::new(),
             queues: vec![(QueueName::as_stored("high"), 3), (QueueName::as_stored("mail"), 2)],
             waits: HashMap::new(),
             cut: false,
+            unread: Vec::new(),
         }
     }
 
@@ -321,8 +334,10 @@ mod tests {
         assert_eq!(causes(&fleet(vec![halted]), "mail", 2), [(Cause::Halted, true)]);
         let silent = InstanceFacts { silent_ms: Some(40_000), ..all() };
         assert_eq!(causes(&fleet(vec![silent]), "mail", 2), [(Cause::InstanceSilent, true)]);
-        let foreign = vec![ForeignWorker { name: "ruby:7".into(), patterns: patterns("*") }];
+        let foreign = Foreign::of([("ruby:7".to_owned(), Some("*".to_owned()))]);
         assert_eq!(causes(&Fleet { foreign, ..fleet(vec![]) }, "mail", 2), [(Cause::OnlyForeignWorkers, false)]);
+        let blind = Fleet { blind: true, ..fleet(vec![]) };
+        assert_eq!(causes(&blind, "mail", 2), [], "nothing is said of those who could not be read");
     }
 
     #[test]

@@ -27,9 +27,10 @@ const MOST_OTHERS: usize = 1000;
 /// Fails when the store cannot be reached.
 pub async fn schedule(store: &Store<Admin>, here: Here<'_>, name: &str) -> Result<Explanation, AdminError> {
     let subject = format!("schedule {name}", name = named(&name));
-    let fleet = Fleet::read(store).await?;
-    let findings = periodic_findings(store, here, &fleet, Some(name)).await?;
+    let fleet = Box::pin(Fleet::read(store)).await?;
+    let mut findings = periodic_findings(store, here, &fleet, Some(name)).await?;
     if !findings.is_empty() {
+        findings.extend(fleet.unread);
         return Ok(Explanation::of(subject, findings));
     }
     let ids = here.registry.iter().flat_map(|task| &task.schedules).map(|schedule| schedule.id.as_str());
@@ -57,7 +58,7 @@ pub(super) async fn periodic_findings(
     }
     findings.extend(schedules::states(store, here.registry, wanted).await?.iter().map(|view| of_schedule(fleet, view)));
     let scheduled = !findings.is_empty();
-    if scheduled && fleet.leader.duties.is_none() {
+    if scheduled && fleet.leader.as_ref().is_some_and(|leader| leader.duties.is_none()) {
         findings.push(no_leader("nobody enqueues what is due"));
     }
     if wanted.is_none() {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::stream::{self, StreamExt as _};
+
 use crate::admin::delayed::SecondsWalk;
 use crate::admin::error::AdminError;
 use crate::job::QueueName;
@@ -11,6 +13,8 @@ use crate::store::role::Admin;
 
 /// How many delayed jobs are looked at.
 const MOST: i64 = 2000;
+/// How many looks at jobs are under way at a time: each may hold jobs of any length.
+pub(super) const AT_ONCE: usize = 8;
 /// How many are read together.
 const PAGE: i64 = 64;
 
@@ -20,30 +24,30 @@ pub(super) struct Soon(BTreeMap<(QueueName, String), u64>);
 impl Soon {
     /// Reads the first of them.
     pub(super) async fn read(store: &Store<Admin>) -> Result<Self, AdminError> {
-        let (mut groups, mut looked) = (BTreeMap::new(), 0);
+        let (mut groups, mut room) = (BTreeMap::new(), MOST);
         let mut walk = SecondsWalk::new(store);
-        while looked < MOST
+        while room > 0
             && let Some(page) = walk.next().await?
         {
-            for second in page.into_iter().map(|due| due.second) {
-                let mut start = 0;
-                while looked < MOST {
-                    let list = JobList::Delayed(second);
-                    let jobs = store.run(ListJobs { list, start, stop: start + PAGE - 1 }).await?;
-                    let read = i64::try_from(jobs.len()).unwrap_or(PAGE);
-                    for (class, queue) in jobs.iter().filter_map(ListedJob::class_and_queue) {
-                        let Some(queue) = queue else { continue };
-                        *groups.entry((QueueName::as_stored(&queue), class)).or_default() += 1;
-                    }
-                    (start, looked) = (start + PAGE, looked + read);
-                    if read < PAGE {
-                        break;
-                    }
-                }
+            let mut looks = Vec::new();
+            for due in page {
+                let jobs = i64::try_from(due.length).unwrap_or(i64::MAX).min(room);
+                let parts = (0..jobs).step_by(usize::try_from(PAGE).unwrap_or(1));
+                looks.extend(parts.map(|start| {
+                    let stop = (start + PAGE).min(jobs) - 1;
+                    store.run(ListJobs { list: JobList::Delayed(due.second), start, stop })
+                }));
                 // A second that holds nothing costs a look, too.
-                looked += 1;
-                if looked >= MOST {
+                room -= jobs.max(1);
+                if room <= 0 {
                     break;
+                }
+            }
+            let mut looks = stream::iter(looks).buffered(AT_ONCE);
+            while let Some(jobs) = looks.next().await {
+                for (class, queue) in jobs?.iter().filter_map(ListedJob::class_and_queue) {
+                    let Some(queue) = queue else { continue };
+                    *groups.entry((QueueName::as_stored(&queue), class)).or_default() += 1;
                 }
             }
         }

@@ -11,6 +11,7 @@ use super::here::Here;
 use super::queue;
 use super::schedule::periodic_findings;
 use super::soon::Soon;
+use super::unread::{FAILED, PERIODIC, Unread};
 use crate::admin::error::AdminError;
 use crate::admin::failed_search::{self, FailedFilter};
 use crate::admin::known;
@@ -35,7 +36,7 @@ const COUNTED: usize = 100;
 /// Fails when the store cannot be reached.
 pub async fn task(store: &Store<Admin>, here: Here<'_>, name: &str) -> Result<Explanation, AdminError> {
     let subject = format!("task {name}", name = named(&name));
-    let fleet = Fleet::read(store).await?;
+    let fleet = Box::pin(Fleet::read(store)).await?;
     let defined = here.registry.get(name);
     let loaded: Vec<&str> = fleet
         .instances
@@ -46,12 +47,13 @@ pub async fn task(store: &Store<Admin>, here: Here<'_>, name: &str) -> Result<Ex
     let runs: Vec<_> = fleet.runs.iter().filter(|run| run.class.as_deref() == Some(name)).collect();
     let is_skipped = fleet.instances.iter().any(|one| one.record.skipped.iter().any(|task| task == name));
     // Where its jobs stand that wait: anybody may have enqueued some that nobody knows.
-    let mut waiting: BTreeSet<QueueName> = Soon::read(store).await?.places(name).cloned().collect();
-    for (queue, _) in fleet.queues.iter().take(HEADS) {
-        if queue::head_class(store, queue).await?.as_deref() == Some(name) {
-            waiting.insert(queue.clone());
-        }
-    }
+    let mut unread = Unread::default();
+    let soon = unread.or_told("which delayed jobs come next", Box::pin(Soon::read(store)).await)?;
+    let mut waiting: BTreeSet<QueueName> = soon.iter().flat_map(|soon| soon.places(name)).cloned().collect();
+    let looked = || fleet.queues.iter().map(|(queue, _)| queue).take(HEADS);
+    let classes = queue::head_classes(store, looked()).await?;
+    let mine = looked().zip(classes).filter(|(_, class)| class.as_deref() == Some(name));
+    waiting.extend(mine.map(|(queue, _)| queue.clone()));
     let is_known = defined.is_some() || !loaded.is_empty() || !runs.is_empty() || is_skipped;
     if !is_known && waiting.is_empty() {
         let error = known::not_found(here.registry, name);
@@ -87,10 +89,14 @@ pub async fn task(store: &Store<Admin>, here: Here<'_>, name: &str) -> Result<Ex
         let length = store.run(FindQueue { queue: place.clone() }).await?.map_or(0, |queue| queue.length);
         findings.extend(queue::judge(&fleet, place, length));
     }
-    findings.extend(failing(store, &fleet, name).await?);
+    findings.extend(unread.or_told(FAILED, failing(store, &fleet, name).await)?.flatten());
     if defined.is_some_and(|task| task.cadence.is_some() || !task.schedules.is_empty()) {
-        findings.extend(periodic_findings(store, here, &fleet, Some(name)).await?);
+        findings.extend(
+            unread.or_told(PERIODIC, periodic_findings(store, here, &fleet, Some(name)).await)?.unwrap_or_default(),
+        );
     }
+    findings.extend(unread.into_findings());
+    findings.extend(fleet.unread);
     Ok(Explanation::of(subject, findings))
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::admin::overview::{self, LeaderView};
 use crate::cli::args::LeaderArgs;
-use crate::cli::command::queues::queue_table;
+use crate::cli::command::queues::{more_queues, queue_table};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::fields::FieldList;
@@ -62,9 +62,9 @@ pub(crate) async fn details(context: &CommandContext) -> Result<Exit, CliError> 
             fields.add("set aside", &aside.text);
         }
         let table = queue_table(&details.queues);
-        let more = if details.more_queues { "there are more: use queues list --limit N" } else { "" };
+        let more = more_queues(details.more_queues, details.sampled_of);
         let text = details.held_back.lines().into_iter().fold(fields.text(), Text::and);
-        text.and(table.text(context.printer.manner())).and(more)
+        text.and(table.text(context.printer.manner())).and(more.as_str())
     })?;
     Ok(Exit::Done)
 }

@@ -29,7 +29,7 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> R
     match verb.unwrap_or(QueuesVerb::List { limit: LISTED }) {
         QueuesVerb::List { limit } => {
             let output = queues::list(&store, limit).await?;
-            let more = if output.more { "there are more: use queues list --limit N" } else { "" };
+            let more = more_queues(output.more, output.sampled_of);
             context.printer.print(&output, || {
                 let mut text = Text::default();
                 output.held_back().lines().into_iter().for_each(|line| text.push(line));
@@ -45,7 +45,7 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> R
                 if output.queues.is_empty() && !output.more {
                     return text.and("no queues: nothing was enqueued yet");
                 }
-                text.and(queue_table(&output.queues).text(manner)).and(more)
+                text.and(queue_table(&output.queues).text(manner)).and(more.as_str())
             })?;
         }
         QueuesVerb::Show { queue, start, stop } => {
@@ -91,6 +91,18 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> R
         }
     }
     Ok(Exit::Done)
+}
+
+/// What stands below a list that has not all queues.
+pub(super) fn more_queues(more: bool, sampled_of: Option<u64>) -> String {
+    match sampled_of {
+        Some(known) => format!(
+            "{known} or more queues are known: these are those that hold jobs, as far as the leader has seen, and some others; \
+             queues list --limit N reads N names, and queues show QUEUE tells of any"
+        ),
+        None if more => "there are more: use queues list --limit N".to_owned(),
+        None => String::new(),
+    }
 }
 
 /// Queues with their lengths, how long their jobs wait, and which are paused.

@@ -116,6 +116,22 @@ impl QueuePatterns {
         self.entries.iter().any(|entry| matches!(entry, Entry::Include(Pattern::Glob(_))))
     }
 
+    /// Do they stand for this queue, if it is known?
+    #[must_use]
+    pub fn stand_for(&self, queue: &QueueName) -> bool {
+        let includes = |entry: &Entry| matches!(entry, Entry::Include(pattern) if pattern.is_match(queue));
+        self.entries.iter().any(includes) && !self.excludes(queue)
+    }
+
+    /// The queues that are named, if nothing but names stands in the list.
+    pub fn plain_names(&self) -> Option<impl Iterator<Item = &QueueName>> {
+        let name = |entry| match entry {
+            &Entry::Include(Pattern::Name(ref queue)) => Some(queue),
+            _ => None,
+        };
+        self.entries.iter().all(|entry| name(entry).is_some()).then(|| self.entries.iter().filter_map(name))
+    }
+
     /// The queues that it resolves to, given the known queues.
     #[must_use]
     pub fn resolve(&self, known: &[QueueName]) -> ResolvedQueues {
@@ -245,6 +261,23 @@ mod tests {
         };
         assert!(stand(&["*"]) && stand(&["high", "*"]) && QueuePatterns::all().stand_for_all());
         assert!(!stand(&["high"]) && !stand(&["*_mail"]) && !stand(&["*", "!slow"]));
+    }
+
+    #[test]
+    fn a_queue_is_judged_alone_as_among_others() {
+        let lists: [&[&str]; 6] =
+            [&["*"], &["slow", "!s*", "*"], &["f*", "slow"], &["fast", "slow"], &["*", "!slow"], &["other"]];
+        for written in lists {
+            let patterns = QueuePatterns::new(written.iter().map(ToString::to_string).collect()).unwrap();
+            for queue in ["fast", "slow"].map(QueueName::as_stored) {
+                let resolved = patterns.resolve(std::slice::from_ref(&queue)).queues.contains(&queue);
+                assert_eq!(patterns.stand_for(&queue), resolved, "{written:?}");
+            }
+            let plain = patterns.plain_names().map(|names| names.map(ToString::to_string).collect::<Vec<_>>());
+            let is_plain = written.iter().all(|entry| !entry.contains(['*', '!']));
+            assert_eq!(plain.is_some(), is_plain, "{written:?}");
+            assert!(plain.is_none_or(|names| names == written));
+        }
     }
 
     #[test]

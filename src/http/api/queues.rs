@@ -31,6 +31,10 @@ pub(in crate::http) struct QueuesPage {
     /// Are there more queues than can be listed here? Left out if not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     more: bool,
+    /// More queues are known than one look reads, at least so many: listed are those that hold jobs, as far as the leader has
+    /// seen, paused ones, and some of the others. Left out if all names were read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sampled_of: Option<u64>,
     /// How long ago the leader looked at the queues, in milliseconds. Left out if no leader tells how long jobs wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     sampled_ago_ms: Option<u64>,
@@ -82,6 +86,7 @@ pub(in crate::http) async fn list(State(site): State<Site>, query: Query) -> Res
     Ok(Json(QueuesPage {
         page: Page::of_names(all.queues, |queue| queue.queue.clone(), order, &LIST, &query, &*site.clock)?,
         more: all.more,
+        sampled_of: all.sampled_of,
         sampled_ago_ms: all.sampled_ago_ms,
         all_paused: all.all_paused,
         halted: all.halted,

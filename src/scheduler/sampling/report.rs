@@ -33,6 +33,9 @@ pub(super) fn snapshot(
         snapshot.other_jobs = snapshot.other_jobs.saturating_add(jobs(curve));
     }
     let shown = queues.into_iter().take(MOST_QUEUES);
+    // Of very many queues those without jobs are not sampled.
+    let left = sampled.known.saturating_sub(u64::try_from(shown.len()).unwrap_or(u64::MAX));
+    snapshot.others = snapshot.others.max(left);
     snapshot.queues = shown.map(|(queue, curve)| gauge(queue, curve, paused.contains(queue))).collect();
     snapshot
 }

@@ -68,7 +68,10 @@ async fn each_pass_is_measured_by_name_and_outcome() {
     }
     let admin: Store<Admin> = store.narrow();
     assert!(matches!(admin.run(ClearFailed).await, Err(StoreError::Full(_))));
-    assert!(matches!(store.run(Queues { limit: 9 }).await, Err(StoreError::Unsupported(_))), "nobody answers");
+    assert!(
+        matches!(store.run(Queues { limit: 9, first: Vec::new() }).await, Err(StoreError::Unsupported(_))),
+        "nobody answers"
+    );
     let expected =
         [("clear_failed", Outcome::Full, 1), ("failed_count", Outcome::Ok, 2), ("queues", Outcome::Unsupported, 1)];
     assert_eq!(counted(&store), expected);

@@ -1,5 +1,7 @@
 //! Reads and corrects queues, failures, counters and delayed seconds.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use fred::interfaces::Resp3Frame as Frame;
 
@@ -13,7 +15,8 @@ use crate::store::arrow::Perform;
 use crate::store::delayed::{DelayedAt, DelayedCursor, DelayedSecond, DelayedSeconds, DelayedSecondsPage};
 use crate::store::error::StoreError;
 use crate::store::inspection::{
-    DeleteQueue, FailedCount, FailedRecords, FindQueue, QueueLength, QueueLengths, Queued, Queues, ReadStats, Stats,
+    DeleteQueue, FailedCount, FailedRecords, FindQueue, NAMES_LOOKED_AT, QueueLength, QueueLengths, Queued, Queues,
+    QueuesFound, ReadStats, Stats,
 };
 use crate::store::queueing::QueueNames;
 use crate::store::scheduling::entry_of;
@@ -24,13 +27,13 @@ static RANGE: Script = script!("page", "range");
 
 impl Perform<QueueNames> for RedisStore {
     async fn perform(&self, arrow: QueueNames) -> Result<Vec<QueueName>, StoreError> {
-        known_queues(&self.connection, arrow.limit).await
+        Ok(known_queues(&self.connection, arrow.limit).await?.first.into_names().collect())
     }
 }
 
 impl Perform<Queues> for RedisStore {
-    async fn perform(&self, arrow: Queues) -> Result<Vec<QueueLength>, StoreError> {
-        queues(&self.connection, arrow.limit).await
+    async fn perform(&self, arrow: Queues) -> Result<QueuesFound, StoreError> {
+        queues(&self.connection, arrow).await
     }
 }
 
@@ -110,13 +113,27 @@ pub(super) fn queue_name_or(member: &Bytes, passed: &mut PassedOver) -> Option<Q
     name
 }
 
-pub(super) async fn known_queues(connection: &Connection, limit: usize) -> Result<Vec<QueueName>, StoreError> {
+/// What a look at the names of queues finds.
+pub(super) struct KnownQueues {
+    /// The first of them.
+    first: FirstQueues,
+    /// Are there more than were read?
+    more: bool,
+    /// Those that are passed over.
+    unnamed: Option<String>,
+}
+
+pub(super) async fn known_queues(connection: &Connection, limit: usize) -> Result<KnownQueues, StoreError> {
     let (mut first, mut passed) = (FirstQueues::new(limit), PassedOver::new(RecordKind::Queue));
     let add = |member: Bytes| queue_name_or(&member, &mut passed).into_iter().for_each(|name| first.add(name));
     let key = connection.keys().queues();
-    scan::members(connection, &key, add).await?;
-    connection.passed_over(&passed, &key);
-    Ok(first.into_names().collect())
+    let more = scan::members(connection, &key, limit.max(NAMES_LOOKED_AT), add).await?;
+    let unreadable = passed.unreadable(&String::from_utf8_lossy(&key));
+    // That a part of the names can be read does not mean that all can.
+    if !more || unreadable.is_some() {
+        connection.passed_over(&passed, &key);
+    }
+    Ok(KnownQueues { first, more, unnamed: unreadable.map(|one| one.text) })
 }
 
 async fn find_queue(connection: &Connection, queue: QueueName) -> Result<Option<QueueLength>, StoreError> {
@@ -129,9 +146,24 @@ async fn find_queue(connection: &Connection, queue: QueueName) -> Result<Option<
     Ok(known.then_some(QueueLength { queue, length }))
 }
 
-async fn queues(connection: &Connection, limit: usize) -> Result<Vec<QueueLength>, StoreError> {
-    let names = known_queues(connection, limit).await?;
-    lengths(connection, names).await
+async fn queues(connection: &Connection, arrow: Queues) -> Result<QueuesFound, StoreError> {
+    let Queues { limit, first } = arrow;
+    let KnownQueues { first: names, more, unnamed } = known_queues(connection, limit).await?;
+    if !more {
+        let queues = lengths(connection, names.into_names().collect()).await?;
+        return Ok(QueuesFound { queues, sampled_of: None, unnamed });
+    }
+    let known = reply::count(connection.command("SCARD", vec![connection.keys().queues()]).await?)?;
+    let mut holding = lengths(connection, first).await?;
+    holding.retain(|queue| queue.length > 0);
+    holding.truncate(limit);
+    let mut shown = FirstQueues::new(limit);
+    let held: HashSet<QueueName> = holding.into_iter().map(|one| one.queue).collect();
+    let others = names.into_names().filter(|name| !held.contains(name)).take(limit - held.len());
+    others.for_each(|name| shown.add(name));
+    held.iter().cloned().for_each(|name| shown.add(name));
+    let queues = lengths(connection, shown.into_names().collect()).await?;
+    Ok(QueuesFound { queues, sampled_of: Some(known), unnamed })
 }
 
 /// These queues with their lengths.

@@ -15,7 +15,7 @@ static HEADS: Script = script!("heads");
 static LISTED: Script = script!("page", "listed");
 
 /// How many bytes the reply to one call has at most, and how many keys it reads.
-const REPLY: (usize, usize) = (2 << 20, 1024);
+const REPLY: (usize, usize) = (2 << 20, 256);
 
 impl Perform<ListJobs> for RedisStore {
     async fn perform(&self, arrow: ListJobs) -> Result<Vec<ListedJob>, StoreError> {

@@ -24,7 +24,7 @@ use crate::store::stored::Ping;
 use crate::store::unreadable::{PassedOver, RecordKind};
 use crate::store::workers::{
     ForceClean, LockValues, MOST_REGISTERED, PingOf, REGISTERED_BYTES, ReadWorkers, Recovered, Recovery, Registered,
-    RegisteredWorkers, WorkerNames, Working,
+    RegisteredWorkers, WORKERS_LOOKED_AT, WorkerNames, Working,
 };
 use crate::store::working::WorkingRecord;
 
@@ -75,7 +75,7 @@ impl Perform<ReadWorkers> for RedisStore {
 
 impl Perform<RegisteredWorkers> for RedisStore {
     async fn perform(&self, _: RegisteredWorkers) -> Result<Vec<Registered>, StoreError> {
-        registered(&self.connection).await
+        registered(&self.connection, MOST_REGISTERED).await
     }
 }
 
@@ -265,13 +265,17 @@ pub(super) async fn members(connection: &Connection, limit: usize) -> Result<Vec
         }
         Err(error) => passed.add(&id, &error.to_string()),
     };
-    scan::members(connection, &key, add).await?;
-    connection.passed_over(&passed, &key);
+    let more = scan::members(connection, &key, limit.max(WORKERS_LOOKED_AT), add).await?;
+    // That a part of them can be read does not mean that all can.
+    if !more || passed.unreadable("").is_some() {
+        connection.passed_over(&passed, &key);
+    }
     Ok(names.into_iter().collect())
 }
 
-pub(super) async fn registered(connection: &Connection) -> Result<Vec<Registered>, StoreError> {
-    let workers = members(connection, MOST_REGISTERED).await?;
+/// The first `most` workers.
+pub(super) async fn registered(connection: &Connection, most: usize) -> Result<Vec<Registered>, StoreError> {
+    let workers = members(connection, most).await?;
     read_workers(connection, workers, REGISTERED_BYTES).await
 }
 

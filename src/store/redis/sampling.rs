@@ -18,7 +18,7 @@ use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::sampling::{
     AskForSamples, Counters, ForgetQueues, Forgotten, Memory, OldestJobs, Publish, PublishedSnapshot, QueueState,
-    ReadCurves, ReadSnapshot, Sample, Sampled, Totals, WATCHED_MS,
+    ReadCurves, ReadSnapshot, Sample, Sampled, Totals, WATCHED_MS, WalkQueues, Walked,
 };
 use crate::store::scheduling::Leadership;
 
@@ -32,6 +32,9 @@ const CURVES_KEPT: &str = "the curves of queues";
 
 /// How many fields of a hash the server tells in one reply, roughly.
 const FIELDS: &str = "200";
+
+/// Of how many queues one command asks whether any holds jobs.
+const ASKED_TOGETHER: usize = 100;
 
 impl Perform<Sample> for RedisStore {
     async fn perform(&self, arrow: Sample) -> Result<Sampled, StoreError> {
@@ -210,6 +213,40 @@ impl Perform<ForgetQueues> for RedisStore {
         }
         let gone = reply::strings(self.connection.run(&FORGET_QUEUES, call).await?)?;
         Ok(Forgotten { queues: gone.iter().filter_map(queue_name).collect(), next })
+    }
+}
+
+impl Perform<WalkQueues> for RedisStore {
+    async fn perform(&self, arrow: WalkQueues) -> Result<Walked, StoreError> {
+        let (connection, keys) = (&self.connection, self.connection.keys());
+        let cursor = arrow.from.map_or(scan::BEGIN, Bytes::from);
+        let (name, arguments) = scan::members_from(&keys.queues(), cursor);
+        let (members, next) = scan::read_members(connection.command(name, arguments).await?)?;
+        let names: Vec<QueueName> = members.iter().filter_map(queue_name).collect();
+        // Most of very many queues are empty, so that most parts are done with by one command.
+        let parts: Vec<&[QueueName]> = names.chunks(ASKED_TOGETHER).collect();
+        let list = |queues: &[QueueName]| queues.iter().map(|queue| keys.queue(queue)).collect::<Vec<_>>();
+        let reads = parts.iter().map(|part| ("EXISTS", list(part))).collect();
+        let mut holding = Vec::new();
+        for (part, answer) in parts.into_iter().zip(connection.commands(reads).await?) {
+            match answer.and_then(reply::count) {
+                Ok(0) => continue,
+                Err(error) if error.is_transient() => return Err(error),
+                _ => {}
+            }
+            let reads = part.iter().map(|queue| ("EXISTS", list(std::slice::from_ref(queue)))).collect();
+            for (queue, answer) in part.iter().zip(connection.commands(reads).await?) {
+                match answer.and_then(reply::count) {
+                    Ok(0) => {}
+                    Ok(_) => holding.push(queue.clone()),
+                    Err(error) if error.is_transient() => return Err(error),
+                    // A key that this user may not read is not sampled either.
+                    Err(_) => {}
+                }
+            }
+        }
+        let next = next.map(|next| String::from_utf8_lossy(&next).into_owned());
+        Ok(Walked { holding, next })
     }
 }
 

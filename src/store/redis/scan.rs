@@ -70,13 +70,14 @@ pub(super) fn read_members(reply: Frame) -> Result<(Vec<Bytes>, Option<Bytes>), 
 /// How many members of a set one look reads at most. Nobody bounds how many others write.
 const MOST_MEMBERS: usize = 300_000;
 
-/// Passes on each member of a set, some at a time: nobody bounds its size, and the server does nothing else while it
-/// tells all of it. A member may come twice. Of very many the rest is told and not read.
+/// Passes on about the first `most` members of a set, some at a time: nobody bounds its size, and the server does nothing
+/// else while it tells all of it. A member may come twice. Returns whether there are more.
 pub(super) async fn members(
     connection: &Connection,
     key: &Bytes,
+    most: usize,
     mut each: impl FnMut(Bytes),
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let (mut cursor, mut read) = (BEGIN, 0_usize);
     loop {
         let (name, arguments) = members_from(key, cursor);
@@ -84,16 +85,18 @@ pub(super) async fn members(
         read += some.len();
         some.into_iter().for_each(&mut each);
         match next {
-            Some(_) if read >= MOST_MEMBERS => {
-                let key = String::from_utf8_lossy(key);
-                let text = format!(
-                    "{key} has more than {MOST_MEMBERS} members; only those that the server names first are looked at"
-                );
-                connection.origin.findings.tell(&format!("the members of {key}"), text);
-                return Ok(());
+            Some(_) if read >= most.min(MOST_MEMBERS) => {
+                if read >= MOST_MEMBERS {
+                    let key = String::from_utf8_lossy(key);
+                    let text = format!(
+                        "{key} has more than {MOST_MEMBERS} members; only those that the server names first are looked at"
+                    );
+                    connection.origin.findings.tell(&format!("the members of {key}"), text);
+                }
+                return Ok(true);
             }
             Some(next) => cursor = next,
-            None => return Ok(()),
+            None => return Ok(false),
         }
     }
 }

@@ -254,8 +254,6 @@ impl Thread {
             if savepoints {
                 self.execute("SAVEPOINT command").map_err(whole)?;
             }
-            #[cfg(debug_assertions)]
-            let explained = matches!(self.role, Role::Writer(_)).then_some(&self.explained);
             let step = Step {
                 conn: &self.conn,
                 now_ms: self.clock.now_ms(),
@@ -264,7 +262,7 @@ impl Thread {
                 findings: &self.findings,
                 counts: RefCell::default(),
                 #[cfg(debug_assertions)]
-                explained,
+                explained: &self.explained,
             };
             let outcome = command.apply(&step);
             if self.conn.is_autocommit() {

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use rusqlite::params;
 
 use super::engine::SqliteStore;
+use super::number::stored;
 use super::step::Step;
 use super::value::bytes;
 use super::{delayed, locks, marks, retries, runs};
@@ -168,12 +169,33 @@ fn push_head(
     step.change("jobs", HEAD, params![queue.as_str(), payload, identity, came_ms])
 }
 
-/// Passes on each known queue.
-pub(super) fn each_queue(step: &Step<'_>, mut each: impl FnMut(QueueName)) -> Result<(), StoreError> {
-    let mut select = step.sql("SELECT name FROM queues")?;
-    let mut rows = select.query([])?;
+/// The place of the known queues in messages.
+const QUEUES: &str = "the table queues";
+
+/// What a look at the names of queues found beside them.
+pub(super) struct SomeQueues {
+    /// Are there more than were read?
+    pub(super) more: bool,
+    /// Those that are passed over.
+    pub(super) unnamed: Option<String>,
+}
+
+/// Passes on the first `most` known queues, in the order of their bytes.
+pub(super) fn each_queue(
+    step: &Step<'_>,
+    most: usize,
+    mut each: impl FnMut(QueueName),
+) -> Result<SomeQueues, StoreError> {
+    let mut select = step.sql("SELECT name FROM queues ORDER BY name LIMIT ?1")?;
+    let mut rows = select.query([stored(most).saturating_add(1)])?;
     let mut passed = PassedOver::new(RecordKind::Queue);
+    let (mut looked_at, mut more) = (0, false);
     while let Some(row) = rows.next()? {
+        if looked_at == most {
+            more = true;
+            break;
+        }
+        looked_at += 1;
         let name = row.get_ref(0)?;
         match name.as_str() {
             Ok(name) => each(QueueName::as_stored(name)),
@@ -181,6 +203,10 @@ pub(super) fn each_queue(step: &Step<'_>, mut each: impl FnMut(QueueName)) -> Re
             Err(_) => passed.add(&bytes(name), "no text in UTF-8, so that nothing works on its jobs"),
         }
     }
-    step.findings().passed_over(&passed, "the table queues");
-    Ok(())
+    let unreadable = passed.unreadable(QUEUES);
+    // That a part of the names can be read does not mean that all can.
+    if !more || unreadable.is_some() {
+        step.findings().passed_over(&passed, QUEUES);
+    }
+    Ok(SomeQueues { more, unnamed: unreadable.map(|one| one.text) })
 }

@@ -1,6 +1,6 @@
 //! What people look at and correct.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, params};
@@ -21,7 +21,8 @@ use crate::store::delayed::{
 use crate::store::error::StoreError;
 use crate::store::inspection::{
     DeleteEach, DeleteJobs, DeleteLock, DeleteQueue, FailedCount, FailedRecords, FindQueue, JobsToDelete, LockEntry,
-    LockPlace, Locks, LocksFound, QueueEnd, QueueLength, QueueLengths, Queued, Queues, ReadStats, Stats,
+    LockPlace, Locks, LocksFound, NAMES_LOOKED_AT, QueueEnd, QueueLength, QueueLengths, Queued, Queues, QueuesFound,
+    ReadStats, Stats,
 };
 use crate::store::queueing::QueueNames;
 
@@ -32,8 +33,8 @@ impl Perform<QueueNames> for SqliteStore {
 }
 
 impl Perform<Queues> for SqliteStore {
-    async fn perform(&self, arrow: Queues) -> Result<Vec<QueueLength>, StoreError> {
-        self.reader.call(move |step| queues(step, arrow.limit)).await
+    async fn perform(&self, arrow: Queues) -> Result<QueuesFound, StoreError> {
+        self.reader.call(move |step| queues(step, &arrow)).await
     }
 }
 
@@ -130,7 +131,7 @@ impl Perform<DeleteLock> for SqliteStore {
 /// The first known queues, as node-resque sorts them: by UTF-16 code units.
 fn queue_names(step: &Step<'_>, limit: usize) -> Result<Vec<QueueName>, StoreError> {
     let mut first = FirstQueues::new(limit);
-    enqueue::each_queue(step, |name| first.add(name))?;
+    enqueue::each_queue(step, limit.max(NAMES_LOOKED_AT), |name| first.add(name))?;
     Ok(first.into_names().collect())
 }
 
@@ -141,13 +142,26 @@ fn find_queue(step: &Step<'_>, queue: &QueueName) -> Result<Option<QueueLength>,
     Ok(Some(QueueLength { queue: queue.clone(), length: lengths::length(step, queue)? }))
 }
 
-/// The first known queues with their lengths.
-fn queues(step: &Step<'_>, limit: usize) -> Result<Vec<QueueLength>, StoreError> {
+/// The first known queues with their lengths. If not all names are read, the jobs tell which queues hold some.
+fn queues(step: &Step<'_>, arrow: &Queues) -> Result<QueuesFound, StoreError> {
+    let limit = arrow.limit;
+    let (mut names, looked_at) = (FirstQueues::new(limit), limit.max(NAMES_LOOKED_AT));
+    let some = enqueue::each_queue(step, looked_at, |name| names.add(name))?;
+    if some.more {
+        let held: HashSet<QueueName> = lengths::holding(step, None, limit)?.0.into_iter().collect();
+        let mut shown = FirstQueues::new(limit);
+        let others = names.into_names().filter(|name| !held.contains(name)).take(limit - held.len());
+        others.for_each(|name| shown.add(name));
+        held.iter().cloned().for_each(|name| shown.add(name));
+        names = shown;
+    }
     let with_length = |queue: QueueName| {
         let length = lengths::length(step, &queue)?;
         Ok(QueueLength { queue, length })
     };
-    queue_names(step, limit)?.into_iter().map(with_length).collect()
+    let queues = names.into_names().map(with_length).collect::<Result<_, StoreError>>()?;
+    let sampled_of = some.more.then(|| (looked_at as u64).saturating_add(1));
+    Ok(QueuesFound { queues, sampled_of, unnamed: some.unnamed })
 }
 
 /// Deletes a queue with the jobs that stand on it now, some at a time.
@@ -241,7 +255,13 @@ pub(super) fn delayed_seconds(
 
 /// The jobs of a delayed second from position to position.
 pub(super) fn delayed_at(step: &Step<'_>, second: i64, start: i64, stop: i64) -> Result<Vec<Bytes>, StoreError> {
-    let length = step.sql("SELECT count(*) FROM delayed WHERE second = ?1")?.query_row([second], |row| row.get(0))?;
+    // From the beginning nobody need know how many there are.
+    let length = match (start, stop) {
+        (0.., -1..) => i64::MAX,
+        _ => step
+            .sql("SELECT count(*) FROM (SELECT 1 FROM delayed WHERE second = ?1 LIMIT -1)")?
+            .query_row([second], |row| row.get(0))?,
+    };
     let Some((offset, limit)) = lengths::range(length, start, stop) else { return Ok(Vec::new()) };
     let mut select = step.sql("SELECT payload FROM delayed WHERE second = ?1 ORDER BY place LIMIT ?2 OFFSET ?3")?;
     let rows = select.query_map([second, limit, offset], |row| Ok(Bytes::from(bytes(row.get_ref(0)?))))?;

@@ -23,6 +23,34 @@ pub(super) fn length(step: &Step<'_>, queue: &QueueName) -> Result<u64, StoreErr
     Ok(count(standing.map_or(counted, |(arrived, departed)| arrived.saturating_sub(departed).max(counted))))
 }
 
+/// The first `most` queues behind this one that hold jobs, in the order of their bytes, and the last one if there may be more.
+/// Each is found behind the one before, so that its jobs cost nothing.
+pub(super) fn holding(
+    step: &Step<'_>,
+    after: Option<&str>,
+    most: usize,
+) -> Result<(Vec<QueueName>, Option<String>), StoreError> {
+    let (mut found, mut after) = (Vec::new(), after.map(|after| after.as_bytes().to_vec()));
+    let mut first = step.sql("SELECT queue FROM jobs ORDER BY queue LIMIT 1")?;
+    let mut next = step.sql("SELECT queue FROM jobs WHERE queue > CAST(?1 AS TEXT) ORDER BY queue LIMIT 1")?;
+    // What is no text stands behind all that is.
+    let read = |row: &rusqlite::Row<'_>| Ok(row.get_ref(0)?.as_bytes().map(<[u8]>::to_vec).ok());
+    for _ in 0..most {
+        let queue = match &after {
+            None => first.query_row([], read).optional()?,
+            Some(after) => next.query_row([after], read).optional()?,
+        };
+        let Some(queue) = queue.flatten().filter(|queue| after.as_ref().is_none_or(|after| queue > after)) else {
+            return Ok((found, None));
+        };
+        // Nobody can name what is no UTF-8.
+        found.extend(std::str::from_utf8(&queue).ok().map(QueueName::as_stored));
+        after = Some(queue);
+    }
+    let last = found.last().map(|queue| queue.as_str().to_owned());
+    Ok((found, last))
+}
+
 /// How many jobs came to a queue and how many left it.
 pub(super) fn counts(step: &Step<'_>, queue: &QueueName) -> Result<Option<(i64, i64)>, StoreError> {
     let mut select = step.sql("SELECT value, other FROM stats WHERE name = 'queue:' || ?1")?;

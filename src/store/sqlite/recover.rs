@@ -68,7 +68,7 @@ impl Perform<ReadWorkers> for SqliteStore {
 
 impl Perform<RegisteredWorkers> for SqliteStore {
     async fn perform(&self, _: RegisteredWorkers) -> Result<Vec<Registered>, StoreError> {
-        self.reader.call(registered).await
+        self.reader.call(|step| registered(step, MOST_REGISTERED)).await
     }
 }
 
@@ -203,12 +203,11 @@ fn read_workers(step: &Step<'_>, workers: &[WorkerName], longest: usize) -> Resu
 }
 
 /// Every registered worker with what it works on.
-pub(super) fn registered(step: &Step<'_>) -> Result<Vec<Registered>, StoreError> {
+pub(super) fn registered(step: &Step<'_>, most: usize) -> Result<Vec<Registered>, StoreError> {
     let mut reader = Reader { pings: PassedOver::new(RecordKind::Ping) };
     let mut select = step.sql(registered!("ORDER BY id LIMIT ?2"))?;
-    let registered = select
-        .query_map([stored(REGISTERED_BYTES), stored(MOST_REGISTERED)], |row| reader.row(row))?
-        .collect::<Result<_, _>>()?;
+    let registered =
+        select.query_map([stored(REGISTERED_BYTES), stored(most)], |row| reader.row(row))?.collect::<Result<_, _>>()?;
     step.findings().passed_over(&reader.pings, "the table workers");
     Ok(registered)
 }

@@ -20,12 +20,16 @@ use crate::store::error::StoreError;
 use crate::store::inspection::Paused;
 use crate::store::sampling::{
     AskForSamples, Counters, DELAYED_SECONDS, ForgetQueues, Forgotten, Memory, OldestJobs, Publish, PublishedSnapshot,
-    QueueState, ReadCurves, ReadSnapshot, SNAPSHOT_MS, Sample, Sampled, Totals, WATCHED_MS,
+    QueueState, ReadCurves, ReadSnapshot, SNAPSHOT_MS, Sample, Sampled, Totals, WATCHED_MS, WalkQueues, Walked,
 };
 use crate::store::scheduling::Leadership;
 
 /// How many queues one step may forget.
 const FORGOTTEN: i64 = 200;
+/// Up to how many queues are counted.
+const COUNTED: i64 = 1_000_000;
+/// How many queues with jobs one step of a walk finds.
+const WALKED: usize = 1000;
 
 const SNAPSHOT: &str = "snapshot";
 const WATCHED: &str = "watched";
@@ -54,6 +58,16 @@ impl Perform<ForgetQueues> for SqliteStore {
     }
 }
 
+impl Perform<WalkQueues> for SqliteStore {
+    async fn perform(&self, arrow: WalkQueues) -> Result<Walked, StoreError> {
+        let walk = move |step: &Step<'_>| {
+            let (holding, next) = lengths::holding(step, arrow.from.as_deref(), WALKED)?;
+            Ok(Walked { holding, next })
+        };
+        self.reader.call(walk).await
+    }
+}
+
 impl Perform<ReadSnapshot> for SqliteStore {
     async fn perform(&self, _: ReadSnapshot) -> Result<PublishedSnapshot, StoreError> {
         let read = |step: &Step<'_>| {
@@ -76,7 +90,8 @@ impl Perform<AskForSamples> for SqliteStore {
 }
 
 fn sample(step: &Step<'_>, sample: &Sample) -> Result<Sampled, StoreError> {
-    let known: i64 = step.sql("SELECT count(*) FROM queues")?.query_row([], |row| row.get(0))?;
+    let known: i64 =
+        step.sql("SELECT count(*) FROM (SELECT 1 FROM queues LIMIT ?1)")?.query_row([COUNTED], |row| row.get(0))?;
     let stat = |name: &str| -> Result<u64, StoreError> {
         let mut select = step.sql("SELECT value FROM stats WHERE name = ?1")?;
         Ok(select.query_row([name], |row| Ok(number(row.get_ref(0)?))).optional()?.unwrap_or(0))

@@ -24,16 +24,16 @@ pub(super) struct Step<'a> {
     pub(super) findings: &'a Findings,
     /// What came to queues and left them so far.
     pub(super) counts: RefCell<QueueCounts>,
-    /// The statements whose plans were looked at; `None` for a reader.
+    /// The statements whose plans were looked at.
     #[cfg(debug_assertions)]
-    pub(super) explained: Option<&'a Explained>,
+    pub(super) explained: &'a Explained,
 }
 
 impl<'a> Step<'a> {
     /// A statement, parsed once per connection.
     pub(super) fn sql(&self, sql: &'static str) -> Result<CachedStatement<'a>, StoreError> {
         #[cfg(debug_assertions)]
-        if self.explained.is_some_and(|explained| explained.borrow_mut().insert(sql)) {
+        if self.explained.borrow_mut().insert(sql) {
             super::plan::assert_bounded(self.conn, sql)?;
         }
         Ok(self.conn.prepare_cached(sql)?)

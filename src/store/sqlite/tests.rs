@@ -118,7 +118,7 @@ async fn a_full_file_refuses_whole_steps_and_goes_on_once_there_is_room() {
     assert_eq!(store.queued(&queue(), 0, -1).await.unwrap().len(), stored);
     assert_eq!(store.delete_queue(&queue()).await.unwrap(), stored as u64);
     store.enqueue(&batch).await.unwrap();
-    assert_eq!(store.queues().await.unwrap()[0].length, 2);
+    assert_eq!(store.queues().await.unwrap().queues[0].length, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -282,7 +282,7 @@ async fn many_processes_may_create_the_file_at_once() {
         for store in &stores {
             store.enqueue(&[push("1")]).await.unwrap();
         }
-        assert_eq!(stores[0].queues().await.unwrap()[0].length, 8);
+        assert_eq!(stores[0].queues().await.unwrap().queues[0].length, 8);
     }
 }
 
@@ -325,5 +325,5 @@ async fn a_dropped_store_ends_its_threads() {
         }
     };
     tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap();
-    assert_eq!(place.open().queues().await.unwrap()[0].length, 20);
+    assert_eq!(place.open().queues().await.unwrap().queues[0].length, 20);
 }

@@ -194,7 +194,7 @@ fn resolve(
         return Ok(resolved);
     }
     let mut resolving = patterns.resolving();
-    enqueue::each_queue(step, |name| resolving.add(name))?;
+    enqueue::each_queue(step, usize::MAX, |name| resolving.add(name))?;
     let (is_too_many, mut walked) = (resolving.is_too_many(), None);
     if is_too_many {
         resolving.begin_busy(before.as_ref().map(|surplus| &*surplus.resolved));

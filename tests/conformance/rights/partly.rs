@@ -236,7 +236,7 @@ async fn a_length_that_may_not_be_read_is_not_taken_for_nought() {
     // Nothing changes any more, and the server will not send anything.
     soon("the next look", waker.woken()).await;
     assert!(waker.arm(&watch).await.expect("arm").ready);
-    let lengths = w.f.store.queues().await.expect("queues");
+    let lengths = w.f.store.queues().await.expect("queues").queues;
     assert_eq!(lengths.iter().map(|one| one.length).sum::<u64>(), 1, "a key that is no list counts as empty");
 }
 

@@ -58,7 +58,7 @@ async fn keys_of_another_type_are_named_and_stop_nobody_else() {
     let again = lane.exchange(&settle).await.unwrap();
     assert_eq!((&again.lost[..], &again.undone[..]), (&[][..], &[0][..]));
     assert_eq!(server.cli(&["EXISTS", "resque:worker:h-windlass:7+1:math"]), "1");
-    let lengths = store.queues().await.unwrap();
+    let lengths = store.queues().await.unwrap().queues;
     assert_eq!(lengths.iter().map(|queue| queue.length).sum::<u64>(), 0);
 }
 
