@@ -1,11 +1,14 @@
 // bench/large: a Redis that holds a lot, and how long everything takes on it.
 
-import { execFile } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { freemem } from "node:os";
+import { join } from "node:path";
 import { promisify } from "node:util";
 
 import { Bench } from "./lib/bench.mjs";
 import { commandsPerSecond } from "./lib/commands.mjs";
+import { measure, routes } from "./lib/routes.mjs";
+import { freePort } from "./lib/redis.mjs";
 import { now } from "./lib/stamps.mjs";
 import { sleep, until } from "./lib/processes.mjs";
 import { SlowCalls } from "./lib/slow_calls.mjs";
@@ -14,14 +17,16 @@ import { number, table } from "./lib/table.mjs";
 import { LargeStore } from "./systems/large_store.mjs";
 import { Windlass } from "./systems/windlass.mjs";
 
-const FULL = { QUEUED: 5_000_000, DELAYED: 1_000_000, FAILED: 100_000, WORKERS: 10_000, QUEUES: 500 };
+const FULL = { QUEUED: 5_000_000, DELAYED: 1_000_000, FAILED: 300_000, WORKERS: 10_000, QUEUES: 500, NAMES: 100_000 };
 const TIMES = 3;
-const IDLE_S = 20;
+const IDLE_S = 30;
+// For so long a leader has looked at the queues before anybody asks.
+const LEADING_S = 20;
 const DUE_SECONDS = 10;
 const PICK_UPS = 50;
 const FAR = 24 * 60 * 60;
 // Bytes of each thing in Redis, with plenty of room: for the question whether there is enough memory.
-const BYTES = { QUEUED: 120, DELAYED: 700, FAILED: 1000, WORKERS: 2000, QUEUES: 1000 };
+const BYTES = { QUEUED: 120, DELAYED: 700, FAILED: 1000, WORKERS: 2000, QUEUES: 1000, NAMES: 200 };
 
 const COMMANDS = [
   ["queues"],
@@ -33,7 +38,30 @@ const COMMANDS = [
   ["stats"],
   ["locks"],
   ["details"],
+  ["plan"],
+  ["periodic"],
+  ["jobs", "list"],
+  ["explain"],
+  ["explain", "queue", "q000"],
+  ["explain", "task", "noop"],
+  ["explain", "schedule", "none"],
+  ["explain", "failed", "0123456789abcdef"],
+  ["explain", "job", "0123456789abcdef-0-1-1"],
+  ["explain", "job", "--task", "noop", "--queue", "q000", "--args", '[-1,{"a":"b"}]'],
 ];
+// What the routes are asked about, and with what.
+const NAMES = {
+  queue: "q000",
+  task: "noop",
+  id: "0123456789abcdef",
+  queries: {
+    "/api/v1/queues": ["", "?limit=200"],
+    "/api/v1/queues/q000/jobs": ["", "?limit=200&from=tail"],
+    "/api/v1/failed": ["", "?limit=200", "?task=none"],
+    "/api/v1/workers": ["", "?limit=200"],
+    "/api/v1/explain": ["?queue=q000", "?task=noop", "?failed=0123456789abcdef", "?job=0123456789abcdef-0-1-1"],
+  },
+};
 
 function read() {
   const sizes = {};
@@ -59,6 +87,7 @@ const needed = Object.entries(BYTES).reduce((sum, [name, bytes]) => sum + bytes 
 if (needed > freemem()) usage(`about ${(needed / 2 ** 30).toFixed(1)} GiB are needed, ${(freemem() / 2 ** 30).toFixed(1)} are free`);
 
 const bench = await Bench.start({});
+bench.windlass = process.env.WINDLASS ?? bench.windlass;
 const { client } = bench.redis;
 const slow = new SlowCalls(client);
 const rows = [];
@@ -83,11 +112,13 @@ async function run() {
     failed: sizes.FAILED,
     workers: sizes.WORKERS,
     queues: sizes.QUEUES,
+    names: sizes.NAMES,
   });
   // Fifty a second, far away.
   const far = Math.floor(Date.now() / 1000) + FAR;
   bench.tell("filling");
   await store.fillQueues();
+  await store.fillNames();
   const before = performance.now();
   await store.fillDelayed(far, Math.ceil(sizes.DELAYED / 50));
   const filling = (performance.now() - before) / 1000;
@@ -98,14 +129,22 @@ async function run() {
   bench.say(`- Redis: ${number(await client.dbsize())} keys, ${number(memory)} MiB\n`);
 
   await commands();
-  await firstJobs();
+  const of_routes = await ofRoutes();
+  const of_file = await ofFile();
   await idle("idle beside all that, 50 processors", ["elsewhere"]);
+  if (process.env.ONLY === "looks") return report(store, of_routes, of_file);
+  await firstJobs();
   await due(store, filling);
   await store.emptyQueues();
+  await store.forgetNames();
   await idle(`idle on ${sizes.QUEUES} empty queues ("*"), 50 processors`, ["*"]);
   await pickUps(store);
+  await report(store, of_routes, of_file);
+}
 
+async function report(store, of_routes, of_file) {
   bench.say(table(["", "s", "RSS at most, MiB", "longest call, ms", "which", ""], rows));
+  bench.say(`\nEvery route that reads, with a leader:\n\n${of_routes}\n\nThe same on a file:\n\n${of_file}`);
   const workers = await client.scard("resque:workers");
   const failed = await client.llen("resque:failed");
   bench.say(`\nAfterwards ${number(workers)} workers and ${number(failed)} failed jobs were there, as before: ${workers === sizes.WORKERS && failed === sizes.FAILED ? "yes" : "NO"}.`);
@@ -133,8 +172,43 @@ async function commands() {
 
 async function call(windlass, command) {
   const args = [bench.path("lib/measured_call.py"), windlass.binary, "--config", windlass.config, ...command];
-  const { stdout } = await promisify(execFile)("python3", args, { cwd: windlass.dir });
+  // 1 and 2 are answers of `explain`: something is in the way, or there is no such thing.
+  const answers = (error) => (command[0] === "explain" && error.code <= 2 ? error : Promise.reject(error));
+  const { stdout } = await promisify(execFile)("python3", args, { cwd: windlass.dir }).catch(answers);
   return JSON.parse(stdout);
+}
+
+// A daemon that leads and serves, and works on nothing that holds jobs.
+async function serving(name, more) {
+  const port = await freePort();
+  const settings = 'queues = ["elsewhere"]\nmin_task_processors = 10\nmax_task_processors = 10\n';
+  const windlass = new Windlass(bench, name, { settings: `${settings}[http]\nlisten = "127.0.0.1:${port}"\n`, ...more });
+  const worker = windlass.start();
+  const base = `http://127.0.0.1:${port}`;
+  const answers = async () => (await fetch(`${base}/health/ready`).catch(() => ({ ok: false }))).ok;
+  await until("answer of the server", answers, { worker, everyMs: 50 });
+  // The leader looks at the queues once more and more.
+  await sleep(LEADING_S * 1000);
+  return { windlass, worker, base };
+}
+
+async function ofRoutes() {
+  const { worker, base } = await serving("routes", {});
+  const paths = await routes(base, NAMES);
+  const told = await measure(base, paths, { slow, redis: bench.redis, tell: (text) => bench.tell(text) });
+  await worker.stop();
+  return told;
+}
+
+async function ofFile() {
+  const file = join(bench.dir, "large.db");
+  const first = new Windlass(bench, "file", { processors: 1, store: `sqlite:${file}` });
+  first.command(["enqueue", "noop"]);
+  execFileSync("python3", [bench.path("lib/fill_file.py"), file, JSON.stringify(sizes)], { stdio: "inherit" });
+  const { worker, base } = await serving("file", { store: `sqlite:${file}` });
+  const told = await measure(base, await routes(base, NAMES), { tell: (text) => bench.tell(text) });
+  await worker.stop();
+  return told;
 }
 
 // From the start of the daemon to the first job, on all queues; and how fast it goes on.
@@ -166,11 +240,11 @@ async function idle(what, queues) {
   await sleep(5000);
   await slow.reset();
   const processed = await bench.redis.number("resque:stat:processed");
-  const before = worker.cost();
+  const [before, served] = [worker.cost(), bench.redis.cpu()];
   const { rate, most } = await commandsPerSecond(bench.redis, IDLE_S);
-  const after = worker.cost();
+  const [after, serving] = [worker.cost(), ((bench.redis.cpu() - served) / IDLE_S) * 100];
   if ((await bench.redis.number("resque:stat:processed")) !== processed) throw new Error(`${what}: it was not idle`);
-  const remark = `${number(rate)} commands/s (${most}), ${number(((after.cpu - before.cpu) / IDLE_S) * 100)} % of a core`;
+  const remark = `${number(rate)} commands/s (${most}), ${number(((after.cpu - before.cpu) / IDLE_S) * 100)} % of a core, Redis ${number(serving)} %`;
   row(what, IDLE_S, after.rss, await slow.longest(), remark);
   await worker.stop();
 }

@@ -31,6 +31,12 @@ export class RedisServer {
     return new Map([...info.matchAll(/cmdstat_(\S+?):calls=(\d+)/g)].map(([, name, calls]) => [name, Number(calls)]));
   }
 
+  // How many commands were run since the server's start, those of scripts too; without what looks at it.
+  async commands() {
+    const ours = new Set(["info", "slowlog|get", "slowlog|reset", "config|set"]);
+    return [...(await this.calls())].reduce((sum, [name, calls]) => sum + (ours.has(name) ? 0 : calls), 0);
+  }
+
   cpu() {
     return cost(this.process.pid).cpu;
   }
@@ -48,7 +54,7 @@ export class RedisServer {
   }
 }
 
-function freePort() {
+export function freePort() {
   return new Promise((done, fail) => {
     const server = createServer();
     server.once("error", fail);

@@ -36,6 +36,19 @@ export class LargeStore {
     }
   }
 
+  // Queues that hold nothing, as somebody makes who puts a user's id into their names.
+  async fillNames() {
+    await this.batches(this.sizes.names, (pipeline, n) => pipeline.sadd("resque:queues", this.name(n)));
+  }
+
+  async forgetNames() {
+    await this.batches(this.sizes.names, (pipeline, n) => pipeline.srem("resque:queues", this.name(n)));
+  }
+
+  name(n) {
+    return `name-${String(n).padStart(6, "0")}`;
+  }
+
   // `count` jobs that are due at `seconds` seconds from `first` on, the same number at each.
   async fillDelayed(first, seconds) {
     await this.batches(this.sizes.delayed, (pipeline, n) => {
