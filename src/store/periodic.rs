@@ -23,18 +23,35 @@ pub struct PeriodicEntry {
     /// With a calendar: the second for which the tick before it was due, that is, the last occurrence that ran. If it is
     /// `due_s` itself, the next one could not be computed, because a clock was set back while it ran.
     pub last_s: Option<i64>,
+    /// People asked for the outstanding run: it is not dropped for its age.
+    pub asked: bool,
 }
 
 impl PeriodicEntry {
     /// The stored form, beside the task's name: `<due> <period> <state> <queue>`; the state is 1 if it is stopped,
-    /// otherwise 0 and, if it is known, `:<last>`. Both engines use it, and so does a move from one store to another.
+    /// otherwise 0 and, if it is known, `:<last>`, and `!` if people asked for the run. Both engines use it, and so does a move
+    /// from one store to another.
     #[must_use]
     pub fn encode(&self) -> String {
-        let Self { queue, due_s, every_s, stopped, last_s, .. } = self;
-        match last_s.filter(|_| !stopped) {
-            Some(last_s) => format!("{due_s} {every_s} 0:{last_s} {queue}"),
-            None => format!("{due_s} {every_s} {} {queue}", u8::from(*stopped)),
+        let Self { task: _, queue, due_s, every_s, stopped, last_s, asked } = self;
+        if *stopped {
+            return format!("{due_s} {every_s} 1 {queue}");
         }
+        let last = last_s.map_or_else(String::new, |last_s| format!(":{last_s}"));
+        format!("{due_s} {every_s} 0{last}{} {queue}", if *asked { "!" } else { "" })
+    }
+
+    /// The same of a stopped task of which it is told apart for which second it ran last, as moves between stores do.
+    #[must_use]
+    pub(super) fn ran(self, last: Option<&str>) -> Self {
+        let last_s = last.filter(|_| self.stopped).and_then(|last| last.parse::<Second>().ok()).map(Second::get);
+        Self { last_s: last_s.or(self.last_s), ..self }
+    }
+
+    /// What [`ran`](Self::ran) reads.
+    #[must_use]
+    pub(super) fn last_of_stopped(&self) -> Option<String> {
+        self.last_s.filter(|_| self.stopped).map(|last_s| last_s.to_string())
     }
 
     /// Reads what [`encode`](Self::encode) or a script of the Redis engine wrote. `None` for anything else, and for times
@@ -45,7 +62,8 @@ impl PeriodicEntry {
         let due_s = parts.next()?.parse::<Second>().ok()?.get();
         let every_s = parts.next()?.parse::<Period>().ok()?.get();
         let state = parts.next()?;
-        let last = state.strip_prefix("0:").and_then(|last| last.parse::<Second>().ok());
+        let last = state.strip_suffix('!').unwrap_or(state).strip_prefix("0:");
+        let last = last.and_then(|last| last.parse::<Second>().ok());
         Some(Self {
             task: TaskName::as_stored(task),
             queue: QueueName::as_stored(parts.next()?),
@@ -53,6 +71,7 @@ impl PeriodicEntry {
             every_s,
             stopped: state == "1",
             last_s: last.map(Second::get),
+            asked: state.ends_with('!'),
         })
     }
 }
@@ -197,6 +216,11 @@ mod tests {
         let entry = PeriodicEntry::decode("t", "1795490778 0 0:1795404378 q").unwrap();
         assert_eq!((entry.stopped, entry.last_s), (false, Some(1_795_404_378)));
         assert_eq!(entry.encode(), "1795490778 0 0:1795404378 q");
+        for asked in ["1795490778 0 0:1795404378! q", "1795490778 60 0! q"] {
+            let entry = PeriodicEntry::decode("t", asked).unwrap();
+            assert!(entry.asked && !entry.stopped);
+            assert_eq!(entry.encode(), asked);
+        }
         assert_eq!(PeriodicEntry::decode("t", "5 0 0:soon q").unwrap().last_s, None);
         for bad in [
             "",

@@ -20,6 +20,8 @@ behaviours! {
     with_overlap_a_run_without_a_known_next_tick_is_not_restored_at_its_end,
     a_tick_of_an_old_calendar_is_moved,
     a_tick_that_comes_too_late_is_dropped_with_the_next,
+    a_run_that_people_ask_for_is_never_too_late,
+    a_tick_that_waits_is_not_too_late_when_people_ask_for_it,
     with_overlap_the_next_tick_is_written_when_a_run_begins,
 }
 
@@ -167,19 +169,66 @@ async fn a_tick_of_an_old_calendar_is_moved(f: &Fixture) {
     assert_eq!(due(f).await, NOW_S + 10);
 }
 
+/// Drops ticks that are older.
+fn fresh(max_age_s: u64) -> Gate {
+    Gate::Fresh { plugin: "missed", max_age_s, tick: calendar_tick(NOW_S), free: Vec::new(), retry: None }
+}
+
+async fn a_run_that_people_ask_for_is_never_too_late(f: &Fixture) {
+    let (mut instance, tick) = (Instance::join(&f.store, "a", 1).await, calendar_tick(NOW_S));
+    on_calendar(f, Purpose::Look, None).await;
+    // It waits for longer than ticks may, is given back, and waits again.
+    assert_eq!(on_calendar(f, Purpose::Run, None).await, Reconciled::Started);
+    for _ in 0..2 {
+        f.pass(15);
+        let claim = instance.claim_one("q").await;
+        assert_eq!(instance.enter(&claim, &[fresh(14)]).await, Entered::Taken);
+        instance.settle_one(&claim, claim.requeued()).await;
+    }
+    let claim = instance.claim_one("q").await;
+    assert_eq!(instance.settle(vec![claim.ticks(Verdict::Done, &tick)]).await, [0_usize; 0]);
+    assert_eq!(due(f).await, NOW_S + 30, "and then ticks come again");
+    f.pass(30);
+    promote_all(&f.store, "q", 10).await;
+    let claim = instance.claim_one("q").await;
+    assert_eq!(instance.enter(&claim, &[fresh(14)]).await, Entered::Dropped { plugin: "missed" });
+    // Nor does it matter for how long the task was stopped.
+    f.store.stop(&tick.task, &tick.queue, std::slice::from_ref(&tick.payload)).await.expect("stop");
+    f.pass(86_400);
+    assert_eq!(on_calendar(f, Purpose::Run, None).await, Reconciled::Started);
+    let claim = instance.claim_one("q").await;
+    assert_eq!(instance.enter(&claim, &[fresh(14)]).await, Entered::Taken);
+}
+
+async fn a_tick_that_waits_is_not_too_late_when_people_ask_for_it(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    on_calendar(f, Purpose::Look, None).await;
+    for begun in [false, true] {
+        f.clock.set((due(f).await + 25) * 1000);
+        promote_all(&f.store, "q", 10).await;
+        let mut claim = None;
+        if begun {
+            claim = Some(instance.claim_one("q").await);
+            assert_eq!(on_calendar(f, Purpose::Run, None).await, Reconciled::Runs);
+        } else {
+            assert_eq!(on_calendar(f, Purpose::Run, None).await, Reconciled::Waits);
+        }
+        let claim = match claim {
+            Some(claim) => claim,
+            None => instance.claim_one("q").await,
+        };
+        assert_eq!(instance.enter(&claim, &[fresh(14)]).await, Entered::Taken);
+        let ticks = vec![claim.ticks(Verdict::Done, &calendar_tick(NOW_S))];
+        assert_eq!(instance.settle(ticks).await, [0_usize; 0]);
+    }
+}
+
 async fn a_tick_that_comes_too_late_is_dropped_with_the_next(f: &Fixture) {
     on_calendar(f, Purpose::Look, None).await;
     f.pass(25);
     promote_all(&f.store, "q", 10).await;
     let mut instance = Instance::join(&f.store, "a", 1).await;
     let claim = instance.claim_one("q").await;
-    let fresh = |max_age_s| Gate::Fresh {
-        plugin: "missed",
-        max_age_s,
-        tick: calendar_tick(NOW_S),
-        free: Vec::new(),
-        retry: None,
-    };
     let again = f.store.working(&instance.record.workers()).await.expect("working");
     assert!(again[0].is_some());
     assert_eq!(instance.enter(&claim, &[fresh(14)]).await, Entered::Dropped { plugin: "missed" });

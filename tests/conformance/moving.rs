@@ -63,16 +63,16 @@ async fn try_move(from: &Fixture, to: &Fixture) -> Result<Copied, AdminError> {
     copy(&from.store.narrow(), &to.store.narrow(), "there", &Registry::default(), |_| {}).await
 }
 
-async fn moved(from: &Fixture, to: &Fixture) -> Copied {
+pub(crate) async fn moved(from: &Fixture, to: &Fixture) -> Copied {
     try_move(from, to).await.expect("copy")
 }
 
-async fn undone(from: &Fixture, to: &Fixture) -> Undone {
+pub(crate) async fn undone(from: &Fixture, to: &Fixture) -> Undone {
     undo(&from.store.narrow(), Some(&to.store.narrow()), &Registry::default()).await.expect("undo")
 }
 
 /// The first step of a move to this store.
-async fn set_aside_for(from: &Fixture, to: &Fixture, limit: usize) -> Batch {
+pub(crate) async fn set_aside_for(from: &Fixture, to: &Fixture, limit: usize) -> Batch {
     let id = to.store.run(Identify { fresh: "fresh".to_owned(), mark: None }).await.expect("identify").id;
     let target = Target { id, address: "there".to_owned() };
     from.store.run(SetAside { limit, target }).await.expect("set_aside").expect("a batch")

@@ -21,7 +21,7 @@ use crate::store::unreadable::{PassedOver, RecordKind};
 
 static IDENTIFY: Script = script!("identify");
 static SET_ASIDE: Script =
-    script!("places", "departed", "identity", "recall", "page", "unlink", "trim_second", "set_aside");
+    script!("places", "departed", "identity", "recall", "entry", "page", "unlink", "trim_second", "set_aside");
 static SET_STANDING_ASIDE: Script = script!(
     "lend",
     "standing",
@@ -29,6 +29,7 @@ static SET_STANDING_ASIDE: Script = script!(
     "departed",
     "identity",
     "recall",
+    "entry",
     "page",
     "unlink",
     "trim_second",
@@ -332,15 +333,16 @@ fn read(fields: &[Bytes]) -> Result<Waiting, StoreError> {
         place: "windlass:outbox".to_owned(),
         reason: "it holds what no version of Windlass sets aside".to_owned(),
     };
-    let [kind, name, identity, payload] = fields else { return Err(strange()) };
+    let [kind, name, beside, payload] = fields else { return Err(strange()) };
     let name = String::from_utf8_lossy(name);
-    let identity = std::str::from_utf8(identity).ok().and_then(Identity::decode);
+    let beside = std::str::from_utf8(beside).ok();
+    let identity = beside.and_then(Identity::decode);
     let payload = payload.clone();
     Ok(match &kind[..] {
         b"Q" => Waiting::Queued { queue: QueueName::as_stored(&name), payload, identity },
         b"D" => Waiting::Delayed { second: name.parse().map_err(|_| strange())?, payload, identity },
         b"F" => Waiting::Failed { record: payload },
-        b"P" => Waiting::Periodic(periodic::read(name.as_bytes(), &payload).ok_or_else(strange)?),
+        b"P" => Waiting::Periodic(periodic::read(name.as_bytes(), &payload).ok_or_else(strange)?.ran(beside)),
         b"C" => Waiting::Fired {
             id: name.into_owned(),
             last_s: reply::parsed::<Second>(&payload).ok_or_else(strange)?.get(),

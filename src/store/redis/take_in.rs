@@ -110,7 +110,8 @@ fn items(call: &mut Call, keys: &Keys, items: &[Waiting], targets: &[TakeInTarge
                 call.literal("F").arg(record.clone());
             }
             Waiting::Periodic(entry) => {
-                call.literal("P").text(entry.task.as_str()).text(&entry.encode());
+                let last = entry.last_of_stopped();
+                call.literal("P").text(entry.task.as_str()).text(&entry.encode()).text(&last.unwrap_or_default());
             }
             Waiting::Fired { id, last_s } => {
                 call.literal("C").text(id).number(last_s);

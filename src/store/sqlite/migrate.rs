@@ -30,6 +30,7 @@ const STEPS: &[&str] = &[
     include_str!("schema/0018_tallies.sql"),
     include_str!("schema/0019_marks.sql"),
     include_str!("schema/0020_results.sql"),
+    include_str!("schema/0021_asked.sql"),
 ];
 
 /// `Wndl`, by which a file is known to be ours.

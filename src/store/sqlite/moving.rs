@@ -254,8 +254,11 @@ fn all_moved(rows: i64, table: &str, set_aside: usize, removed: usize) -> Result
 fn entries(step: &Step<'_>, limit: usize) -> Result<bool, StoreError> {
     let entries = periodic::first_entries(step, limit)?;
     for entry in &entries {
-        let sql = "INSERT INTO outbox (kind, name, bytes) VALUES ('P', ?1, ?2)";
-        step.change("outbox", sql, params![entry.task.as_str(), entry.encode().as_bytes()])?;
+        // In the place of an identity.
+        let sql = "INSERT INTO outbox (kind, name, identity, bytes) VALUES ('P', ?1, ?2, ?3)";
+        let (last, encoded) = (entry.last_of_stopped(), entry.encode());
+        let item = params![entry.task.as_str(), last, encoded.as_bytes()];
+        step.change("outbox", sql, item)?;
     }
     // They were read in this order.
     let these = "DELETE FROM periodic WHERE task IN (SELECT task FROM periodic ORDER BY task LIMIT ?1)";
@@ -316,7 +319,8 @@ fn counters(step: &Step<'_>) -> Result<bool, StoreError> {
 /// Reads an item. A job or failure record is never passed over, whatever else its row holds.
 fn read(row: &Row<'_>, passed: &mut PassedOver) -> Result<Option<Waiting>, StoreError> {
     let (kind, name) = (text(row.get_ref(0)?), text(row.get_ref(1)?));
-    let identity = opt_text(row.get_ref(2)?).as_deref().and_then(Identity::decode);
+    let beside = opt_text(row.get_ref(2)?);
+    let identity = beside.as_deref().and_then(Identity::decode);
     let payload = Bytes::from(bytes(row.get_ref(3)?));
     let content = std::str::from_utf8(&payload).ok();
     let second = || content.and_then(|content| content.parse::<Second>().ok());
@@ -325,7 +329,9 @@ fn read(row: &Row<'_>, passed: &mut PassedOver) -> Result<Option<Waiting>, Store
         // Without a second that can be read it is due at once.
         "D" => Some(Waiting::Delayed { second: name.parse().unwrap_or(0), payload, identity }),
         "F" => Some(Waiting::Failed { record: payload }),
-        "P" => content.and_then(|content| PeriodicEntry::decode(&name, content)).map(Waiting::Periodic),
+        "P" => content
+            .and_then(|content| PeriodicEntry::decode(&name, content))
+            .map(|entry| Waiting::Periodic(entry.ran(beside.as_deref()))),
         "C" => second().map(|second| Waiting::Fired { id: name.clone(), last_s: second.get() }),
         _ => name
             .parse()

@@ -73,9 +73,11 @@ fn ran_s(step: &Step<'_>, entry: &PeriodicEntry) -> Option<i64> {
     Some(entry.due_s).filter(|due_s| *due_s != HALTED_S).filter(has_come).or(entry.last_s)
 }
 
-/// How many seconds ago a task was due by its entry; 0 without one, and for one that halted.
+/// How many seconds ago a task was due by its entry; 0 without one, and if people asked for this run, as for every run of a task
+/// that is stopped or has halted.
 pub(super) fn lateness_s(step: &Step<'_>, tick: &Tick) -> Result<i64, StoreError> {
-    let entry = entry(step, &tick.task)?.filter(|entry| entry.due_s != HALTED_S);
+    let has_age = |entry: &PeriodicEntry| entry.due_s != HALTED_S && !entry.stopped && !entry.asked;
+    let entry = entry(step, &tick.task)?.filter(has_age);
     Ok(entry.map_or(0, |entry| step.now_s().saturating_sub(entry.due_s)))
 }
 
@@ -95,11 +97,13 @@ fn read(row: &Row<'_>) -> rusqlite::Result<PeriodicEntry> {
         every_s: value::period(row.get_ref(3)?),
         stopped: number(row.get_ref(4)?) != 0,
         last_s: value::second(row.get_ref(5)?),
+        asked: number(row.get_ref(6)?) != 0,
     })
 }
 
 fn entry(step: &Step<'_>, task: &TaskName) -> Result<Option<PeriodicEntry>, StoreError> {
-    let mut select = step.sql("SELECT task, queue, due_s, every_s, stopped, last_s FROM periodic WHERE task = ?1")?;
+    let mut select =
+        step.sql("SELECT task, queue, due_s, every_s, stopped, last_s, asked FROM periodic WHERE task = ?1")?;
     Ok(select.query_row([task.as_str()], read).optional()?)
 }
 
@@ -108,9 +112,16 @@ fn write(step: &Step<'_>, tick: &Tick, due_s: i64) -> Result<(), StoreError> {
     step.change(
         "periodic",
         "INSERT INTO periodic (task, queue, due_s, every_s) VALUES (?1, ?2, ?3, ?4) \
-         ON CONFLICT (task) DO UPDATE SET queue = excluded.queue, due_s = excluded.due_s, every_s = excluded.every_s",
+         ON CONFLICT (task) DO UPDATE SET queue = excluded.queue, due_s = excluded.due_s, every_s = excluded.every_s, \
+         asked = 0",
         params![tick.task.as_str(), tick.queue.as_str(), due_s, stored(tick.next.every_s())],
     )
+}
+
+/// People ask for the outstanding run.
+fn ask(step: &Step<'_>, task: &TaskName) -> Result<(), StoreError> {
+    let sql = "UPDATE periodic SET asked = 1 WHERE task = ?1";
+    step.change_up_to(1, "periodic", sql, [task.as_str()], || Ok(entry(step, task)?.is_some())).map(drop)
 }
 
 /// The same, with the second for which the tick before was due.
@@ -119,7 +130,7 @@ fn write_ran(step: &Step<'_>, tick: &Tick, (due_s, last_s): (i64, Option<i64>)) 
         "periodic",
         "INSERT INTO periodic (task, queue, due_s, every_s, last_s) VALUES (?1, ?2, ?3, ?4, ?5) \
          ON CONFLICT (task) DO UPDATE SET queue = excluded.queue, due_s = excluded.due_s, every_s = excluded.every_s, \
-         last_s = excluded.last_s",
+         last_s = excluded.last_s, asked = 0",
         params![tick.task.as_str(), tick.queue.as_str(), due_s, stored(tick.next.every_s()), last_s],
     )
 }
@@ -139,7 +150,7 @@ pub(super) fn periodic(step: &Step<'_>, job_locks: &[LockKey]) -> Result<(Vec<Pe
 /// The first entries, in the order of their tasks.
 pub(super) fn first_entries(step: &Step<'_>, limit: usize) -> Result<Vec<PeriodicEntry>, StoreError> {
     Ok(step
-        .sql("SELECT task, queue, due_s, every_s, stopped, last_s FROM periodic ORDER BY task LIMIT ?1")?
+        .sql("SELECT task, queue, due_s, every_s, stopped, last_s, asked FROM periodic ORDER BY task LIMIT ?1")?
         .query_map([stored(limit)], read)?
         .collect::<Result<_, _>>()?)
 }
@@ -222,6 +233,9 @@ pub(super) fn reconcile(
                     Next::At { .. } => entry.due_s,
                 };
                 write(step, tick, due_s)?;
+                if entry.asked {
+                    ask(step, &tick.task)?;
+                }
                 return Ok(Reconciled::Restored);
             }
         }
@@ -239,12 +253,13 @@ fn run_now(
     let found = find(step, reconcile, lookout)?;
     // `find` reports a delayed copy before one on the queue, so the queue is asked separately.
     let queued = lookout.is_queued(step, &reconcile.tick.queue, &reconcile.forms)?;
-    if queued {
-        return Ok(Reconciled::Waits);
-    }
     let waits = matches!(found, Some(Found::Delayed(_)));
-    if found.is_some() && !waits {
-        return Ok(Reconciled::Runs);
+    if queued || found.is_some() && !waits {
+        // It waits already or has begun: then its age does not end it.
+        if entry.is_some_and(|entry| !entry.stopped && entry.due_s <= step.now_s()) {
+            ask(step, &reconcile.tick.task)?;
+        }
+        return Ok(if queued { Reconciled::Waits } else { Reconciled::Runs });
     }
     forget_delayed(step, reconcile)?;
     push(step, reconcile)?;
@@ -258,6 +273,7 @@ fn run_now(
             _ => step.now_s(),
         };
         write(step, &reconcile.tick, due_s)?;
+        ask(step, &reconcile.tick.task)?;
     }
     Ok(Reconciled::Started)
 }

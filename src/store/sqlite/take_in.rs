@@ -167,13 +167,16 @@ fn stands(step: &Step<'_>, lookout: &mut Lookout, queue: &QueueName, payload: &B
     Ok(delayed::stands(step, payload)? || lookout.is_queued(step, queue, std::slice::from_ref(payload))?)
 }
 
-/// Takes a periodic entry in. One that exists stays as it is, but becomes stopped if the other is.
+/// Takes a periodic entry in. One that exists stays as it is, but becomes stopped if the other is; then of the two seconds for
+/// which it ran last the later one counts.
 fn take_entry(step: &Step<'_>, entry: &PeriodicEntry) -> Result<(), StoreError> {
-    let PeriodicEntry { task, queue, due_s, every_s, stopped, last_s } = entry;
+    let PeriodicEntry { task, queue, due_s, every_s, stopped, last_s, asked } = entry;
     step.change(
         "periodic",
-        "INSERT INTO periodic (task, queue, due_s, every_s, stopped, last_s) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
-         ON CONFLICT (task) DO UPDATE SET stopped = max(stopped, excluded.stopped)",
-        params![task.as_str(), queue.as_str(), due_s, stored(*every_s), stopped, last_s],
+        "INSERT INTO periodic (task, queue, due_s, every_s, stopped, last_s, asked) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+         ON CONFLICT (task) DO UPDATE SET stopped = max(stopped, excluded.stopped), \
+         last_s = CASE WHEN excluded.stopped \
+         THEN max(coalesce(last_s, excluded.last_s), coalesce(excluded.last_s, last_s)) ELSE last_s END",
+        params![task.as_str(), queue.as_str(), due_s, stored(*every_s), stopped, last_s, asked],
     )
 }

@@ -8,7 +8,7 @@
 --                   "D" ARGV number of locks, KEYS the locks, ARGV "1" if a tick follows, "1" if Retry's keys
 --                                       follow, KEYS its counter and last error, which are forgotten: drop it
 --              "A"  KEYS windlass:periodic, ARGV task, age in s, then as "D": drop a tick that is
---                   older than that
+--                   older than that and that nobody asked for
 --              "N"  KEYS windlass:periodic, then a tick (verdict.lua): write the next one now
 --              "W"  KEYS windlass:periodic, ARGV task: tell for which second the present tick is due
 -- adds to the reply per enter: T taken, behind it the second that "W" tells, L lost, P<gate> put back by that gate, D<gate> dropped, U a command that this
@@ -69,17 +69,16 @@ local function pass(token, mine, record)
       end
     elseif kind == 'A' then
       local task, age = arg(), tonumber(arg())
-      local due
+      local refuses
       if mine and not refused then
         local entry = try('HGET', lock, task)
-        due = string.match(entry or '', '^(-?%d+) ')
+        refuses = is_late(entry, age)
         if entry == nil and was_refused() then
           -- Its age is not known.
           refused = 'U'
           free_earlier()
         end
       end
-      local refuses = due and due ~= HALTED and seconds() - tonumber(due) > age
       if refuses then
         refused, dropped = 'D' .. gate, 'missed'
         free_earlier()
@@ -160,7 +159,7 @@ for i = 1, enters do
   if not stands then
     entered[i] = 'L'
   elseif not mine then
-    tell_unlent()
+    tell_unlent(KEYS[workers_at + position])
     entered[i] = 'U'
   elseif refused then
     entered[i] = refused

@@ -6,7 +6,8 @@
 -- ARGV   per item its kind and
 --        "Q" queue, raw, identity or "", "1" if only once, the lock's ttl or ""
 --        "D" second, queue, raw, identity or "", "1" if only once
---        "F" record     "P" task, entry     "C" schedule, last occurrence     "S" processed, failed
+--        "F" record     "P" task, entry, for which second it ran last if it is stopped and that is known, or ""
+--        "C" schedule, last occurrence     "S" processed, failed
 
 -- Reads the items, and checks the type of each key that they need.
 local function read_items(count, SCHEDULES)
@@ -24,6 +25,7 @@ local function read_items(count, SCHEDULES)
       item.raw = arg()
     else
       item.name, item.raw = arg(), arg()
+      item.ran = item.kind == 'P' and tonumber(arg()) or nil
     end
     items[i] = item
   end
@@ -54,6 +56,27 @@ local function may_put(push, hash, field)
   end
   may('ZADD', hash, '0', '')
   may('HSETNX', hash, field, '')
+end
+
+-- Puts a periodic task's entry. One that stands stays as it is, but becomes stopped if the other is; then of the two last seconds the
+-- later one counts.
+local function put_entry(item)
+  local stops, ran = is_stopped(item.raw), item.ran
+  if try('HSETNX', PERIODIC, item.name, item.raw) == 0 then
+    local due, every, stopped, queue, last = read_entry(try('HGET', PERIODIC, item.name))
+    if not due then
+      try('HSET', PERIODIC, item.name, item.raw)
+    elseif stops then
+      try('HSET', PERIODIC, item.name, due .. ' ' .. every .. ' 1 ' .. queue)
+      if stopped == '1' then
+        last = ran_before_stop(item.name)
+      end
+      ran = ran and last and math.max(ran, last) or ran or last
+    end
+  end
+  if stops and ran then
+    keep_ran(item.name, ran)
+  end
 end
 
 local function stands(list, item)
@@ -97,14 +120,7 @@ local function put_items(items, push, SCHEDULES)
         end
       end
     elseif item.kind == 'P' then
-      if try('HSETNX', PERIODIC, item.name, item.raw) == 0 then
-        local due, every, _, queue = read_entry(try('HGET', PERIODIC, item.name))
-        if not due then
-          try('HSET', PERIODIC, item.name, item.raw)
-        elseif string.match(item.raw, '^%S+ %S+ 1 ') then
-          try('HSET', PERIODIC, item.name, due .. ' ' .. every .. ' 1 ' .. queue)
-        end
-      end
+      put_entry(item)
     elseif item.kind == 'C' then
       try('HSETNX', SCHEDULES, item.name, item.raw)
     elseif item.kind == 'S' then

@@ -92,8 +92,8 @@ local function running()
   end)
 end
 
--- The due second of the entry, and that of the tick before; nil if there is none.
-local due, last
+-- The due second of the entry, and that of the tick before; nil if there is none. Did people ask for the outstanding run?
+local due, last, asked
 
 -- What stands in the place of seconds or stamps and is neither: for people to read.
 local notes = {}
@@ -153,8 +153,15 @@ local function queued()
   return false
 end
 
-local function write(due)
-  must('HSET', PERIODIC, task, entry_of(due, cadence.every, last, queue))
+local function write(due, by_people)
+  must('HSET', PERIODIC, task, entry_of(due, cadence.every, last, queue, by_people))
+end
+
+-- Somebody wants a run that waits already or has begun: then its age does not end it.
+local function ask()
+  if due and due <= seconds() and not asked then
+    write(due, true)
+  end
 end
 
 -- Checks what a push may fail on, before anything else is written. A known queue without jobs does no harm.
@@ -249,7 +256,7 @@ end
 
 local function look_after()
   local written, stopped, _
-  written, _, stopped, _, last = read_entry(must('HGET', PERIODIC, task))
+  written, _, stopped, _, last, asked = read_entry(must('HGET', PERIODIC, task))
   if stopped == '1' and purpose ~= 'start' and purpose ~= 'run' then
     return 0
   elseif stopped == '1' then
@@ -270,10 +277,12 @@ local function look_after()
     end
   end
   if purpose == 'run' then
-    if queued() then
-      return 5
-    elseif not waits and running() then
-      return 6
+    local outcome = queued() and 5 or not waits and running() and 6
+    if outcome then
+      if stopped ~= '1' and not halted then
+        ask()
+      end
+      return outcome
     end
     find_delayed()
     prepare_push()
@@ -283,7 +292,7 @@ local function look_after()
     if stopped ~= '1' then
       -- This run is an additional one: the tick whose job was moved stays due.
       local keeps = waits and due and not halted and cadence.every > 0
-      write(keeps and due - cadence.every or seconds())
+      write(keeps and due - cadence.every or seconds(), true)
     end
     push()
     unlock()
@@ -329,7 +338,7 @@ local function look_after()
     elseif not has_run and not queued() and not running() then
       -- The entry gets the last tick that should have run, so that later ticks keep their times.
       prepare_push()
-      write(cadence.every > 0 and due + math.floor((seconds() - due) / cadence.every) * cadence.every or due)
+      write(cadence.every > 0 and due + math.floor((seconds() - due) / cadence.every) * cadence.every or due, asked)
       push()
       unlock()
       return 2

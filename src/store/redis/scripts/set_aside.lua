@@ -7,7 +7,8 @@
 --        "Q" limit, number of queues, per queue its name    "D" second, number of jobs, per job queue and raw    "F" limit
 --        "P" number of entries; per entry "P" (of a periodic task) or "C" (the last occurrence of a schedule), name, bytes
 --        "S" (counters), "" only what is set aside already: nothing
--- returns {id, number, {kind, name, identity, bytes, ...}, batch (aside.lua)}, or nothing if there is nothing
+-- returns {id, number, {kind, name, identity, bytes, ...}, batch (aside.lua)}, or nothing if there is nothing; in place of the
+--         identity stands for an entry of a stopped task for which second it ran last, if that is known
 --
 -- Why this order: a batch that is set aside already is returned first, because it must neither grow nor be overtaken.
 -- Each item is written to the outbox before it leaves its place. The right to remove it from its place is checked
@@ -113,7 +114,11 @@ elseif kind == 'P' then
   end
   for _, entry in ipairs(standing) do
     local what, name, bytes = unpack(entry)
-    put(what, name, '', bytes)
+    local ran = what == 'P' and is_stopped(bytes) and ran_before_stop(name)
+    put(what, name, ran and whole(ran) or '', bytes)
+    if ran then
+      keep_ran(name, nil)
+    end
     must('HDEL', places[what], name)
   end
 elseif kind == 'S' then
