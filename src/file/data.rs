@@ -92,7 +92,10 @@ fn writers(owners: &Owners, path: &Path, metadata: &Metadata, shared: Option<u32
     if mode & OTHERS_WRITE != 0 {
         return Err(Untrusted::Everybody { path, mode });
     }
-    if mode & GROUP_WRITES != 0 && shared != Some(gid) && !owners.is_ours(gid) {
+    if mode & GROUP_WRITES != 0
+        && shared != Some(gid)
+        && !owners.is_ours(gid).map_err(|error| Untrusted::unjudged(&path, &error))?
+    {
         return Err(Untrusted::Group { path, mode, gid });
     }
     Ok(())
@@ -134,6 +137,7 @@ impl fmt::Display for UntrustedData {
                     mode & 0o7777
                 )
             }
+            Untrusted::Unjudged { .. } => write!(f, "{shown} {}", self.0.message()),
         }
     }
 }

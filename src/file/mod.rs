@@ -8,6 +8,7 @@ pub mod data;
 pub mod lacking;
 mod members;
 pub mod rights;
+pub mod shortage;
 pub mod trust;
 
 /// The path from the root on, by which folders above it can be judged. It stays as it is where there is no working directory.

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::Metadata;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -66,6 +67,13 @@ pub enum Untrusted {
         /// The group.
         gid: u32,
     },
+    /// It cannot be found out now, because descriptors or memory ran out.
+    Unjudged {
+        /// The file, or a folder above it.
+        path: PathBuf,
+        /// What the system said.
+        said: String,
+    },
 }
 
 impl Owners {
@@ -104,7 +112,7 @@ impl Owners {
     }
 
     pub(super) fn owner(&self, path: &Path, metadata: &Metadata) -> Result<(), Untrusted> {
-        if self.trusts(metadata.uid()) {
+        if self.trusts(metadata.uid()).map_err(|error| Untrusted::unjudged(path, &error))? {
             return Ok(());
         }
         Err(Untrusted::Owner { path: path.to_owned(), uid: metadata.uid(), is_folder: metadata.is_dir() })
@@ -119,29 +127,40 @@ impl Owners {
         if mode & OTHERS_WRITE != 0 {
             return Err(Untrusted::Everybody { path: path.to_owned(), mode });
         }
-        if mode & GROUP_WRITES != 0 && !self.is_ours(metadata.gid()) {
+        if mode & GROUP_WRITES != 0
+            && !self.is_ours(metadata.gid()).map_err(|error| Untrusted::unjudged(path, &error))?
+        {
             return Err(Untrusted::Group { path: path.to_owned(), mode, gid: metadata.gid() });
         }
         Ok(())
     }
 
     /// Is this user one of them?
-    fn trusts(&self, uid: u32) -> bool {
+    fn trusts(&self, uid: u32) -> io::Result<bool> {
         if self.uids.contains(&uid) || self.gids.is_empty() {
-            return self.uids.contains(&uid);
+            return Ok(self.uids.contains(&uid));
         }
-        let mut known = self.members.lock().unwrap_or_else(PoisonError::into_inner);
-        *known.entry(uid).or_insert_with(|| members::is_in_one(uid, &self.gids))
+        known(&self.members, uid, || members::is_in_one(uid, &self.gids))
     }
 
     /// Is this group trusted, or has it trusted members only?
-    pub(super) fn is_ours(&self, gid: u32) -> bool {
+    pub(super) fn is_ours(&self, gid: u32) -> io::Result<bool> {
         if self.gids.contains(&gid) {
-            return true;
+            return Ok(true);
         }
-        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        *groups.entry(gid).or_insert_with(|| members::are_all(gid, &self.uids))
+        known(&self.groups, gid, || members::are_all(gid, &self.uids))
     }
+}
+
+/// What is known of a user or a group, or is found out now.
+fn known(all: &Mutex<BTreeMap<u32, bool>>, id: u32, find_out: impl FnOnce() -> io::Result<bool>) -> io::Result<bool> {
+    let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = all.get(&id) {
+        return Ok(*known);
+    }
+    let found = find_out()?;
+    all.insert(id, found);
+    Ok(found)
 }
 
 impl PartialEq for Owners {
@@ -246,11 +265,18 @@ fn push(ahead: &mut Vec<OsString>, path: &Path) {
 }
 
 impl Untrusted {
+    pub(super) fn unjudged(path: &Path, error: &io::Error) -> Self {
+        Self::Unjudged { path: path.to_owned(), said: error.to_string() }
+    }
+
     /// The file or folder that is not trusted.
     #[must_use]
     pub fn path(&self) -> &Path {
         match self {
-            Self::Owner { path, .. } | Self::Everybody { path, .. } | Self::Group { path, .. } => path,
+            Self::Owner { path, .. }
+            | Self::Everybody { path, .. }
+            | Self::Group { path, .. }
+            | Self::Unjudged { path, .. } => path,
         }
     }
 
@@ -287,6 +313,9 @@ impl Untrusted {
                      {typed}; or if all of {name} are trusted: groups = [\"{name}\"] under [security] in the configuration",
                     mode & 0o7777
                 )
+            }
+            Self::Unjudged { said, .. } => {
+                format!("may be changed by nobody knows whom, because groups cannot be read now: {said}")
             }
         }
     }

@@ -62,8 +62,13 @@ async fn run(Exec { spec, bus, kept }: Exec, job: Invocation, mut stop: watch::R
         Outcome::Failure(Failure::new(exception, format!("task \"{}\": {error}", job.task.name)))
     };
     let unstarted = |error: SpawnError| {
-        let failure = Failure::new("SpawnError", format!("task \"{}\": failed to {error}", job.task.name));
-        if error.may_pass() { Outcome::unstarted(failure) } else { Outcome::Failure(failure) }
+        let text = format!("task \"{}\": failed to {error}", job.task.name);
+        let failure = |text| Failure::new("SpawnError", text);
+        match error {
+            _ if error.is_shortage() => Outcome::NotStarted(text),
+            _ if error.may_pass() => Outcome::unstarted(failure(text)),
+            _ => Outcome::Failure(failure(text)),
+        }
     };
     let command = match command(&spec, &job) {
         Ok(command) => command,
@@ -74,9 +79,6 @@ async fn run(Exec { spec, bus, kept }: Exec, job: Invocation, mut stop: watch::R
         Ok(Some(running)) => running,
         Ok(None) if job.lease.may_have_lapsed() => return Outcome::ClaimDoubted,
         Ok(None) => return Outcome::Interrupted,
-        Err(error) if error.is_shortage() => {
-            return Outcome::NotStarted(format!("task \"{}\": failed to {error}", job.task.name));
-        }
         Err(error) => return unstarted(error),
     };
     let speaker = bus.live().speaker(&job.claim);

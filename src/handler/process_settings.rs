@@ -23,8 +23,10 @@ pub(super) fn apply(command: &mut Command, settings: &ProcessSettings) -> Result
         [(&settings.inherited.env_sources, &settings.inherited.env), (&settings.env_sources, &settings.env)]
     {
         for source in sources {
-            let variables =
-                settings.env_files.read(source).map_err(|error| SpawnError::Environment(error.to_string()))?;
+            let variables = settings.env_files.read(source).map_err(|error| match error.is_shortage() {
+                true => SpawnError::short(command.program(), format!("failed to {error}")),
+                false => SpawnError::Environment(error.to_string()),
+            })?;
             for (name, value) in variables {
                 command.env(name, value);
             }

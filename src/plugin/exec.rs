@@ -210,15 +210,13 @@ impl ExecHook {
         line
     }
 
-    /// Starts the program. After a run the job cannot be given back, so what is short is waited for as long as for an
-    /// answer.
+    /// Starts the program. After a run the job cannot be given back, so what is short is waited for, however long that takes:
+    /// whoever waits for the answer ends it. Other runs that find nothing either are given back meanwhile, and fewer are begun.
     async fn start(&self, point: HookPoint, command: &Command, question: &[u8]) -> Result<Running, HookError> {
-        let patience = if point == HookPoint::AfterPerform { self.program.timeout } else { Duration::ZERO };
-        let begun = Instant::now();
         loop {
             match spawn_retry::start(|| Running::spawn(command, question.to_vec())).await {
                 Ok(running) => return Ok(running),
-                Err(error) if error.is_shortage() && begun.elapsed() < patience => {}
+                Err(error) if error.is_shortage() && point == HookPoint::AfterPerform => {}
                 Err(error) => {
                     let named = named("PluginSpawnError", format!("failed to {error}"), Tail::default());
                     let short = error.is_shortage();

@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 use super::command::{Command, Started};
 use super::memory_kill;
 use super::output::Output;
+use super::pipes::Ends;
 use super::spawn_error::SpawnError;
 use super::strays::Strays;
 
@@ -68,23 +69,14 @@ impl Running {
     /// Spawns a command and writes `input` to its stdin, if it has one.
     ///
     /// # Errors
-    /// Says why the command did not start. An error never loses a process that did start.
+    /// Says why the command did not start. Nothing fails once it did.
     pub fn spawn(command: &Command, input: Vec<u8>) -> Result<Self, SpawnError> {
         memory_kill::glance();
-        let Started { mut process, run, status } = command.spawn()?;
-        let (stdin, stdout, stderr) = (process.stdin.take(), process.stdout.take(), process.stderr.take());
-        // From here on, dropping `child` ends the process if the rest fails.
-        let child = Child::new(process, run);
-        let pipes = || -> io::Result<(Input, Output)> {
-            Ok((
-                Input::new(stdin.map(OwnedFd::from), input)?,
-                Output::new(stdout.map(Into::into), stderr.map(Into::into))?.telling(status)?,
-            ))
+        let ready = |ours: Ends| {
+            Ok((Input::new(ours.stdin, input)?, Output::new(ours.stdout, Some(ours.stderr))?.telling(ours.status)?))
         };
-        match pipes() {
-            Ok((input, output)) => Ok(Self { child, input, output }),
-            Err(source) => Err(SpawnError::Other { program: command.program(), source }),
-        }
+        let (Started { process, run }, (input, output)) = command.spawn(ready)?;
+        Ok(Self { child: Child::new(process, run), input, output })
     }
 }
 
@@ -106,7 +98,10 @@ impl Child {
     pub(super) fn new(process: std::process::Child, run: OsString) -> Self {
         let pid = Pid::from_child(&process);
         let strays = Strays::new(run, pid.as_raw_pid().unsigned_abs());
-        Self { process: Some(process), pid, exit: Exit::watch(pid), strays }
+        // From here on, dropping it ends the process.
+        let mut child = Self { process: Some(process), pid, exit: Exit::Ended, strays };
+        child.exit = Exit::watch(pid);
+        child
     }
 
     /// The pid, which is also the id of the process group.

@@ -7,7 +7,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command as StdCommand, Stdio};
@@ -16,10 +15,12 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use super::confine::{self, Confines};
+use super::pipes::{self, Ends, Wanted};
 use super::runnable::{self, Unrunnable};
 use super::spawn_error::SpawnError;
 use super::{mark, private, shim, status_slot};
-use crate::file::trust::Owners;
+use crate::file::shortage::is_shortage;
+use crate::file::trust::{Owners, Untrusted};
 
 /// The variable with the number of the descriptor on which a program tells how far it is.
 pub const STATUS_FD: &str = crate::job::run_variables::STATUS_FD;
@@ -45,8 +46,6 @@ pub(super) struct Started {
     pub(super) process: std::process::Child,
     /// The mark that its descendants inherit.
     pub(super) run: OsString,
-    /// Where it tells how far it is, if it was asked to.
-    pub(super) status: Option<OwnedFd>,
 }
 
 impl Command {
@@ -138,15 +137,22 @@ impl Command {
         self.program.to_string_lossy().into_owned()
     }
 
-    /// Starts it with pipes on stderr, and on stdin and stdout unless it does without.
-    pub(super) fn spawn(&self) -> Result<Started, SpawnError> {
+    /// Starts it with pipes on stderr, and on stdin and stdout unless it does without. `ready` makes our ends ready. It comes
+    /// first, because once the process was started nothing may fail.
+    pub(super) fn spawn<T>(&self, ready: impl FnOnce(Ends) -> io::Result<T>) -> Result<(Started, T), SpawnError> {
         let (mut command, run) = self.prepared()?;
-        if !self.status {
+        let wanted = Wanted { stdin: self.stdin, stdout: self.stdout, status: self.status };
+        let (ours, Ends { stdin, stdout, stderr, status }) =
+            pipes::make(wanted).map_err(SpawnError::unprepared(self.program()))?;
+        let ours = ready(ours).map_err(SpawnError::unprepared(self.program()))?;
+        command.stderr(stderr);
+        command.stdin(stdin.map_or_else(Stdio::null, Stdio::from));
+        command.stdout(stdout.map_or_else(Stdio::null, Stdio::from));
+        let Some(status) = status else {
             let process = status_slot::beside(|| command.spawn()).map_err(|error| self.explain(error))?;
-            return Ok(Started { process, run, status: None });
-        }
-        let (reading, writing) = io::pipe().map_err(|error| self.explain(error))?;
-        let started = status_slot::with(&OwnedFd::from(writing), |number| {
+            return Ok((Started { process, run }, ours));
+        };
+        let started = status_slot::with(&status, |number| {
             let name = OsStr::new(STATUS_FD);
             command.env(
                 if self.confines.is_some() { confine::wrapped(name) } else { name.to_owned() },
@@ -154,8 +160,8 @@ impl Command {
             );
             command.spawn()
         });
-        let process = started.and_then(|started| started).map_err(|error| self.explain(error))?;
-        Ok(Started { process, run, status: Some(reading.into()) })
+        let started = started.map_err(SpawnError::unprepared(self.program()))?;
+        Ok((Started { process: started.map_err(|error| self.explain(error))?, run }, ours))
     }
 
     fn prepared(&self) -> Result<(StdCommand, OsString), SpawnError> {
@@ -181,9 +187,7 @@ impl Command {
         if self.confines.as_ref().is_none_or(|confines| confines.user.is_none()) {
             command.process_group(0);
         }
-        command.args(&self.args).stderr(Stdio::piped());
-        command.stdin(if self.stdin { Stdio::piped() } else { Stdio::null() });
-        command.stdout(if self.stdout { Stdio::piped() } else { Stdio::null() });
+        command.args(&self.args);
         match &self.confines {
             Some(confines) => self.set_shim_env(&mut command, confines),
             None => self.set_env(&mut command),
@@ -207,7 +211,10 @@ impl Command {
     /// Nobody else can exchange a program that is trusted with all folders above it between this and its start.
     fn judge(&self, program: &Path) -> Result<(), SpawnError> {
         let judged = self.trusted.as_ref().map_or(Ok(()), |trusted| trusted.judge(&self.resolved(program)));
-        judged.map_err(|source| SpawnError::Untrusted { program: self.program(), source })
+        judged.map_err(|source| match source {
+            Untrusted::Unjudged { .. } => SpawnError::short(self.program(), source.to_string()),
+            source => SpawnError::Untrusted { program: self.program(), source },
+        })
     }
 
     fn set_env(&self, command: &mut StdCommand) {
@@ -269,6 +276,9 @@ impl Command {
         if source.kind() == io::ErrorKind::InvalidInput && source.raw_os_error().is_none() {
             return SpawnError::Nul { program };
         }
+        if is_shortage(&source) {
+            return SpawnError::Short { program, source };
+        }
         // The same errno can concern the directory, the program or its interpreter.
         let bad_cwd = self.cwd.as_ref().filter(|cwd| !cwd.is_dir() || !may_enter(cwd));
         match Errno::from_io_error(&source) {
@@ -285,9 +295,7 @@ impl Command {
             Some(Errno::ACCESS | Errno::PERM) => SpawnError::Denied { program },
             Some(Errno::NOEXEC) => SpawnError::NotExecutable { program },
             Some(Errno::TOOBIG) => SpawnError::TooLong { program },
-            Some(Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE | Errno::TXTBSY) => {
-                SpawnError::Busy { program, source }
-            }
+            Some(Errno::TXTBSY) => SpawnError::Busy { program, source },
             _ => SpawnError::Other { program, source },
         }
     }

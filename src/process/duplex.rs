@@ -4,7 +4,7 @@
 //! caller the ends of the pipes, and the caller splits the messages. Stderr is still read as text.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
 use tokio::net::unix::pipe;
 
@@ -12,6 +12,7 @@ use super::child::Child;
 use super::command::{Command, Started};
 use super::memory_kill;
 use super::output::Output;
+use super::pipes::Ends;
 use super::spawn_error::SpawnError;
 
 /// A spawned command and its pipes, separate so that all of them can be awaited at once.
@@ -31,30 +32,23 @@ impl Duplex {
     /// Spawns a command. Its stdout must not be discarded.
     ///
     /// # Errors
-    /// Says why the command did not start. An error never loses a process that did start.
+    /// Says why the command did not start. Nothing fails once it did.
     pub fn spawn(command: &Command) -> Result<Self, SpawnError> {
         memory_kill::glance();
-        let Started { mut process, run, .. } = command.spawn()?;
-        let (stdin, stdout, stderr) = (process.stdin.take(), process.stdout.take(), process.stderr.take());
-        // From here on, dropping `child` ends the process if the rest fails.
-        let child = Child::new(process, run);
-        let pipes = || -> io::Result<(pipe::Sender, pipe::Receiver, Output)> {
+        let ready = |ours: Ends| {
             let missing = || io::Error::other("it has no pipe");
-            let input: OwnedFd = stdin.ok_or_else(missing)?.into();
-            let output: OwnedFd = stdout.ok_or_else(missing)?.into();
+            let (input, output) = (ours.stdin.ok_or_else(missing)?, ours.stdout.ok_or_else(missing)?);
             for end in [&input, &output] {
                 rustix::io::ioctl_fionbio(end.as_fd(), true)?;
             }
             Ok((
                 pipe::Sender::from_owned_fd_unchecked(input)?,
                 pipe::Receiver::from_owned_fd_unchecked(output)?,
-                Output::new(None, stderr.map(Into::into))?,
+                Output::new(None, Some(ours.stderr))?,
             ))
         };
-        match pipes() {
-            Ok((input, output, errors)) => Ok(Self { child, input, output, errors }),
-            Err(source) => Err(SpawnError::Other { program: command.program(), source }),
-        }
+        let (Started { process, run }, (input, output, errors)) = command.spawn(ready)?;
+        Ok(Self { child: Child::new(process, run), input, output, errors })
     }
 }
 

@@ -6,6 +6,7 @@
 //! began. The time between scans grows with their cost.
 
 use std::collections::HashSet;
+use std::io;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ pub(super) async fn is_alive(group: Pid) -> bool {
 
 /// Scans shared by all callers.
 struct GroupScanner {
-    scan: fn() -> HashSet<i32>,
+    scan: fn() -> io::Result<HashSet<i32>>,
     state: Mutex<ScannerState>,
 }
 
@@ -44,7 +45,7 @@ struct ScannerState {
 }
 
 impl GroupScanner {
-    fn new(scan: fn() -> HashSet<i32>) -> Self {
+    fn new(scan: fn() -> io::Result<HashSet<i32>>) -> Self {
         Self { scan, state: Mutex::default() }
     }
 
@@ -78,9 +79,11 @@ impl GroupScanner {
         let living = tokio::task::spawn_blocking(scan).await;
         self.lock().not_before = Some(Instant::now() + begun.elapsed() * DISTANCE);
         let Ok(living) = living else { return };
+        // Who could not look knows of nobody that he is dead.
+        let living = living.ok();
         for (group, tell) in asked {
             // A caller that was dropped needs no answer.
-            let _ = tell.send(living.contains(&group));
+            let _ = tell.send(living.as_ref().is_none_or(|living| living.contains(&group)));
         }
     }
 }
@@ -125,7 +128,7 @@ mod tests {
         static SCANNER: LazyLock<GroupScanner> = LazyLock::new(|| {
             GroupScanner::new(|| {
                 COUNT.fetch_add(1, Ordering::SeqCst);
-                HashSet::from([7])
+                Ok(HashSet::from([7]))
             })
         });
         let mut all = JoinSet::new();
@@ -138,9 +141,16 @@ mod tests {
         assert!(COUNT.load(Ordering::SeqCst) <= 3, "{COUNT:?}");
     }
 
+    #[tokio::test]
+    async fn whom_nobody_could_look_for_counts_as_alive() {
+        static SCANNER: LazyLock<GroupScanner> =
+            LazyLock::new(|| GroupScanner::new(|| Err(rustix::io::Errno::MFILE.into())));
+        assert!(SCANNER.is_alive(7).await);
+    }
+
     #[test]
     fn a_runtime_that_goes_down_leaves_nobody_waiting() {
-        static SCANNER: LazyLock<GroupScanner> = LazyLock::new(|| GroupScanner::new(HashSet::new));
+        static SCANNER: LazyLock<GroupScanner> = LazyLock::new(|| GroupScanner::new(|| Ok(HashSet::new())));
         let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let first = runtime();
         first.block_on(async {

@@ -9,6 +9,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::io;
 use std::io::Read;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::mark::{self, Daemon};
-use super::sweep::{PAUSES_MS, PinnedProcess, ProcStat, all_processes, is_alive, self_and_ancestors};
+use super::sweep::{PAUSES_MS, PinnedProcess, ProcStat, all_processes, is_alive, self_and_ancestors, unless_short};
 
 /// The largest environment that is read; the kernel allows less in practice.
 const ENVIRON_CAP: u64 = 16 * 1024 * 1024;
@@ -53,6 +54,16 @@ pub struct Swept {
     pub killed: usize,
     /// Processes that survived, by pid and start time: they are blocked in the kernel, or belong to another user.
     pub left: Vec<ProcessKey>,
+    /// Not all processes could be looked at, because descriptors or memory ran out: others may live.
+    pub is_blind: bool,
+}
+
+impl Swept {
+    /// Is it known that none is left?
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.left.is_empty() && !self.is_blind
+    }
 }
 
 impl Marks {
@@ -70,45 +81,57 @@ impl Marks {
     }
 
     /// Does this process carry one of the marks?
-    fn are_on(&self, pid: u32) -> bool {
-        self.spared != Some(pid) && (self.belongs(pid) == Belongs::Ours || self.limits(pid))
+    fn are_on(&self, pid: u32) -> io::Result<bool> {
+        Ok(self.spared != Some(pid) && (self.belongs(pid)? == Belongs::Ours || self.limits(pid)?))
     }
 
-    fn belongs(&self, pid: u32) -> Belongs {
-        match variable(pid) {
+    fn belongs(&self, pid: u32) -> io::Result<Belongs> {
+        Ok(match variable(pid)? {
             None => Belongs::Unknown,
             Some(instance) if !self.instance.is_empty() && instance == self.instance.as_bytes() => Belongs::Ours,
             Some(_) => Belongs::Others,
-        }
+        })
     }
 
     /// Does it have one of the limits?
-    fn limits(&self, pid: u32) -> bool {
-        !self.limits.is_empty() && mark::limit_of(pid).is_some_and(|limit| self.limits.contains(&limit))
+    fn limits(&self, pid: u32) -> io::Result<bool> {
+        Ok(!self.limits.is_empty() && mark::limit_of(pid)?.is_some_and(|limit| self.limits.contains(&limit)))
     }
 
     /// The same without the limits if they belong to a daemon that lives and is not shown to be this instance.
-    fn proven(&self) -> Self {
+    fn proven(&self) -> io::Result<Self> {
         let mut proven = self.clone();
         // Without limits there is nothing to prove, and no process need be looked at.
         if let Some(daemon) = self.spared.filter(|_| !self.limits.is_empty()) {
-            let limited = all_processes().filter(|stat| stat.pid != daemon && stat.lives() && self.limits(stat.pid));
-            let belong: Vec<_> = limited.map(|stat| self.belongs(stat.pid)).collect();
+            let mut belong = Vec::new();
+            for stat in all_processes()?.iter().filter(|stat| stat.pid != daemon && stat.lives()) {
+                if self.limits(stat.pid)? {
+                    belong.push(self.belongs(stat.pid)?);
+                }
+            }
             if !belong.contains(&Belongs::Ours) || belong.contains(&Belongs::Others) {
                 proven.limits.clear();
             }
         }
-        proven
+        Ok(proven)
     }
 }
 
 /// All living processes with these marks, except this process and its ancestors (a job of another daemon may have
 /// started this daemon).
-#[must_use]
-pub fn marked(marks: &Marks) -> Vec<u32> {
+///
+/// # Errors
+/// If descriptors or memory ran out.
+pub fn marked(marks: &Marks) -> io::Result<Vec<u32>> {
     let spared = self_and_ancestors();
-    let candidates = all_processes().filter(|stat| stat.lives() && !spared.contains(&stat.pid));
-    candidates.filter(|stat| marks.are_on(stat.pid)).map(|ProcStat { pid, .. }| pid).collect()
+    let mut marked = Vec::new();
+    for ProcStat { pid, .. } in all_processes()?.into_iter().filter(|stat| stat.lives() && !spared.contains(&stat.pid))
+    {
+        if marks.are_on(pid)? {
+            marked.push(pid);
+        }
+    }
+    Ok(marked)
 }
 
 /// Kills all processes with these marks, repeatedly until none is left. Gives up after two seconds on those that do
@@ -116,13 +139,22 @@ pub fn marked(marks: &Marks) -> Vec<u32> {
 pub fn kill(marks: &Marks) -> Swept {
     let left = remembered(&marks.instance);
     if !left.is_empty() {
-        return Swept { killed: 0, left };
+        return Swept { left, ..Swept::default() };
     }
     // Before the first is killed, because who proves it may be the first to go.
-    let marks = &marks.proven();
+    let Ok(marks) = &marks.proven() else { return Swept { is_blind: true, ..Swept::default() } };
     // Pinned first and then checked again, because a pid may have been reused.
-    let look =
-        || marked(marks).into_iter().filter_map(PinnedProcess::new).filter(|pinned| marks.are_on(pinned.pid)).collect();
+    let look = || {
+        let mut found = Vec::new();
+        for pid in marked(marks)? {
+            if let Some(pinned) = PinnedProcess::new(pid)?
+                && marks.are_on(pid)?
+            {
+                found.push(pinned);
+            }
+        }
+        Ok(found)
+    };
     let swept = sweep(look, &PAUSES_MS.map(Duration::from_millis));
     remember(&marks.instance, &swept.left);
     swept
@@ -168,12 +200,15 @@ impl Victim for PinnedProcess {
 }
 
 /// Scans and kills, once for each pause and once more, until a scan finds nothing.
-fn sweep<V: Victim>(mut look: impl FnMut() -> Vec<V>, pauses: &[Duration]) -> Swept {
+fn sweep<V: Victim>(mut look: impl FnMut() -> io::Result<Vec<V>>, pauses: &[Duration]) -> Swept {
     let mut killed = HashSet::new();
     for pause in pauses {
-        let found = look();
+        let Ok(found) = look() else {
+            std::thread::sleep(*pause);
+            continue;
+        };
         if found.is_empty() {
-            return Swept { killed: killed.len(), left: Vec::new() };
+            return Swept { killed: killed.len(), ..Swept::default() };
         }
         killed.extend(found.iter().filter(|victim| victim.kill()).map(Victim::key));
         // Most processes are gone at once. The next scan finds what they forked before they died.
@@ -184,24 +219,31 @@ fn sweep<V: Victim>(mut look: impl FnMut() -> Vec<V>, pauses: &[Duration]) -> Sw
             waited += step;
         }
     }
-    let left: Vec<_> = look().iter().filter(|victim| victim.lives()).map(Victim::key).collect();
+    let last = look();
+    let is_blind = last.is_err();
+    let left: Vec<_> = last.iter().flatten().filter(|victim| victim.lives()).map(Victim::key).collect();
     killed.retain(|key| !left.contains(key));
-    Swept { killed: killed.len(), left }
+    Swept { killed: killed.len(), left, is_blind }
 }
 
 /// The instance that a process was started for, as its environment says.
-fn variable(pid: u32) -> Option<Vec<u8>> {
-    let environ = environ(pid)?;
+fn variable(pid: u32) -> io::Result<Option<Vec<u8>>> {
     let of_instance = |one: &[u8]| one.strip_prefix(mark::INSTANCE.as_bytes())?.strip_prefix(b"=").map(<[u8]>::to_vec);
-    environ.split(|&byte| byte == 0).find_map(of_instance)
+    Ok(environ(pid)?.and_then(|environ| environ.split(|&byte| byte == 0).find_map(of_instance)))
 }
 
 /// The environment with which a process was executed; `None` if it cannot be read.
-pub(super) fn environ(pid: u32) -> Option<Vec<u8>> {
-    let mut environ = Vec::new();
-    let file = fs::File::open(format!("/proc/{pid}/environ")).ok()?;
-    file.take(ENVIRON_CAP).read_to_end(&mut environ).ok()?;
-    Some(environ)
+///
+/// # Errors
+/// If descriptors or memory ran out.
+pub(super) fn environ(pid: u32) -> io::Result<Option<Vec<u8>>> {
+    let read = || {
+        let mut environ = Vec::new();
+        let file = fs::File::open(format!("/proc/{pid}/environ"))?;
+        file.take(ENVIRON_CAP).read_to_end(&mut environ)?;
+        Ok(environ)
+    };
+    unless_short(read())
 }
 
 #[cfg(test)]
@@ -242,11 +284,30 @@ mod tests {
         let look = || {
             looks.set(looks.get() + 1);
             let all = [Actor { lives: &mortal, mortal: true }, Actor { lives: &immortal, mortal: false }];
-            all.into_iter().filter(Victim::lives).collect::<Vec<_>>()
+            Ok(all.into_iter().filter(Victim::lives).collect::<Vec<_>>())
         };
         let swept = sweep(look, &PAUSES_MS.map(|_| Duration::ZERO));
-        assert_eq!(swept, Swept { killed: 1, left: vec![(0, 0)] });
+        assert_eq!(swept, Swept { killed: 1, left: vec![(0, 0)], is_blind: false });
         assert_eq!(looks.get(), PAUSES_MS.len() + 1);
+    }
+
+    #[test]
+    fn who_could_not_look_does_not_say_that_nobody_is_left() {
+        let (mortal, looks) = (Cell::new(true), Cell::new(0));
+        let short = || io::Error::from(rustix::io::Errno::MFILE);
+        // Descriptors run out for a moment, and for good.
+        for (seen, killed, is_blind) in [(3, 1, false), (usize::MAX, 0, true)] {
+            looks.set(0);
+            mortal.set(true);
+            let look = || {
+                looks.set(looks.get() + 1);
+                let found = || Some(Actor { lives: &mortal, mortal: true }).filter(Victim::lives).into_iter().collect();
+                if looks.get() < seen { Err(short()) } else { Ok(found()) }
+            };
+            let swept: Swept = sweep::<Actor<'_>>(look, &PAUSES_MS.map(|_| Duration::ZERO));
+            assert_eq!(swept, Swept { killed, left: Vec::new(), is_blind });
+            assert_eq!(swept.is_clean(), !is_blind);
+        }
     }
 
     #[test]
@@ -255,7 +316,7 @@ mod tests {
         let left = [(child.id(), start_ticks(child.id()).unwrap())];
         let marks = Marks::new("an instance with one that cannot be killed", None);
         remember(&marks.instance, &left);
-        assert_eq!(kill(&marks), Swept { killed: 0, left: left.to_vec() });
+        assert_eq!(kill(&marks), Swept { left: left.to_vec(), ..Swept::default() });
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(kill(&marks), Swept::default());
@@ -312,7 +373,7 @@ mod tests {
         let pid: u32 = line.trim().parse().unwrap();
         let ticks = start_ticks(pid).unwrap();
         let marks = |instance: &str| Marks::new(instance, None);
-        assert!(marked(&marks(&instance)).contains(&pid));
+        assert!(marked(&marks(&instance)).unwrap().contains(&pid));
         // The mark must match the whole value.
         assert_eq!(kill(&marks(&instance[..instance.len() - 1])), Swept::default());
         assert!(is_alive(pid, ticks));
@@ -320,6 +381,6 @@ mod tests {
         assert!(swept.killed >= 1 && swept.left.is_empty(), "{swept:?}");
         assert!(!is_alive(pid, ticks));
         assert_eq!(kill(&marks(&instance)), Swept::default());
-        assert!(marked(&marks("")).is_empty());
+        assert!(marked(&marks("")).unwrap().is_empty());
     }
 }

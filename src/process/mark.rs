@@ -7,7 +7,7 @@
 //! nothing per job.
 
 use std::ffi::OsString;
-use std::fs;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, OnceLock};
 
@@ -115,9 +115,15 @@ pub fn apply(daemon: Daemon<'_>) -> bool {
 }
 
 /// The limit of a process, if it is in the range of marks.
-pub(super) fn limit_of(pid: u32) -> Option<u64> {
-    let limits = fs::read(format!("/proc/{pid}/limits")).ok()?;
-    let limits = String::from_utf8_lossy(&limits);
+///
+/// # Errors
+/// If descriptors or memory ran out.
+pub(super) fn limit_of(pid: u32) -> io::Result<Option<u64>> {
+    Ok(sweep::read(&format!("/proc/{pid}/limits"))?.and_then(|limits| read_limit(&limits)))
+}
+
+fn read_limit(limits: &[u8]) -> Option<u64> {
+    let limits = String::from_utf8_lossy(limits);
     let line = limits.lines().find_map(|line| line.strip_prefix("Max realtime timeout"))?;
     let hard = line.split_ascii_whitespace().nth(1)?.parse().ok()?;
     (LIMITS.0..LIMITS.1).contains(&hard).then_some(hard)
@@ -136,6 +142,6 @@ mod tests {
         for other in [Daemon { pid: 3, ..daemon }, Daemon { boot_id: "c", ..daemon }] {
             assert!(limits(other).all(|limit| !ours.contains(&limit)));
         }
-        assert_eq!(limit_of(u32::MAX), None);
+        assert_eq!(limit_of(u32::MAX).unwrap(), None);
     }
 }

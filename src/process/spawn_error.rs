@@ -3,8 +3,6 @@
 use std::io;
 use std::path::PathBuf;
 
-use rustix::io::Errno;
-
 use super::runnable::Unrunnable;
 use crate::file::trust::Untrusted;
 
@@ -75,7 +73,16 @@ pub enum SpawnError {
         /// The program.
         program: String,
     },
-    /// The system is short of a resource, or the program file is being written; a later try may work.
+    /// This process or the machine is short of something that every start takes: descriptors, processes, memory. Nothing has
+    /// begun, and neither the job nor its task is at fault.
+    #[error("start {program}: {source}")]
+    Short {
+        /// The program.
+        program: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The program file is being written; a later try may work.
     #[error("start {program}: {source}")]
     Busy {
         /// The program.
@@ -106,6 +113,7 @@ impl SpawnError {
             | Self::Denied { .. }
             | Self::NotExecutable { .. }
             | Self::Environment(_)
+            | Self::Short { .. }
             | Self::Busy { .. } => true,
             // What the system said of the file: EIO, ESTALE, ...
             Self::Other { source, .. } => source.raw_os_error().is_some(),
@@ -116,13 +124,22 @@ impl SpawnError {
     /// Is this process or the machine short of a resource that it needs to start any program?
     #[must_use]
     pub fn is_shortage(&self) -> bool {
-        matches!(self, Self::Busy { source, .. } if is_shortage(source))
+        matches!(self, Self::Short { .. })
     }
-}
 
-/// Does this error say that file descriptors, processes or memory ran out?
-#[must_use]
-pub fn is_shortage(error: &io::Error) -> bool {
-    let short = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE, Errno::NOBUFS];
-    Errno::from_io_error(error).is_some_and(|errno| short.contains(&errno))
+    /// May a start succeed that is tried again in a moment?
+    pub(super) fn is_momentary(&self) -> bool {
+        matches!(self, Self::Short { .. } | Self::Busy { .. })
+    }
+
+    /// What was needed before the program's own turn, which every start takes, could not be had: whatever the system says of it.
+    pub(super) fn unprepared(program: String) -> impl Fn(io::Error) -> Self {
+        move |source| Self::Short { program: program.clone(), source }
+    }
+
+    /// A shortage that was met while something was read that the program needs.
+    #[must_use]
+    pub fn short(program: String, said: String) -> Self {
+        Self::Short { program, source: io::Error::other(said) }
+    }
 }

@@ -11,16 +11,16 @@ const FIRST: Duration = Duration::from_millis(10);
 /// The last pause; after it the error is returned.
 const LAST: Duration = Duration::from_millis(640);
 
-/// Calls `spawn`, and retries for a moment while it returns [`SpawnError::Busy`]. Dropping the future stops the
-/// retries.
+/// Calls `spawn`, and retries for a moment while it returns [`SpawnError::Short`] or [`SpawnError::Busy`]. Dropping the future
+/// stops the retries.
 ///
 /// # Errors
-/// Any error but [`SpawnError::Busy`] at once, and `Busy` after the last retry.
+/// Any other error at once, and these after the last retry.
 pub async fn start<T>(mut spawn: impl FnMut() -> Result<T, SpawnError>) -> Result<T, SpawnError> {
     let mut pause = FIRST;
     loop {
         match spawn() {
-            Err(SpawnError::Busy { .. }) if pause <= LAST => {}
+            Err(error) if error.is_momentary() && pause <= LAST => {}
             ended => return ended,
         }
         sleep(pause).await;
@@ -36,7 +36,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_short_for_a_moment_is_waited_for_and_everything_else_is_told() {
-        let busy = || SpawnError::Busy { program: "p".into(), source: io::ErrorKind::WouldBlock.into() };
+        let busy = || SpawnError::Short { program: "p".into(), source: io::ErrorKind::WouldBlock.into() };
         let mut tries = 0;
         let started = start(|| {
             tries += 1;
@@ -48,7 +48,7 @@ mod tests {
             tries += 1;
             Err(busy())
         });
-        assert!(matches!(never.await, Err(SpawnError::Busy { .. })));
+        assert!(matches!(never.await, Err(SpawnError::Short { .. })));
         assert_eq!(tries, 8);
         let mut tries = 0;
         let refused = start(|| -> Result<(), _> {

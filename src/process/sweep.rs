@@ -2,17 +2,21 @@
 //!
 //! A pid identifies a process only together with its start time. A process is pinned by a pidfd before it is killed,
 //! and then checked again, so that a reused pid is never hit. If `/proc` cannot be read, nothing is killed, and a
-//! process that is not known to be dead counts as alive. Every function in this file blocks for the duration of a scan
+//! process that is not known to be dead counts as alive. A scan for which descriptors or memory run out fails as a whole,
+//! because what it did not see may live. Every function in this file blocks for the duration of a scan
 //! of `/proc`.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, getpid};
+
+use crate::file::shortage::is_shortage;
 
 /// The pauses between scans for processes that were killed and have not ended, in milliseconds. After the last one the
 /// processes are given up: they are blocked in the kernel, or belong to another user.
@@ -75,11 +79,15 @@ pub fn resident_bytes(pid: u32) -> Option<u64> {
     Some(kib.saturating_mul(1024))
 }
 
-/// All living descendants of this process.
+/// All living descendants of this process, as far as they can be inspected.
 #[must_use]
 pub fn descendants(pid: u32) -> Vec<u32> {
+    all_descendants(pid).unwrap_or_default()
+}
+
+fn all_descendants(pid: u32) -> io::Result<Vec<u32>> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
-    for stat in all_processes().filter(ProcStat::lives) {
+    for stat in all_processes()?.iter().filter(|stat| stat.lives()) {
         children.entry(stat.parent).or_default().push(stat.pid);
     }
     let (mut found, mut seen) = (Vec::new(), HashSet::from([pid]));
@@ -92,13 +100,15 @@ pub fn descendants(pid: u32) -> Vec<u32> {
             }
         }
     }
-    found
+    Ok(found)
 }
 
 /// All groups with a living member, by one scan of all processes. Zombies do not count.
-#[must_use]
-pub fn living_groups() -> HashSet<i32> {
-    all_processes().filter(ProcStat::lives).map(|stat| stat.group).collect()
+///
+/// # Errors
+/// If descriptors or memory ran out.
+pub(super) fn living_groups() -> io::Result<HashSet<i32>> {
+    Ok(all_processes()?.iter().filter(|stat| stat.lives()).map(|stat| stat.group).collect())
 }
 
 /// Kills all our descendants, repeatedly until none is left, and returns how many it killed.
@@ -111,18 +121,25 @@ pub fn kill_descendants() -> usize {
     let (mut killed, mut nobody) = (HashSet::new(), 0);
     for pause in PAUSES_MS {
         let mut stopped: HashMap<u32, PinnedProcess> = HashMap::new();
-        loop {
-            let fresh: Vec<u32> = descendants(ourselves).into_iter().filter(|pid| !stopped.contains_key(pid)).collect();
+        let mut stop_fresh = || -> io::Result<bool> {
             let before = stopped.len();
-            for pinned in fresh.into_iter().filter_map(PinnedProcess::new) {
-                pinned.signal(Signal::STOP);
-                stopped.insert(pinned.pid, pinned);
+            for pid in all_descendants(ourselves)? {
+                if !stopped.contains_key(&pid)
+                    && let Some(pinned) = PinnedProcess::new(pid)?
+                {
+                    pinned.signal(Signal::STOP);
+                    stopped.insert(pinned.pid, pinned);
+                }
             }
-            if stopped.len() == before {
-                break;
+            Ok(stopped.len() > before)
+        };
+        let seen = loop {
+            match stop_fresh() {
+                Ok(true) => {}
+                ended => break ended.is_ok(),
             }
-        }
-        nobody = if stopped.is_empty() { nobody + 1 } else { 0 };
+        };
+        nobody = if stopped.is_empty() && seen { nobody + 1 } else { 0 };
         if nobody == 2 {
             break;
         }
@@ -131,7 +148,7 @@ pub fn kill_descendants() -> usize {
                 killed.insert((pinned.pid, pinned.start));
             }
         }
-        if !stopped.is_empty() {
+        if !stopped.is_empty() || !seen {
             // The kernel needs a moment to end them. What they left meanwhile is found by the next look.
             std::thread::sleep(Duration::from_millis(pause));
         }
@@ -150,14 +167,18 @@ pub(super) struct PinnedProcess {
 
 impl PinnedProcess {
     /// `None` if the process is gone.
-    pub(super) fn new(pid: u32) -> Option<Self> {
-        let fd = match rustix::process::pidfd_open(number(pid)?, PidfdFlags::empty()) {
+    ///
+    /// # Errors
+    /// If descriptors or memory ran out.
+    pub(super) fn new(pid: u32) -> io::Result<Option<Self>> {
+        let Some(number) = number(pid) else { return Ok(None) };
+        let fd = match rustix::process::pidfd_open(number, PidfdFlags::empty()) {
             Ok(fd) => Some(fd),
-            Err(Errno::SRCH) => return None,
+            Err(Errno::SRCH) => return Ok(None),
             Err(_) => None,
         };
-        let stat = ProcStat::of(pid).filter(ProcStat::lives)?;
-        Some(Self { pid, start: stat.start, fd })
+        let stat = ProcStat::look(pid)?.filter(ProcStat::lives);
+        Ok(stat.map(|stat| Self { pid, start: stat.start, fd }))
     }
 
     pub(super) fn signal(&self, signal: Signal) -> bool {
@@ -183,7 +204,12 @@ pub(crate) struct ProcStat {
 
 impl ProcStat {
     fn of(pid: u32) -> Option<Self> {
-        Self::parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+        Self::look(pid).ok().flatten()
+    }
+
+    /// `None` if the process is gone or cannot be inspected.
+    fn look(pid: u32) -> io::Result<Option<Self>> {
+        Ok(read(&format!("/proc/{pid}/stat"))?.and_then(|line| Self::parse(&line)))
     }
 
     pub(crate) fn parse(line: &[u8]) -> Option<Self> {
@@ -206,9 +232,37 @@ impl ProcStat {
     }
 }
 
-pub(super) fn all_processes() -> impl Iterator<Item = ProcStat> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| ProcStat::of(entry.file_name().to_str()?.parse().ok()?))
+/// All processes that can be inspected.
+///
+/// # Errors
+/// If descriptors or memory ran out.
+pub(super) fn all_processes() -> io::Result<Vec<ProcStat>> {
+    let entries = unless_short(fs::read_dir("/proc"))?;
+    let mut all = Vec::new();
+    for entry in entries.into_iter().flatten() {
+        let Some(entry) = unless_short(entry)? else { continue };
+        if let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) {
+            all.extend(ProcStat::look(pid)?);
+        }
+    }
+    Ok(all)
+}
+
+/// The content of a file of `/proc`; `None` if it cannot be read.
+///
+/// # Errors
+/// If descriptors or memory ran out.
+pub(super) fn read(path: &str) -> io::Result<Option<Vec<u8>>> {
+    unless_short(fs::read(path))
+}
+
+/// What cannot be had is nothing, unless that is for want of descriptors or memory.
+pub(super) fn unless_short<T>(had: io::Result<T>) -> io::Result<Option<T>> {
+    match had {
+        Ok(had) => Ok(Some(had)),
+        Err(error) if is_shortage(&error) => Err(error),
+        Err(_) => Ok(None),
+    }
 }
 
 pub(super) fn self_and_ancestors() -> HashSet<u32> {
@@ -291,7 +345,7 @@ mod tests {
         let options = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
         rustix::process::waitid(rustix::process::WaitId::Pid(pid), options).unwrap();
         assert!(start_ticks(child.id()).is_some() && !is_alive(child.id(), ticks));
-        assert!(!living_groups().contains(&pid.as_raw_pid()));
+        assert!(!living_groups().unwrap().contains(&pid.as_raw_pid()));
         child.wait().unwrap();
         assert!(!is_alive(child.id(), ticks));
     }
@@ -304,7 +358,7 @@ mod tests {
         let mut expected = pids.clone();
         expected.sort_unstable();
         assert_eq!(found, expected);
-        assert!(living_groups().contains(&Pid::from_child(&child).as_raw_pid()));
+        assert!(living_groups().unwrap().contains(&Pid::from_child(&child).as_raw_pid()));
         end(child);
         assert!(descendants(u32::MAX).is_empty());
     }

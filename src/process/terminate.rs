@@ -3,6 +3,7 @@
 //! TERM comes first, so that the process can clean up, and KILL when the grace is over. Signals go to the group, and
 //! only until its leader is reaped, because the group id cannot be reused before. What left the group gets them one by one.
 
+use std::io;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -89,8 +90,18 @@ pub async fn untouchable(child: &mut Child) -> Vec<u32> {
     let leader = child.pid();
     let is_of_group =
         move |stat: &ProcStat| stat.group == leader.as_raw_pid() || stat.pid == leader.as_raw_pid().unsigned_abs();
-    let scan = move || all_processes().filter(|stat| stat.lives() && is_of_group(stat)).map(|stat| stat.pid).collect();
-    let mut living: Vec<u32> = tokio::task::spawn_blocking(scan).await.unwrap_or_default();
+    let scan = move || -> io::Result<Vec<u32>> {
+        Ok(all_processes()?.iter().filter(|stat| stat.lives() && is_of_group(stat)).map(|stat| stat.pid).collect())
+    };
+    let mut living = loop {
+        match tokio::task::spawn_blocking(scan).await {
+            Ok(Ok(living)) => break living,
+            // Descriptors or memory ran out.
+            Ok(Err(_)) => sleep(SLOWEST_LOOK).await,
+            // The runtime shuts down.
+            Err(_) => break Vec::new(),
+        }
+    };
     living.extend(child.strays.known());
     living.retain(|&pid| may_not_signal(pid));
     living
@@ -227,6 +238,6 @@ mod tests {
         let ticks = sweep::start_ticks(member).unwrap();
         end(&mut running.child, Duration::from_millis(50)).await;
         assert!(!sweep::is_alive(member, ticks));
-        assert!(!sweep::living_groups().contains(&running.child.pid().as_raw_pid()));
+        assert!(!sweep::living_groups().unwrap().contains(&running.child.pid().as_raw_pid()));
     }
 }

@@ -111,8 +111,8 @@ pub async fn is_gone_from_here(here: &HostIdentity, state: &InstanceState) -> bo
     let marks = marks(&state.record.id, there);
     // Reading all processes blocks, and so does waiting for their end.
     let swept = tokio::task::spawn_blocking(move || leftovers::kill(&marks)).await;
-    // A process that could not be killed may still run the job: then only the lease decides, as for other machines.
-    swept.is_ok_and(|swept| swept.left.is_empty())
+    // A process that could not be killed, or looked for, may still run the job: then only the lease decides, as for other machines.
+    swept.is_ok_and(|swept| swept.is_clean())
 }
 
 /// Kills the children of an instance of this machine whose lease lapsed. Its process may exist, stopped or hanging, and then

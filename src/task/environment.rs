@@ -11,7 +11,8 @@ use crate::config::load::security::OR_NOT_STRICT;
 use crate::file;
 use crate::file::bounded::{self, FileError};
 use crate::file::rights;
-use crate::file::trust::Owners;
+use crate::file::shortage::is_shortage;
+use crate::file::trust::{Owners, Untrusted};
 use crate::process::confine::{self, User};
 
 /// The longest value, in bytes.
@@ -38,6 +39,15 @@ pub enum EnvSource {
 pub struct EnvError {
     place: String,
     reason: String,
+    is_short: bool,
+}
+
+impl EnvError {
+    /// Because descriptors or memory ran out?
+    #[must_use]
+    pub fn is_shortage(&self) -> bool {
+        self.is_short
+    }
 }
 
 /// Who may change the files with the variables of a task, and with whose rights they are read.
@@ -72,11 +82,16 @@ impl EnvFiles {
         let path = file::absolute(source.path());
         let Err(untrusted) = owners.judge(&path) else { return source.read() };
         if let Err(untrusted) = self.owners_and_user.as_ref().map_or(Err(untrusted), |owners| owners.judge(&path)) {
+            if matches!(untrusted, Untrusted::Unjudged { .. }) {
+                return Err(EnvError { is_short: true, ..source.error(None, untrusted.to_string()) });
+            }
             return Err(source.error(None, format!("{untrusted}{OR_NOT_STRICT}")));
         }
         let Some((uid, gid)) = self.user else { return source.read() };
-        rights::with(uid, gid, || source.read())
-            .unwrap_or_else(|error| Err(source.error(None, format!("with the rights of the task's user: {error}"))))
+        rights::with(uid, gid, || source.read()).unwrap_or_else(|error| {
+            let text = format!("with the rights of the task's user: {error}");
+            Err(EnvError { is_short: is_shortage(&error), ..source.error(None, text) })
+        })
     }
 }
 
@@ -106,7 +121,7 @@ impl EnvSource {
     fn error(&self, line: Option<usize>, reason: String) -> EnvError {
         let path = self.path().display();
         let place = line.map_or_else(|| path.to_string(), |line| format!("{path}:{line}"));
-        EnvError { place, reason }
+        EnvError { place, reason, is_short: false }
     }
 
     /// Reads the variables with the rights of this thread.
@@ -114,6 +129,7 @@ impl EnvSource {
         let error = |line: Option<usize>, reason: String| self.error(line, reason);
         let text = bounded::read_text(self.path(), bounded::SECRET).map_err(|failed| match failed {
             FileError::NotText => error(None, "expected UTF-8 text".to_owned()),
+            FileError::Io(failed) => EnvError { is_short: is_shortage(&failed), ..error(None, failed.to_string()) },
             other => error(None, other.to_string()),
         })?;
         match self {

@@ -147,7 +147,11 @@ fn storm(store: &str, place: Store, clock: SteppingClock) {
     if !exits.iter().all(|exit| exit.success()) {
         objections.push(format!("a drain must end with 0: {exits:?}"));
     }
-    let left: Vec<_> = ledger.instances().iter().flat_map(|id| marked(&Marks::new(id, None))).collect();
+    let left: Vec<_> = ledger
+        .instances()
+        .iter()
+        .flat_map(|id| marked(&Marks::new(id, None)).expect("descriptors are enough"))
+        .collect();
     if !left.is_empty() {
         objections.push(format!("no child may outlive its daemon: {left:?}"));
     }

@@ -63,7 +63,7 @@ fn all_are_run_once(folder: &Folder, daemon: Daemon, notes: impl Fn() -> Vec<Str
     let log = daemon.log();
     daemon.stop();
     let (_, stats) = folder.windlass(&["--json", "stats"]);
-    assert!(stats.contains("\"failed\":0"), "{stats}");
+    assert!(stats.contains("\"failed\":0"), "{stats} {} {log}", folder.windlass(&["--json", "failed", "list"]).1);
     let mut notes = notes();
     assert!(notes.iter().all(|note| note.ends_with(" 0")), "no redelivery is counted: {notes:?}");
     notes.sort_unstable();
@@ -95,6 +95,21 @@ fn jobs_that_find_no_descriptor_are_given_back_and_each_is_run_once() {
     enqueue(&folder);
     let daemon = run_short(&folder);
     daemon.wait_log("30 processors need up to");
+    all_are_run_once(&folder, daemon, || notes(&folder));
+}
+
+#[test]
+fn jobs_whose_variables_and_status_find_no_descriptor_are_given_back() {
+    let folder = folder();
+    program(&folder, "note", NOTE);
+    fs::write(folder.path("tasks.d/app.env"), "GREETING=hello\n").expect("the file must be written");
+    let secret = folder.path("tasks.d/secret");
+    fs::write(&secret, "hidden\n").expect("the file must be written");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).expect("one's own file must be changeable");
+    let variables = "env_file = \"app.env\"\nenv = { SECRET = { file = \"secret\" } }";
+    task(&folder, &format!("[run]\nexec = [\"./note\"]\nprogress = true\n{variables}"));
+    enqueue(&folder);
+    let daemon = run_short(&folder);
     all_are_run_once(&folder, daemon, || notes(&folder));
 }
 

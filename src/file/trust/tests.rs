@@ -139,3 +139,12 @@ fn what_belongs_to_somebody_else_is_named_with_the_remedy() {
     assert!(!error.contains("chown"), "{error}");
     chown(tree.path("inner"), Some(0), None).unwrap();
 }
+
+#[test]
+fn what_could_not_be_found_out_is_asked_again() {
+    let groups = Mutex::default();
+    let short = || Err(rustix::io::Errno::MFILE.into());
+    assert!(known(&groups, 7, short).is_err(), "descriptors ran out");
+    assert!(known(&groups, 7, || Ok(true)).unwrap(), "the answer of before is no answer");
+    assert!(known(&groups, 7, short).unwrap(), "what is known is known");
+}

@@ -19,8 +19,8 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::transport::{Socket, Transport};
 use super::transport_error::TransportError;
-use crate::config::element::authorities;
-use crate::process::is_shortage;
+use crate::config::element::authorities::{self, AuthoritiesError};
+use crate::file::shortage::{self, is_shortage};
 use crate::task::handler_spec::HttpSpec;
 use crate::task::http_url::HttpUrl;
 
@@ -93,10 +93,16 @@ impl Connector {
     async fn tcp(&self, deadline: Instant) -> Result<TcpStream, TransportError> {
         let found = match timeout_at(deadline, lookup_host((self.host.as_str(), self.port))).await {
             Ok(Ok(found)) => found.collect::<Vec<_>>(),
-            Ok(Err(error)) if is_shortage(&error) => {
-                return Err(TransportError::Short(format!("the address of {} cannot be found: {error}", self.host)));
+            Ok(Err(error)) => {
+                // The resolver does not always say that it could not look.
+                if is_shortage(&error) || shortage::now().is_some() {
+                    return Err(TransportError::Short(format!(
+                        "the address of {} cannot be found: {error}",
+                        self.host
+                    )));
+                }
+                return Err(TransportError::unknown_host(&self.host, &error));
             }
-            Ok(Err(error)) => return Err(TransportError::unknown_host(&self.host, &error)),
             Err(_) => return Err(TransportError::too_late(self.timeout)),
         };
         let mut failed = TransportError::Connect(format!("{} has no address", self.host));
@@ -128,6 +134,9 @@ async fn trust(ca: Option<PathBuf>) -> Result<TlsConnector, TransportError> {
     let read = tokio::task::spawn_blocking(move || authorities::load(ca.as_deref())).await;
     let roots = match read {
         Ok(Ok(roots)) => roots,
+        Ok(Err(AuthoritiesError::Short(error))) => {
+            return Err(TransportError::Short(format!("the certificates to trust cannot be read: {error}")));
+        }
         Ok(Err(error)) => {
             return Err(TransportError::Tls(format!(
                 "no certificate can be trusted: {error}; name those to trust with ca_file"

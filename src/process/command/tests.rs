@@ -12,8 +12,8 @@ fn file(folder: &Path, name: &str, text: &str, mode: u32) {
 fn refused(command: &Command) -> SpawnError {
     // Another test that is starting a child may hold a file open that was just written.
     loop {
-        match command.spawn() {
-            Err(SpawnError::Busy { .. }) => std::thread::yield_now(),
+        match command.spawn(|_| Ok(())) {
+            Err(error) if error.is_momentary() => std::thread::yield_now(),
             Err(error) => return error,
             Ok(_) => panic!("{command:?} started"),
         }
@@ -69,4 +69,23 @@ fn secrets_and_the_service_managers_variables_are_not_passed_on() {
     own.env("A_NAMED_SECRET", "given by the task");
     let (command, _) = own.prepared().unwrap();
     assert!(command.get_envs().any(|(found, value)| found == "A_NAMED_SECRET" && value.is_some()));
+}
+
+#[test]
+fn what_cannot_be_made_ready_is_a_shortage_whatever_the_system_says_and_starts_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    for status in [false, true] {
+        let mut command = Command::new("/bin/touch");
+        command.args(["trace"]).cwd(folder.path());
+        if status {
+            command.with_status();
+        }
+        for errno in [Errno::MFILE, Errno::NOSPC, Errno::PERM] {
+            let Err(error) = command.spawn(|_| -> io::Result<()> { Err(errno.into()) }) else { panic!("it started") };
+            assert!(error.is_shortage() && error.may_pass(), "{error}");
+        }
+    }
+    assert!(!folder.path().join("trace").exists());
+    let short = Command::new("/bin/true").explain(Errno::MFILE.into());
+    assert!(short.is_shortage() && !Command::new("/bin/true").explain(Errno::TXTBSY.into()).is_shortage());
 }

@@ -52,7 +52,7 @@ fn hostnames(url: &RedisUrl) -> TlsHostMapping {
 /// The remedy names the keys of the configuration.
 fn untrusting(error: &AuthoritiesError) -> StoreError {
     StoreError::Unsupported(match error {
-        AuthoritiesError::File(why) => why.clone(),
+        AuthoritiesError::File(why) | AuthoritiesError::Short(why) => why.clone(),
         AuthoritiesError::NoneInSystem => format!("{error}: name those to trust, [store.tls] ca = \"ca.pem\""),
     })
 }
