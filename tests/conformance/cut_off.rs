@@ -16,7 +16,7 @@ use crate::support::redis::{Options, RedisServer};
 use crate::support::verbs::Verbs as _;
 
 /// How long one request or reply may be.
-const LONGEST: u64 = 16 * 1024;
+pub(crate) const LONGEST: u64 = 16 * 1024;
 
 /// A store behind a proxy, on a server of its own that knows the scripts: nobody else makes it forget them, and they are longer
 /// than the path allows.
@@ -34,7 +34,7 @@ async fn behind() -> (RedisServer, Proxy, Fixture) {
 }
 
 /// Repeats an exchange until its reply comes, as the pool does.
-async fn send(instance: &mut Instance, exchange: &Exchange) -> Exchanged {
+pub(crate) async fn send(instance: &mut Instance, exchange: &Exchange) -> Exchanged {
     for _ in 0..200 {
         match instance.try_send(exchange).await {
             Ok(reply) => return reply,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use windlass::job::LockKey;
 use windlass::job::queue_member::with_queue;
-use windlass::store::delayed::ReadAttempts;
+use windlass::store::delayed::{DelayedIdentities, DelayedJob, ReadAttempts};
 use windlass::store::effect::{Retry, RetryKeys, Verdict};
 use windlass::store::queueing::Entered;
 use windlass::store::workers::{Recovered, Recovery};
@@ -11,7 +11,7 @@ use windlass::store::workers::{Recovered, Recovery};
 use crate::fixture::{Fixture, Place};
 use crate::instance::{Claimed, Instance};
 use crate::large::of_size;
-use crate::look::{delayed_at, failed, fill, gate, locks, promote_all, queue, queued, seconds};
+use crate::look::{delayed_at, failed, fill, gate, job, locks, promote_all, push, queue, queued, seconds};
 use crate::support::redis::{Options, RedisServer};
 use crate::support::verbs::Verbs as _;
 
@@ -149,19 +149,68 @@ async fn a_long_job_that_is_put_off_waits_as_it_is(f: &Fixture) {
     assert!(failed(&f.store).await.last() == Some(&failure));
 }
 
+/// Another program writes the record of a long job anew: the claim at its beginning stands, and the job ends all the same.
+#[tokio::test]
+async fn a_long_job_whose_record_was_written_anew_ends_as_it_was() {
+    let f = Fixture::redis().await;
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    let long = of_size(1, 200_000);
+    let lock = LockKey::Namespaced(format!("workerslock:large:q:{}", String::from_utf8_lossy(&long)));
+    let anew = |claim: &Claimed| {
+        let key = f.key(&format!("worker:{}", claim.worker.id()));
+        let record = f.redis_command(&["GET", &key]).texts().concat();
+        let behind = record.strip_suffix('}').expect("a record is an object");
+        f.redis_command(&["SET", &key, &format!("{behind},\"seen\":true}}")]);
+    };
+    fill(&f.store, "q", std::slice::from_ref(&long)).await;
+    let ends: [fn(&Claimed) -> Verdict; 4] =
+        [Claimed::requeued, |claim: &Claimed| claim.retried(0), attempt, Claimed::failed];
+    for verdict in ends {
+        f.pass(5);
+        promote_all(&f.store, "q", 1).await;
+        let claim = instance.claim_one("q").await;
+        anew(&claim);
+        let settlement = claim.frees(verdict(&claim), std::slice::from_ref(&lock));
+        let refused = instance.settlements(vec![settlement.clone()]).await;
+        assert_eq!((refused.undone, refused.lost), (vec![0], Vec::new()));
+        assert!(refused.findings[0].to_string().contains("another program wrote it anew"), "{:?}", refused.findings);
+        let ended = instance.settlements(vec![settlement]).await;
+        assert_eq!((ended.undone, ended.lost, ended.findings), (Vec::new(), Vec::new(), Vec::new()));
+        assert_eq!(instance.working().await, []);
+        if let Verdict::Failed { record } = verdict(&claim) {
+            assert!(failed(&f.store).await == [record], "the record has the job as it was");
+        }
+    }
+    // At its gates it is given back, and what ends it then is sent whole at once.
+    fill(&f.store, "q", std::slice::from_ref(&long)).await;
+    let claim = instance.claim_one("q").await;
+    anew(&claim);
+    assert_eq!(instance.enter(&claim, &[gate(&lock, 1000)]).await, Entered::Undone);
+    assert!(instance.settlements(vec![claim.ends(claim.requeued())]).await.undone.is_empty());
+    assert!(queued(&f.store, "q").await == [long]);
+}
+
+/// How many bytes a server has received.
+fn received(server: &RedisServer) -> u64 {
+    let stats = server.command(&["INFO", "stats"]).texts().concat();
+    let line = stats.lines().find_map(|line| line.strip_prefix("total_net_input_bytes:").map(str::to_owned));
+    line.and_then(|bytes| bytes.trim().parse::<u64>().ok()).expect("the server tells what it received")
+}
+
+/// A job of some megabytes.
+fn megabytes() -> Bytes {
+    let words: Vec<String> = (0..300_000).map(|n| format!("word{n}")).collect();
+    Bytes::from(format!(r#"{{"class":"large","args":["{}"]}}"#, words.join(" ")))
+}
+
 /// How many bytes the ends of a job of some megabytes take on the way to the server.
 #[tokio::test]
 async fn a_long_job_that_ends_is_not_sent_again() {
     let server = RedisServer::start(Options::default());
     let f = Fixture::at(Place::redis_on(&server)).await;
-    let received = || {
-        let stats = server.command(&["INFO", "stats"]).texts().concat();
-        let line = stats.lines().find_map(|line| line.strip_prefix("total_net_input_bytes:").map(str::to_owned));
-        line.and_then(|bytes| bytes.trim().parse::<u64>().ok()).expect("the server tells what it received")
-    };
+    let received = || received(&server);
     let mut instance = Instance::join(&f.store, "a", 2).await;
-    let words: Vec<String> = (0..300_000).map(|n| format!("word{n}")).collect();
-    let long = Bytes::from(format!(r#"{{"class":"large","args":["{}"]}}"#, words.join(" ")));
+    let long = megabytes();
     let lock = LockKey::Namespaced(format!("workerslock:large:q:{}", String::from_utf8_lossy(&long)));
     fill(&f.store, "q", std::slice::from_ref(&long)).await;
     let before = received();
@@ -177,4 +226,64 @@ async fn a_long_job_that_ends_is_not_sent_again() {
     assert_eq!(failed(&f.store).await.len(), 1);
     let sent = received() - before;
     assert!(long.len() > 3_000_000 && sent < 200_000, "{sent} bytes of a job of {}", long.len());
+}
+
+/// How many bytes it takes to ask about such a job, and to hand it to a server that does not know the script.
+#[tokio::test]
+async fn a_long_job_that_is_asked_about_goes_once_at_most() {
+    let server = RedisServer::start(Options::default());
+    let f = Fixture::at(Place::redis_on(&server)).await;
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    let long = megabytes();
+    let once = 0..long.len() as u64 * 11 / 10;
+    server.command(&["SCRIPT", "FLUSH"]);
+    let before = received(&server);
+    fill(&f.store, "q", std::slice::from_ref(&long)).await;
+    let sent = received(&server) - before;
+    assert!(once.contains(&sent), "{sent} bytes to enqueue a job of {}", long.len());
+    let claim = instance.claim_one("q").await;
+    instance.settle_one(&claim, attempt(&claim)).await;
+    let (put_off, second) = (with_queue(&long, "q"), seconds(&f.store).await[0].0);
+
+    let before = received(&server);
+    assert_eq!(f.store.scheduled_at(&put_off).await.expect("scheduled_at"), [second]);
+    let sent = received(&server) - before;
+    assert!(once.contains(&sent), "{sent} bytes to ask when it is due");
+
+    let before = received(&server);
+    let keys = [&put_off, &job(1)].map(|job| RetryKeys::of_job(job).expect("it is a job")).to_vec();
+    let attempts = f.store.run(ReadAttempts { keys }).await.expect("read_attempts");
+    let counts: Vec<_> = attempts.iter().map(|one| one.as_ref().map(|one| one.count)).collect();
+    assert_eq!(counts, [Some(1), None]);
+    let sent = received(&server) - before;
+    assert!(once.contains(&sent), "{sent} bytes to ask how often it failed");
+
+    let at = |second: i64, payload: &Bytes| DelayedJob { second, queue: queue("q"), payload: payload.clone() };
+    let jobs = vec![at(second, &job(1)), at(second, &put_off), at(second + 1, &put_off), at(second, &long)];
+    let before = received(&server);
+    let known = f.store.run(DelayedIdentities { jobs }).await.expect("identities");
+    let attempts: Vec<_> = known.iter().map(|one| one.as_ref().map(|one| one.attempt)).collect();
+    assert_eq!(attempts, [None, Some(2), None, None], "only the one that stands there is known");
+    let sent = received(&server) - before;
+    assert!(sent < 100_000, "{sent} bytes to ask who it is");
+}
+
+/// A user who may run only what the server knows.
+#[tokio::test]
+async fn a_user_without_the_right_to_eval_hands_on_long_jobs_too() {
+    let server = RedisServer::start(Options::default());
+    let f = Fixture::at(Place::redis_on(&server)).await;
+    fill(&f.store, "q", &[job(1)]).await;
+    server.command(&["ACL", "SETUSER", "poor", "on", ">p", "~*", "&*", "+@all", "-eval"]);
+    let Place::Redis { url, namespace } = &f.place else { unreachable!("it is Redis") };
+    let url = url.replace("redis+unix://", "redis+unix://poor:p@");
+    let poor = Fixture::at(Place::Redis { url, namespace: namespace.clone() }).await;
+    let long = megabytes();
+    fill(&poor.store, "q", std::slice::from_ref(&long)).await;
+    assert!(queued(&f.store, "q").await == [job(1), long.clone()]);
+    server.command(&["SCRIPT", "FLUSH"]);
+    for one in [job(2), long] {
+        let refused = poor.store.enqueue(&[push("q", &one, &[])]).await.expect_err("nobody knows the script");
+        assert!(refused.to_string().contains("type ACL SETUSER poor +eval ("), "{refused}");
+    }
 }

@@ -18,6 +18,32 @@ use crate::store::error::StoreError;
 const BATCH: usize = 1000;
 
 impl Connection {
+    /// Runs a script. A server that does not know it (`NOSCRIPT`) has not run it, and gets its source.
+    pub(super) async fn try_run(&self, script: &Script, call: Call) -> Result<Frame, Fault> {
+        let [first, second] = script.ways(&call);
+        let mut arguments = call.into_command(first.1);
+        let mut frame = self.send(first.0, arguments.clone()).await?;
+        if is_not_run(&frame) {
+            if let Some(name) = arguments.first_mut() {
+                *name = Value::Bytes(second.1);
+            }
+            frame = of_both(frame, self.send(second.0, arguments).await?);
+        }
+        self.checked(frame).map_err(Fault::of)
+    }
+
+    /// Like [`try_run`](Self::try_run), for calls so large that keeping a copy costs: the call is built
+    /// again in the rare case that the server does not know the script.
+    pub(super) async fn run_built(&self, script: &Script, mut build: impl FnMut() -> Call) -> Result<Frame, Fault> {
+        let call = build();
+        let [first, second] = script.ways(&call);
+        let mut frame = self.send(first.0, call.into_command(first.1)).await?;
+        if is_not_run(&frame) {
+            frame = of_both(frame, self.send(second.0, build().into_command(second.1)).await?);
+        }
+        self.checked(frame).map_err(Fault::of)
+    }
+
     /// Runs a script. If the server refuses one of its keys, the error names it.
     pub(super) async fn run(&self, script: &Script, call: Call) -> Result<Frame, StoreError> {
         let keys = call.declared();
@@ -119,4 +145,20 @@ impl Connection {
 fn keys_of(name: &str, arguments: &[Bytes]) -> Vec<Bytes> {
     let several = if name == "MGET" { arguments.len() } else { 1 };
     arguments.iter().take(several).cloned().collect()
+}
+
+/// Was the script not run, because the server does not know it, or runs no source for this user?
+fn is_not_run(frame: &Frame) -> bool {
+    is_unknown_script(frame)
+        || matches!(frame, Frame::SimpleError { data, .. }
+        if refusal::command_without_right(data) == Some("eval") || data.starts_with("ERR unknown command"))
+}
+
+fn is_unknown_script(frame: &Frame) -> bool {
+    matches!(frame, Frame::SimpleError { data, .. } if data.starts_with("NOSCRIPT"))
+}
+
+/// What is told of two ways: a server that may not run the source says more by that than by not knowing the script.
+fn of_both(first: Frame, second: Frame) -> Frame {
+    if is_unknown_script(&second) { first } else { second }
 }

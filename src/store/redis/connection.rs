@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use fred::clients::Client;
 use fred::error::Error;
 use fred::interfaces::{ClientLike, Resp3Frame as Frame};
@@ -21,9 +20,9 @@ use super::keeper::{Kept, Made, close};
 use super::keys::Keys;
 use super::known_rights::Rights;
 use super::patience::Patience;
-use super::refusal::{self, Fault};
+use super::refusal;
 use super::reply;
-use super::script::{Call, Script};
+use super::script::Call;
 use super::sentinels::Sentinels;
 use super::sharing::Sharing;
 use super::told_time::ToldTime;
@@ -248,32 +247,6 @@ impl Connection {
         Call::at(self.origin.now_ms())
     }
 
-    /// Runs a script. A server that does not know it (`NOSCRIPT`) has not run it, and gets its source.
-    pub(super) async fn try_run(&self, script: &Script, call: Call) -> Result<Frame, Fault> {
-        let mut arguments = call.into_command(script.digest.clone());
-        match self.send("EVALSHA", arguments.clone()).await? {
-            frame if is_unknown_script(&frame) => {
-                if let Some(first) = arguments.first_mut() {
-                    *first = Value::Bytes(Bytes::from_static(script.source.as_bytes()));
-                }
-                self.checked(self.send("EVAL", arguments).await?).map_err(Fault::of)
-            }
-            frame => self.checked(frame).map_err(Fault::of),
-        }
-    }
-
-    /// Like [`try_run`](Self::try_run), for calls so large that keeping a copy costs: the call is built
-    /// again in the rare case that the server does not know the script.
-    pub(super) async fn run_built(&self, script: &Script, mut build: impl FnMut() -> Call) -> Result<Frame, Fault> {
-        match self.send("EVALSHA", build().into_command(script.digest.clone())).await? {
-            frame if is_unknown_script(&frame) => {
-                let source = Bytes::from_static(script.source.as_bytes());
-                self.checked(self.send("EVAL", build().into_command(source)).await?).map_err(Fault::of)
-            }
-            frame => self.checked(frame).map_err(Fault::of),
-        }
-    }
-
     /// An error that the server answered is an error.
     pub(super) fn checked(&self, frame: Frame) -> Result<Frame, StoreError> {
         let error = match &frame {
@@ -360,10 +333,6 @@ impl Connection {
 /// A server that was our master has become a replica: behind Sentinel, a Cluster or a name, another is it now.
 fn look_for_the_master(client: Client) {
     tokio::spawn(async move { client.force_reconnection().await });
-}
-
-fn is_unknown_script(frame: &Frame) -> bool {
-    matches!(frame, Frame::SimpleError { data, .. } if data.starts_with("NOSCRIPT"))
 }
 
 /// What a server answers that does not know us on this connection (any more).

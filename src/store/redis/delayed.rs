@@ -11,11 +11,9 @@ use super::lending::Lending;
 use super::script::{Call, Script, calls_of, script};
 use super::standing::{Long, Standing};
 use super::{inspect, refusal, reply, rights, verdict};
-use crate::job::{Identity, PayloadView, RetryKeys};
+use crate::job::{PayloadView, RetryKeys};
 use crate::store::arrow::Perform;
-use crate::store::delayed::{
-    DelayedIdentities, DelayedJob, DeleteDelayed, FailedAttempts, MoveDelayed, MoveTo, ReadAttempts, ScheduledAt,
-};
+use crate::store::delayed::{DeleteDelayed, MoveDelayed, MoveTo, ScheduledAt};
 use crate::store::error::StoreError;
 use crate::store::marks::{self, Mark};
 use crate::store::queueing::{Schedule, ScheduleBatch, Scheduled, When};
@@ -68,59 +66,6 @@ impl Perform<ScheduledAt> for RedisStore {
     async fn perform(&self, arrow: ScheduledAt) -> Result<Vec<i64>, StoreError> {
         scheduled_at(&self.connection, &arrow.payload).await
     }
-}
-
-/// How many jobs' attempts are read in one call: their errors may be long.
-const ATTEMPTS: usize = 50;
-
-impl Perform<ReadAttempts> for RedisStore {
-    async fn perform(&self, arrow: ReadAttempts) -> Result<Vec<Option<FailedAttempts>>, StoreError> {
-        let names = self.connection.keys();
-        let mut attempts = Vec::with_capacity(arrow.keys.len());
-        for keys in arrow.keys.chunks(ATTEMPTS) {
-            let places =
-                keys.iter().flat_map(|keys| [names.named(&keys.counter), names.named(&keys.failure)]).collect();
-            let mut values = reply::list(self.connection.command("MGET", places).await?)?.into_iter();
-            for _ in keys {
-                let mut next = || values.next().map(reply::bytes).transpose().map(Option::flatten);
-                let (counter, failure) = (next()?, next()?);
-                attempts.push(FailedAttempts::read(counter.as_deref(), failure));
-            }
-        }
-        Ok(attempts)
-    }
-}
-
-/// For how many seconds past due an identity is kept at most (`places.lua`, KEPT).
-const KEPT_S: i64 = 2_592_000;
-
-impl Perform<DelayedIdentities> for RedisStore {
-    async fn perform(&self, arrow: DelayedIdentities) -> Result<Vec<Option<Identity>>, StoreError> {
-        let mut identities = Vec::with_capacity(arrow.jobs.len());
-        for jobs in arrow.jobs.chunks(ATTEMPTS) {
-            let field = |job: &DelayedJob| Bytes::from([job.queue.as_str().as_bytes(), b"\n", &job.payload].concat());
-            let fields = std::iter::once(self.connection.keys().identity()).chain(jobs.iter().map(field)).collect();
-            let values = match self.connection.command("HMGET", fields).await {
-                Ok(values) => reply::list(values)?,
-                // A key of another type knows nobody.
-                Err(StoreError::Corrupt { .. }) => vec![Frame::Null; jobs.len()],
-                Err(error) => return Err(error),
-            };
-            for (job, value) in jobs.iter().zip(values) {
-                identities.push(reply::bytes(value)?.and_then(|lines| identity_at(&lines, job.second)));
-            }
-        }
-        Ok(identities)
-    }
-}
-
-/// The first identity of a job that is due at this second, among lines as `identity.lua` writes them.
-fn identity_at(lines: &[u8], second: i64) -> Option<Identity> {
-    std::str::from_utf8(lines).ok()?.lines().find_map(|line| {
-        let (who, expiry) = line.rsplit_once(' ')?;
-        let is_due = expiry.parse::<i64>().ok()?.checked_sub(KEPT_S)? == second;
-        is_due.then(|| Identity::decode(who)).flatten()
-    })
 }
 
 impl Perform<DeleteDelayed> for RedisStore {

@@ -9,6 +9,8 @@ mod outcomes;
 mod parts;
 mod room;
 mod split;
+mod stretch;
+mod unlent;
 
 use std::sync::Arc;
 
@@ -19,13 +21,14 @@ use self::opening::open;
 use self::parts::{Parts, Progress};
 use self::room::Room;
 use self::split::{Cuts, Split};
+use self::unlent::Unlent;
 use super::apart::Apart;
 use super::claim_queues::ClaimQueues;
 use super::connection::Connection;
 use super::engine::RedisStore;
 use super::gates::{gates, ticks};
 use super::layout::{Layout, Workers};
-use super::lending::{self, Known, Lending};
+use super::lending::{Known, Lending};
 use super::refusal::Fault;
 use super::refused_keys::naming;
 use super::script::{Call, Script, script};
@@ -95,6 +98,7 @@ pub(in crate::store) struct RedisLane {
     /// The last exchange, if parts of it were refused and set apart: a repetition gets the reply to the same rest.
     apart: Option<Apart>,
     cuts: Cuts,
+    unlent: Unlent,
     /// The last exchange, if it is sent in parts, and the number of the last part.
     split: Option<Split>,
     parts_sent: u64,
@@ -237,6 +241,7 @@ impl RedisLane {
             }
         };
         let mut exchanged = self.read(exchange, frame).await?;
+        self.unlent.note(self.connection.keys(), exchange, &exchanged);
         // A command was refused midway. The error that names all missing rights takes the place of that one.
         let missing = match missing {
             Some(missing) => Some(missing),
@@ -286,7 +291,7 @@ impl RedisLane {
             }
             let from = call.lengths();
             Ending { about_ms, counted: counted.clone(), ..Ending::of(settlement) }.write(&mut call, keys);
-            if lending::is_long(&settlement.payload) {
+            if self.unlent.lends(&settlement.claim, &settlement.payload) {
                 let record = (layout.position_of_settlement(index), &settlement.payload[..]);
                 lending.lend(&mut call, from, record, &Known::EndsWithJob);
             }
@@ -294,7 +299,7 @@ impl RedisLane {
         for (index, enter) in exchange.enters.iter().enumerate() {
             let from = call.lengths();
             gates(&mut call, keys, enter, about_ms);
-            if lending::is_long(&enter.payload) {
+            if self.unlent.lends(&enter.claim, &enter.payload) {
                 let record = (layout.position_of_enter(index), &enter.payload[..]);
                 lending.lend(&mut call, from, record, &Known::EndsWithJob);
             }

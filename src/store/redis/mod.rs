@@ -10,6 +10,7 @@
 
 mod apart;
 mod audit;
+mod beside;
 mod calls;
 mod claim_queues;
 mod connection;

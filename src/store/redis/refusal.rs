@@ -12,6 +12,10 @@ use crate::text::shell::{self, word};
 /// What stands between the parts that a script adds.
 const PART_END: char = '\u{1f}';
 
+/// What is wrong with a working record that does not lend its job (`lend.lua`).
+pub(super) const WRITTEN_ANEW: &str =
+    "another program wrote it anew, so that it does not end with its job; what becomes of the job is sent whole";
+
 /// States that pass, by the first word of the error.
 const STATES: [(&str, ServerState); 11] = [
     ("READONLY", ServerState::Replica),
@@ -106,6 +110,12 @@ pub(super) fn refused_to(user: &str, text: &str) -> StoreError {
         Some((key, command, reason)) if refuses_key(reason) => {
             may_not_touch(user, &[key.as_bytes()], Some(command), reason)
         }
+        _ if text.contains("NOPERM")
+            && let Some(command) = command_without_right(text) =>
+        {
+            let plain = plain(text);
+            StoreError::Unsupported(format!("a right is missing: type ACL SETUSER {user} +{command} ({plain})"))
+        }
         _ => refused(text),
     }
 }
@@ -117,6 +127,9 @@ pub(super) fn refused(text: &str) -> StoreError {
     if let Some((place, found, reason)) = parts(text, "CORRUPT ") {
         let (command, found) = found.split_once(' ').unwrap_or((found, ""));
         return StoreError::Corrupt { place: place.to_owned(), reason: mismatch(place, command, found, reason) };
+    }
+    if let Some(place) = text.strip_prefix("UNLENT ") {
+        return StoreError::Corrupt { place: place.to_owned(), reason: WRITTEN_ANEW.to_owned() };
     }
     if let Some((_, command, reason)) = parts(text, "REFUSED ") {
         // A missing right to a command concerns every key, so that the message is the same for each.
@@ -385,6 +398,8 @@ mod tests {
             Some("evalsha")
         );
         assert_eq!(command_without_right("NOPERM No permissions to access a key"), None);
+        let typed = refused_to("poor", "NOPERM this user has no permissions to run the 'eval' command");
+        assert!(typed.to_string().contains("type ACL SETUSER poor +eval ("), "{typed}");
         let noperm = "ERR user_script:9: REFUSED r:delayed:7\u{1f}RPUSH\u{1f}The user executing the script can't access at \
                       least one of the keys mentioned in the command script: 2a, on @user_script:9.";
         let key = refused_to("poor", noperm);

@@ -13,6 +13,19 @@ pub(super) struct Script {
     pub(super) digest: LazyLock<Bytes>,
 }
 
+/// How many times as long as a script's source a call is with which the source goes at once: it adds little then, and a server
+/// that does not know the script would get such a call twice.
+const WITH_SOURCE: usize = 8;
+
+impl Script {
+    /// The commands by which a call runs it, each with how it names the script: the second if the server did not run the first.
+    pub(super) fn ways(&self, call: &Call) -> [(&'static str, Bytes); 2] {
+        let known = ("EVALSHA", self.digest.clone());
+        let whole = ("EVAL", Bytes::from_static(self.source.as_bytes()));
+        if call.bytes() >= WITH_SOURCE * self.source.len() { [whole, known] } else { [known, whole] }
+    }
+}
+
 /// Joins fragments of `scripts/` to one script, the shared prelude first.
 macro_rules! script {
     ($($fragment:literal),+) => {{

@@ -8,6 +8,7 @@ use fred::types::RespVersion;
 use super::parts::Parts;
 use super::room::Room;
 use super::split::Cuts;
+use super::unlent::Unlent;
 use super::{RedisLane, start};
 use crate::store::error::StoreError;
 use crate::store::redis::claim_queues::ClaimQueues;
@@ -40,6 +41,7 @@ pub(super) async fn open(shared: &Arc<Connection>, instance: &str, lane: u8) -> 
         queues: ClaimQueues::of(connection.keys(), &Arc::from([])),
         apart: None,
         cuts: Cuts::default(),
+        unlent: Unlent::default(),
         split: None,
         parts_sent: 0,
         connection,

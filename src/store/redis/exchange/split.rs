@@ -13,14 +13,16 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use super::stretch::{Stretch, is_untouched, whole};
 use super::{FENCE, RedisLane, start};
 use crate::job::{ClaimToken, PayloadView};
 use crate::store::error::StoreError;
-use crate::store::queueing::{Entered, Exchange, Exchanged, Extra, Part, RefusedPart, Repeated, Settlement, TickDue};
+use crate::store::queueing::{Entered, Exchange, Exchanged, Extra, Part, RefusedPart, Settlement};
+use crate::store::redis::apart::Apart;
 use crate::store::redis::refusal::Fault;
 use crate::store::redis::refused_keys::naming;
 use crate::store::redis::script::Call;
-use crate::store::redis::{apart, lending, reply};
+use crate::store::redis::{apart, reply, rights};
 
 /// After how many cuts in a row an exchange is sent in parts.
 const CUTS: u32 = 2;
@@ -53,18 +55,13 @@ impl Cuts {
     }
 }
 
-/// Some settlements and enters of an exchange, by their places: the settlements come first.
-struct Stretch {
-    items: Range<usize>,
-    /// Its number, once it was sent.
-    sequence: Option<u64>,
-    cuts: u32,
-}
-
-impl Stretch {
-    fn new(items: Range<usize>, cuts: u32) -> Self {
-        Self { items, sequence: None, cuts }
-    }
+/// What became of a part.
+enum Sent {
+    Reply(Exchanged),
+    /// It was cut off, and will never be applied.
+    CutOff,
+    /// For a key of it that is refused; it will never be applied.
+    Refused(StoreError),
 }
 
 /// An exchange that is sent in parts.
@@ -126,31 +123,32 @@ impl RedisLane {
             }
             let sequence = stretch.sequence.unwrap_or(self.parts_sent + 1);
             self.parts_sent = sequence;
-            let asked = of_stretch(exchange, &stretch.items, sequence);
+            let asked = stretch.asked(exchange, sequence);
             match self.send_stretch(&asked).await {
-                Ok(Some(reply)) if reply.dead => return Ok(reply),
+                Ok(Sent::Reply(reply)) if reply.dead => return Ok(reply),
                 // Its number was taken when it was cut off, and the answer to that was lost: so nothing of it was applied.
-                Ok(Some(reply))
+                Ok(Sent::Reply(reply))
                     if stretch.sequence.is_some() && reply.findings.is_empty() && is_untouched(&asked, &reply) =>
                 {
-                    split.stretches.push(Stretch::new(stretch.items, stretch.cuts));
+                    split.stretches.push(Stretch { sequence: None, ..stretch });
                 }
-                Ok(Some(reply)) => {
+                Ok(Sent::Reply(reply)) => {
                     if let ([settlement], []) = (&asked.settlements[..], &reply.undone[..]) {
                         self.cuts.known.remove(&settlement.claim);
                     }
-                    split.reply.add(exchange, &stretch.items, reply);
+                    split.reply.add(exchange, &stretch.items, whole(stretch.apart, reply));
                 }
+                Ok(Sent::Refused(error)) => self.without_refused(split, exchange, &asked, stretch, error).await?,
                 // It was cut off, and the server answers.
-                Ok(None) if stretch.items.len() > 1 => {
+                Ok(Sent::CutOff) if stretch.items.len() > 1 => {
                     let middle = stretch.items.start + stretch.items.len() / 2;
                     let halves = [middle..stretch.items.end, stretch.items.start..middle];
                     split.stretches.extend(halves.map(|items| Stretch::new(items, 0)));
                 }
-                Ok(None) if stretch.cuts + 1 < CUTS => {
+                Ok(Sent::CutOff) if stretch.cuts + 1 < CUTS => {
                     split.stretches.push(Stretch::new(stretch.items, stretch.cuts + 1))
                 }
-                Ok(None) => match self.is_too_long(&asked).await {
+                Ok(Sent::CutOff) => match self.is_too_long(&asked).await {
                     Ok(true) => self.leave_out(split, exchange, &asked, stretch.items.start),
                     other => {
                         // It was not cut off for its length, or that cannot be found out now.
@@ -187,28 +185,57 @@ impl RedisLane {
         Ok(ranges.into_iter().rev().map(|(items, cuts)| Stretch::new(items, cuts)).collect())
     }
 
-    /// Sends a part. Nothing if it was cut off and will never be applied.
-    async fn send_stretch(&mut self, asked: &Exchange) -> Result<Option<Exchanged>, StoreError> {
+    /// Sends a part.
+    async fn send_stretch(&mut self, asked: &Exchange) -> Result<Sent, StoreError> {
         let lane = self.lane_of_parts();
         match self.send_over(&lane, asked).await {
-            Ok(reply) => Ok(Some(reply)),
-            Err(Fault::Store(StoreError::Unavailable(_))) => self.fence(&lane, asked).await,
+            Ok(reply) => Ok(Sent::Reply(reply)),
+            Err(Fault::Store(StoreError::Unavailable(_))) => {
+                Ok(self.fence(&lane, asked).await?.map_or(Sent::CutOff, Sent::Reply))
+            }
             Err(Fault::Store(error)) => Err(error),
             Err(fault) => {
                 // An earlier attempt may have been applied before the key was refused.
                 if let Some(reply) = self.fence(&lane, asked).await? {
-                    return Ok(Some(reply));
+                    return Ok(Sent::Reply(reply));
                 }
                 let refused = naming(&self.connection, fault, Vec::new()).await;
-                if refused.is_transient() {
-                    return Err(refused);
-                }
-                // Which key is refused is found out where they are sent the next time.
-                let undone = (0..asked.settlements.len()).collect();
-                let entered = vec![Entered::Undone; asked.enters.len()];
-                Ok(Some(Exchanged { undone, entered, findings: vec![refused], ..Exchanged::default() }))
+                if refused.is_transient() { Err(refused) } else { Ok(Sent::Refused(refused)) }
             }
         }
+    }
+
+    /// Sets apart what needs a refused key of a part, whose number is taken.
+    async fn without_refused(
+        &mut self,
+        split: &mut Split,
+        exchange: &Exchange,
+        asked: &Exchange,
+        stretch: Stretch,
+        error: StoreError,
+    ) -> Result<(), StoreError> {
+        let found = match &stretch.apart {
+            None => Apart::of(&self.connection, &self.shared(), asked).await,
+            // More is refused by now: it is found out where they are sent the next time.
+            Some(_) => Ok(None),
+        };
+        match found {
+            Ok(Some(apart)) if apart.rest.settlements.is_empty() && apart.rest.enters.is_empty() => {
+                split.reply.add(exchange, &stretch.items, apart.reply(Exchanged::default()));
+            }
+            Ok(Some(apart)) => split.stretches.push(Stretch { apart: Some(apart), ..Stretch::new(stretch.items, 0) }),
+            Ok(None) => {
+                let undone = (0..asked.settlements.len()).collect();
+                let entered = vec![Entered::Undone; asked.enters.len()];
+                let reply = Exchanged { undone, entered, findings: vec![error], ..Exchanged::default() };
+                split.reply.add(exchange, &stretch.items, whole(stretch.apart, reply));
+            }
+            Err(shared) => {
+                split.stretches.push(Stretch { sequence: None, ..stretch });
+                return Err(rights::explain(&self.connection, shared).await);
+            }
+        }
+        Ok(())
     }
 
     /// Is this cut off for its length? A call that is as long and does nothing is cut off as well, and a short one is answered.
@@ -265,8 +292,9 @@ impl RedisLane {
             }
             self.cuts.known.insert(settlement.claim.clone());
             let error = self.too_long("the end of a job", &settlement.payload, bytes);
-            // The long values of a long job are not sent.
-            let extras = if lending::is_long(&settlement.payload) { Vec::new() } else { self.long_extras(settlement) };
+            // The long values of a long job are not sent, if its record lends them.
+            let lends = self.unlent.lends(&settlement.claim, &settlement.payload);
+            let extras = if lends { Vec::new() } else { self.long_extras(settlement) };
             split.reply.undone.push(at);
             split.reply.refused.push(RefusedPart { part: Part::Settlement { index: at, extras }, error });
         } else if let Some(enter) = exchange.enters.get(at - exchange.settlements.len()) {
@@ -310,52 +338,5 @@ impl RedisLane {
 
     fn lane_of_parts(&self) -> Bytes {
         Bytes::from(format!("{}p", self.lane))
-    }
-}
-
-/// Does this reply say that nothing was applied, as one does whose number was taken?
-fn is_untouched(exchange: &Exchange, reply: &Exchanged) -> bool {
-    reply.undone.len() == exchange.settlements.len()
-        && reply.entered.iter().all(|entered| *entered == Entered::Undone)
-        && reply.claims.is_empty()
-}
-
-/// A part as an exchange of its own, which claims nothing.
-fn of_stretch(exchange: &Exchange, items: &Range<usize>, sequence: u64) -> Exchange {
-    let middle = exchange.settlements.len();
-    let (from, to) = (items.start.max(middle) - middle, items.end.max(middle) - middle);
-    Exchange {
-        sequence,
-        settlements: exchange.settlements[items.start.min(middle)..items.end.min(middle)].to_vec(),
-        enters: exchange.enters[from..to].to_vec(),
-        idle: Vec::new(),
-        queues: std::sync::Arc::from([]),
-        ..exchange.clone()
-    }
-}
-
-impl Exchanged {
-    /// Adds the reply to a part of an exchange.
-    fn add(&mut self, whole: &Exchange, items: &Range<usize>, part: Exchanged) {
-        let middle = whole.settlements.len();
-        let settled = items.start.min(middle);
-        let entered = items.start.max(middle) - middle;
-        self.lost.extend(part.lost.into_iter().map(|index| settled + index));
-        self.undone.extend(part.undone.into_iter().map(|index| settled + index));
-        self.refused.extend(part.refused.into_iter().map(|RefusedPart { part, error }| {
-            let part = match part {
-                Part::Enter(index) => Part::Enter(entered + index),
-                Part::Settlement { index, extras } => Part::Settlement { index: settled + index, extras },
-            };
-            RefusedPart { part, error }
-        }));
-        self.findings.extend(part.findings);
-        self.repeated.extend(part.repeated.into_iter().map(|one| Repeated { index: settled + one.index, ..one }));
-        for (place, outcome) in self.entered.iter_mut().skip(entered).zip(part.entered) {
-            *place = outcome;
-        }
-        self.due.extend(part.due.into_iter().map(|one| TickDue { index: entered + one.index, ..one }));
-        self.undone.sort_unstable();
-        self.lost.sort_unstable();
     }
 }

@@ -48,7 +48,7 @@ local function borrow(at, records)
   end
 end
 
--- Tells that a job cannot be taken out of its record.
-local function tell_unlent()
-  broken[#broken + 1] = 'the working record does not end with its job'
+-- Tells that a job cannot be taken out of its record under this key.
+local function tell_unlent(place)
+  broken[#broken + 1] = 'UNLENT ' .. place
 end

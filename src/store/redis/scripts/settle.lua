@@ -47,7 +47,7 @@ for i = 1, settlements do
   local op, position = string.byte(settling, 5 * i - 4), place[i]
   local mine = position and not unlent[position] and position
   if position and not mine then
-    tell_unlent()
+    tell_unlent(KEYS[workers_at + position])
   end
   if op == NOTED then
     if position then
