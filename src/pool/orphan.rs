@@ -22,13 +22,16 @@ use super::core::Core;
 use super::slots::{LANES, State};
 use crate::event::Event;
 use crate::event::kind::JobInfo;
-use crate::job::{ClaimToken, WorkerName};
+use crate::job::{ClaimToken, Failure, WorkerName};
 use crate::plugin::cut_off::{Blame, CutOff, cut_off};
 use crate::store::StoreError;
 use crate::store::wishes::{ReadWishes, Wish};
 use crate::store::workers::{Recovered, Working};
 use crate::store::working::WorkingRecord;
 use crate::supervise::pulse::Pulse;
+
+/// What fails if such a record cannot be ended.
+const ENDING: &str = "end the record of a job that nobody runs";
 
 /// Looks at this interval, for as long as it is polled.
 pub(super) async fn watch(core: Rc<Core>, interval: Duration, pulse: Pulse) {
@@ -119,8 +122,18 @@ pub(super) async fn end_left_over(
     wishes: &[Wish],
     tell: impl FnOnce(Recovered, &JobInfo),
 ) -> Result<(), StoreError> {
-    let CutOff { recovery, job, task, failure, end, .. } = left_over(core, record, wishes);
-    let recovered = core.store.run(recovery).await?;
+    let mut cut = left_over(core, record, wishes);
+    let mut recovered = core.store.run(cut.recovery.clone()).await;
+    if let Err(error @ (StoreError::Corrupt { .. } | StoreError::Barred { .. })) = &recovered
+        && cut.failure.is_none()
+    {
+        // Its record would stand for ever, and its processor with it. So it goes to the failed list, where people find it.
+        let why = format!("its run was cut off, and it could not be given back: failed to {error}");
+        cut.fail(Failure::new("Error", why), core.clock.now_ms());
+        recovered = core.store.run(cut.recovery.clone()).await;
+    }
+    let CutOff { job, task, failure, end, .. } = cut;
+    let recovered = recovered.inspect_err(|error| core.findings.failed(ENDING, error))?;
     tell(recovered, &job);
     if recovered == Recovered::Yes {
         core.counter.count(task.as_ref(), &job.queue, end, None);

@@ -34,6 +34,7 @@ mod idle;
 mod inherited;
 mod inspect;
 mod lease;
+mod left_over;
 mod log;
 mod lost_keys;
 mod manners;
