@@ -119,7 +119,11 @@ pub(super) async fn states(
     let is_wanted = |name: &TaskName| wanted.is_none_or(|wanted| wanted == name.as_str());
     let (mut entries, _) = store.run(Periodic { job_locks: Vec::new() }).await?;
     entries.retain(|entry| is_wanted(&entry.task));
-    let working: HashSet<String> = store.run(RegisteredWorkers).await?.into_iter().filter_map(class_of).collect();
+    // There may be very many workers, and without an entry nobody's job matters.
+    let working: HashSet<String> = match entries.is_empty() {
+        true => HashSet::new(),
+        false => store.run(RegisteredWorkers).await?.into_iter().filter_map(class_of).collect(),
+    };
     let of_task = |name: &TaskName| registry.get(name.as_str()).filter(|task| task.cadence.is_some());
     let known: HashSet<TaskName> = entries.iter().map(|entry| entry.task.clone()).collect();
     // Anybody may write entries, and each costs a look.

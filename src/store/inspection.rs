@@ -11,8 +11,11 @@ use crate::job::{Identity, LockKey, QueueName};
 /// How many names of queues a look reads, unless more are wanted. Nobody bounds how many there are.
 pub const NAMES_LOOKED_AT: usize = 10_000;
 
+/// How many queues a sample of them has at most of which it is not known that they hold jobs.
+pub const SAMPLED_OTHERS: usize = 1000;
+
 /// The known queues with their lengths in code-unit order, the first `limit` of them. If more are known than `limit` and
-/// [`NAMES_LOOKED_AT`], the others are those that the store names first.
+/// [`NAMES_LOOKED_AT`], beside those that hold jobs [`SAMPLED_OTHERS`] of those that the store names first.
 #[derive(Debug, Clone)]
 pub struct Queues {
     /// The largest number of queues.

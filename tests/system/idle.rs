@@ -35,6 +35,14 @@ fn an_idle_daemon_asks_the_server_seldom() {
 }
 
 #[test]
+fn a_server_that_nobody_asks_costs_the_store_nothing() {
+    let server = RedisServer::start(Options { tcp: false, durable: false });
+    let folder = Folder::new(&server.url(), "");
+    folder.reconfigure("[store]", "[http]\nlisten = \"127.0.0.1:0\"\n[store]");
+    is_idle_at_most(MOST, &server, &folder).stop();
+}
+
+#[test]
 fn a_daemon_that_is_not_told_of_changes_looks_as_often_as_its_timeout_says() {
     let server = RedisServer::start(Options { tcp: true, durable: false });
     server.command(&["ACL", "SETUSER", "default", "-client|tracking"]);

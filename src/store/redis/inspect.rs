@@ -16,7 +16,7 @@ use crate::store::delayed::{DelayedAt, DelayedCursor, DelayedSecond, DelayedSeco
 use crate::store::error::StoreError;
 use crate::store::inspection::{
     DeleteQueue, FailedCount, FailedRecords, FindQueue, NAMES_LOOKED_AT, QueueLength, QueueLengths, Queued, Queues,
-    QueuesFound, ReadStats, Stats,
+    QueuesFound, ReadStats, SAMPLED_OTHERS, Stats,
 };
 use crate::store::queueing::QueueNames;
 use crate::store::scheduling::entry_of;
@@ -159,7 +159,7 @@ async fn queues(connection: &Connection, arrow: Queues) -> Result<QueuesFound, S
     holding.truncate(limit);
     let mut shown = FirstQueues::new(limit);
     let held: HashSet<QueueName> = holding.into_iter().map(|one| one.queue).collect();
-    let others = names.into_names().filter(|name| !held.contains(name)).take(limit - held.len());
+    let others = names.into_names().filter(|name| !held.contains(name)).take(SAMPLED_OTHERS.min(limit - held.len()));
     others.for_each(|name| shown.add(name));
     held.iter().cloned().for_each(|name| shown.add(name));
     let queues = lengths(connection, shown.into_names().collect()).await?;

@@ -22,7 +22,7 @@ use crate::store::error::StoreError;
 use crate::store::inspection::{
     DeleteEach, DeleteJobs, DeleteLock, DeleteQueue, FailedCount, FailedRecords, FindQueue, JobsToDelete, LockEntry,
     LockPlace, Locks, LocksFound, NAMES_LOOKED_AT, QueueEnd, QueueLength, QueueLengths, Queued, Queues, QueuesFound,
-    ReadStats, Stats,
+    ReadStats, SAMPLED_OTHERS, Stats,
 };
 use crate::store::queueing::QueueNames;
 
@@ -150,7 +150,8 @@ fn queues(step: &Step<'_>, arrow: &Queues) -> Result<QueuesFound, StoreError> {
     if some.more {
         let held: HashSet<QueueName> = lengths::holding(step, None, limit)?.0.into_iter().collect();
         let mut shown = FirstQueues::new(limit);
-        let others = names.into_names().filter(|name| !held.contains(name)).take(limit - held.len());
+        let others =
+            names.into_names().filter(|name| !held.contains(name)).take(SAMPLED_OTHERS.min(limit - held.len()));
         others.for_each(|name| shown.add(name));
         held.iter().cloned().for_each(|name| shown.add(name));
         names = shown;
