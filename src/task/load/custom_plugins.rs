@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::program::{self, Missing};
-use super::run::argv::{judge_plain, literally, warn_of_variables};
+use super::run::argv::{judge_plain, literally, warn_of_shell};
 use super::values::json;
 use crate::config::element::duration::{self, Unit};
 use crate::config::reader::{Table, Value};
@@ -138,7 +138,7 @@ fn argv(
     }
     if good {
         if !dollar {
-            warn_of_variables(&items, &literally(&argv));
+            warn_of_shell(&items, &literally(&argv));
         }
         judge_plain(&items, &argv);
     }

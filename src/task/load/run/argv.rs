@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use super::HandlerContext;
 use super::code::{self, Danger};
+use super::shell_syntax;
 use crate::config::element::literal;
 use crate::config::reader::Value;
 use crate::task::handler_spec::{Piece, ProcessSettings, Template};
@@ -66,7 +67,7 @@ pub(super) fn read(
         return None;
     }
     if !allowed.dollar {
-        warn_of_variables(&items, &argv);
+        warn_of_shell(&items, &argv);
     }
     let options_end_from = judge(&items, &argv, allowed, warnings);
     Some(Argv { items: argv, options_end_from })
@@ -141,8 +142,13 @@ fn lifted(danger: Danger) -> &'static str {
     }
 }
 
-/// Warns of variables that no shell fills in. Items that are code are left alone: what reads them may know variables.
-pub(in crate::task::load) fn warn_of_variables(items: &[Value<'_>], argv: &[Template]) {
+/// Warns of what no shell reads: variables, redirections, patterns. Items that are code are left alone: what reads them may know
+/// these.
+pub(in crate::task::load) fn warn_of_shell(items: &[Value<'_>], argv: &[Template]) {
+    let written: Vec<&str> = items.iter().map(|item| item.raw().as_str().unwrap_or_default()).collect();
+    if let Some(warning) = shell_syntax::judge(argv, &written, |at| is_code(argv, at)) {
+        items[warning.position].warn(&warning.message);
+    }
     for (position, (item, template)) in items.iter().zip(argv).enumerate().skip(1) {
         let Some(found) = variable_of(template).filter(|_| !is_code(argv, position)) else { continue };
         item.warn(&format!(
@@ -170,7 +176,7 @@ fn variable_of(template: &Template) -> Option<String> {
 }
 
 /// Would a placeholder in this item be code?
-fn is_code(argv: &[Template], position: usize) -> bool {
+pub(super) fn is_code(argv: &[Template], position: usize) -> bool {
     let mut probe = argv.to_vec();
     probe[position].pieces = vec![Piece::JobId];
     let is_it = |(at, danger): &(usize, Danger)| {
@@ -225,7 +231,7 @@ pub(super) fn read_plain(
     let argv: Vec<Option<String>> = items.iter().enumerate().map(read).collect();
     let argv = argv.into_iter().collect::<Option<Vec<String>>>().filter(|argv| !argv.is_empty())?;
     if !dollar {
-        warn_of_variables(&items, &literally(&argv));
+        warn_of_shell(&items, &literally(&argv));
     }
     Some(argv)
 }

@@ -483,11 +483,5 @@ pub(super) const ALL: &[Interpreter] = &[
         operands: Operands::Code,
         ..TOOL
     },
-    Interpreter { names: &["helm"], code_long: &["--post-renderer", "--kubeconfig"], value: "fn", ..TOOL },
-    Interpreter {
-        names: &["terraform", "tofu", "terragrunt"],
-        code_long: &["-chdir", "-plugin-dir", "-from-module", "--terragrunt-config"],
-        ..TOOL
-    },
     Interpreter { names: &["modprobe", "insmod"], loads: "Cd", operands: Operands::AllCode(0), ..TOOL },
 ];

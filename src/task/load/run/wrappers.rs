@@ -16,7 +16,7 @@ pub(super) fn is_loader(file: &str) -> bool {
 }
 
 /// The programs that run a program in a container, by their commands `exec` and `run`.
-pub(super) const CONTAINERS: [&str; 13] = [
+pub(super) const CONTAINERS: [&str; 17] = [
     // `ip netns exec NAME PROGRAM`.
     "ip",
     "docker",
@@ -31,6 +31,10 @@ pub(super) const CONTAINERS: [&str; 13] = [
     "podman-compose",
     "apptainer",
     "singularity",
+    "buildah",
+    "ctr",
+    "k3s",
+    "nomad",
 ];
 
 /// How such a command takes its arguments: options, what the container is, a program.

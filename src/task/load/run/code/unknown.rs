@@ -2,7 +2,7 @@
 
 use super::{Danger, OFTEN_CODE, Template, Walk, find, has_placeholder, head, is_dash_c, is_name};
 use crate::task::load::run::interpreters::{self, Interpreter};
-use crate::task::load::run::wrappers;
+use crate::task::load::run::{machines, wrappers};
 
 /// Actions of `find` that run a program.
 const FIND_RUNS: [&str; 4] = ["-exec", "-execdir", "-ok", "-okdir"];
@@ -38,11 +38,39 @@ impl Walk<'_> {
             !has_placeholder(&self.argv[*at]) && row.names.contains(&head(&self.argv[*at]))
         };
         let by_image = wrappers::BY_IMAGE.contains(&program);
-        match (from..end).find(|at| named(at, &wrappers::OF_FILE)) {
+        let row = machines::of_container(program);
+        let command = (from..end).find(|at| named(at, &wrappers::OF_FILE));
+        if let (Some(row), Some(at)) = (row, command) {
+            self.options_before(row, from, at);
+        }
+        match command {
             Some(at) if by_image => self.known(&wrappers::OF_FILE, at, end),
             Some(at) if named(&at, &wrappers::OF_IMAGE) => self.known(&wrappers::OF_IMAGE, at, end),
             Some(at) => self.known(&wrappers::IN_CONTAINER, at, end),
-            None => self.unknown(from, end),
+            None => match row {
+                Some(row) => {
+                    // What stands behind two dashes is the program of a container: `kubectl create job NAME --image I -- PROGRAM`.
+                    let dashes =
+                        (from..end).find(|at| !has_placeholder(&self.argv[*at]) && head(&self.argv[*at]) == "--");
+                    self.known(row, from - 1, dashes.unwrap_or(end));
+                    if let Some(dashes) = dashes {
+                        self.program(dashes + 1, end);
+                    }
+                }
+                None => self.unknown(from, end),
+            },
+        }
+    }
+
+    /// The options before such a command.
+    fn options_before(&mut self, row: &Interpreter, from: usize, command: usize) {
+        let is_compose = |at: usize| !has_placeholder(&self.argv[at]) && head(&self.argv[at]) == "compose";
+        let compose = (from..command).find(|at| is_compose(*at));
+        let mut at = from;
+        while at < command {
+            let row = if compose.is_some_and(|compose| at > compose) { &machines::OF_COMPOSE } else { row };
+            let is_option = head(&self.argv[at]).len() > 1 && head(&self.argv[at]).starts_with('-');
+            at += if is_option { self.option(row, at, command).1 } else { 1 };
         }
     }
 
