@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::text::shell::{command, word};
+use crate::text::shell::word;
 
 /// Words of other tools and of other minds, and what does that here.
 const ELSEWHERE: &[(&[&str], &str)] = &[
@@ -67,26 +67,74 @@ pub(super) fn meant(line: &[OsString], error: &clap::Error) -> Option<String> {
             let said = said(ContextKind::InvalidSubcommand)?.to_lowercase();
             ELSEWHERE.iter().find(|(words, _)| words.contains(&said.as_str())).map(|(_, here)| (*here).to_owned())
         }
-        ErrorKind::UnknownArgument => {
-            let verb = ["enqueue", "perform"].into_iter().find(|verb| line.iter().any(|word| word == verb))?;
-            let words: Vec<&str> = line.iter().filter_map(|word| word.to_str()).collect();
-            let first = words.iter().position(|word| *word == said(ContextKind::InvalidArg).unwrap_or_default())?;
-            let after = words.get(first..)?;
-            let task = words.get(first.checked_sub(1)?).filter(|task| !task.starts_with('-') && **task != verb)?;
-            let is_plain = |word: &&str| !word.starts_with('-');
-            let args = if after.iter().all(is_plain) { as_json(after)? } else { return None };
-            Some(format!("arguments are JSON: {} --args {}", command(verb, &[task]), word(&args)))
-        }
+        ErrorKind::UnknownArgument => with_args(line, said(ContextKind::InvalidArg)?),
         _ => None,
     }
 }
 
-/// `name=Ada` as an object, other words as a list.
+/// The line with the words that follow its task as `--args`; what else was typed stays. `refused` is the first of these words.
+fn with_args(line: &[OsString], refused: &str) -> Option<String> {
+    let words: Vec<&str> = line.iter().map(|word| word.to_str()).collect::<Option<_>>()?;
+    let verb = words.iter().position(|word| matches!(*word, "enqueue" | "perform"))?;
+    // Behind the verb stands the task, which may be the same word.
+    let first = words.iter().enumerate().skip(verb + 2).find(|(_, word)| **word == refused)?.0;
+    let says_args = |word: &&str| ["--args", "--arg", "--bulk"].contains(&word.split('=').next().unwrap_or_default());
+    if refused.starts_with('-') || words.iter().any(says_args) {
+        return None;
+    }
+    let after = words.get(first..)?;
+    let end = after.iter().position(|word| word.starts_with('-')).unwrap_or(after.len());
+    let (plain, rest) = after.split_at(end);
+    let Some(args) = as_json(plain) else { return Some(QUOTES.to_owned()) };
+    let typed = |words: &[&str]| words.iter().map(|text| word(text)).collect::<Vec<_>>();
+    let args = [String::from("--args"), word(&args)];
+    let all = typed(words.get(1..first)?).into_iter().chain(args).chain(typed(rest)).collect::<Vec<_>>();
+    Some(format!("arguments are JSON: windlass {}", all.join(" ")))
+}
+
+/// What to do about JSON of which a shell took the quotes, if it cannot be told what it was.
+const QUOTES: &str = "arguments are JSON, and a shell takes quotes and braces for its own: put single quotes around all of it, \
+                      as in --args '{\"name\":\"Ada\"}', or write it to a file and give --args @FILE";
+
+/// JSON as it is, `name=Ada` as an object, other words as a list. `None` for what was JSON and is none any more.
 fn as_json(words: &[&str]) -> Option<String> {
     if words.iter().all(|word| pair(word).is_some()) {
         return Some(object(words));
     }
-    serde_json::to_string(words).ok()
+    let json = |text: &&str| serde_json::from_str::<serde_json::Value>(text).ok();
+    if let [text] = words
+        && text.starts_with(['{', '['])
+    {
+        return json(text).map(|_| (*text).to_owned()).or_else(|| repaired(text));
+    }
+    let joined = words.join(" ");
+    if joined.starts_with(['{', '[']) && joined.ends_with(['}', ']']) && !words.iter().all(|word| json(word).is_some())
+    {
+        return json(&joined.as_str()).map(|_| joined.clone()).or_else(|| repaired(&joined));
+    }
+    let values = words.iter().map(|text| {
+        let value = json(text).filter(|value| !value.is_string());
+        let is_broken = value.is_none() && text.starts_with(['{', '[']);
+        (!is_broken).then(|| value.unwrap_or_else(|| (*text).into()))
+    });
+    values.collect::<Option<Vec<_>>>().map(|values| serde_json::Value::Array(values).to_string())
+}
+
+/// `{to:ada,n:2}`, of which a shell took the quotes, as the object that it was. Only where nothing else can be meant.
+#[must_use]
+pub(super) fn repaired(text: &str) -> Option<String> {
+    let inside = text.trim().strip_prefix('{')?.strip_suffix('}')?;
+    let members: Vec<String> = inside
+        .split(',')
+        .map(|member| {
+            let (name, value) = member.split_once(':')?;
+            let (name, value) = (name.trim(), value.trim());
+            let is_plain = !value.is_empty() && !value.contains(['{', '}', '[', ']', '"', '\'', '\\']);
+            is_plain.then(|| format!("{name}={value}"))
+        })
+        .collect::<Option<_>>()?;
+    let members: Vec<&str> = members.iter().map(String::as_str).collect();
+    members.iter().all(|member| pair(member).is_some()).then(|| object(&members))
 }
 
 /// The object of several `name=value`.
@@ -137,8 +185,27 @@ mod tests {
     fn arguments_that_are_no_json_are_written_as_json() {
         let said = "arguments are JSON: windlass enqueue hello --args '{\"name\":\"Ada\",\"n\":2}'";
         assert_eq!(of("windlass enqueue hello name=Ada n=2").as_deref(), Some(said));
-        let said = "arguments are JSON: windlass perform hello --args '[\"a.png\",\"b=\"]'";
-        assert_eq!(of("windlass perform hello a.png b=").as_deref(), Some(said));
+        for (line, said) in [
+            ("perform hello a.png b=", r#"perform hello --args '["a.png","b="]'"#),
+            (r#"enqueue hello {"to":"ada"}"#, r#"enqueue hello --args '{"to":"ada"}'"#),
+            (r#"enqueue hello {"to": "ada"}"#, r#"enqueue hello --args '{"to": "ada"}'"#),
+            (r#"enqueue hello ["a",1]"#, r#"enqueue hello --args '["a",1]'"#),
+            (r#"enqueue hello {"to":1} {"to":2}"#, r#"enqueue hello --args '[{"to":1},{"to":2}]'"#),
+            ("enqueue hello {to:ada@x.org,n:2}", r#"enqueue hello --args '{"to":"ada@x.org","n":2}'"#),
+            ("enqueue hello 5 true x", "enqueue hello --args '[5,true,\"x\"]'"),
+            ("enqueue hello hello", "enqueue hello --args '[\"hello\"]'"),
+            ("enqueue hello name=it's", r#"enqueue hello --args '{"name":"it'\''s"}'"#),
+            (
+                "--store sqlite:a.db enqueue --queue q hello n=1",
+                r#"--store sqlite:a.db enqueue --queue q hello --args '{"n":1}'"#,
+            ),
+            ("enqueue hello n=1 --in 5m", r#"enqueue hello --args '{"n":1}' --in 5m"#),
+        ] {
+            assert_eq!(of(&format!("windlass {line}")), Some(format!("arguments are JSON: windlass {said}")), "{line}");
+        }
+        for broken in ["{to:{a:1}}", "{to: ada", "[{x"] {
+            assert_eq!(of(&format!("windlass enqueue hello {broken}")).as_deref(), Some(QUOTES), "{broken}");
+        }
         assert_eq!(of("windlass enqueue hello --nonsense"), None);
         assert_eq!(of("windlass queues show a b"), None);
     }

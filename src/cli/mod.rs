@@ -18,6 +18,7 @@ mod output;
 mod past_runs;
 mod program;
 mod progress;
+mod sample;
 mod table;
 mod told;
 mod value;

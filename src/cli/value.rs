@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::meant::{object, pair};
+use super::meant::{object, pair, repaired};
 use crate::admin::filter::Filter;
 use crate::client::moment::{Moment, MomentError, parse_ago, parse_typed_delay};
 use crate::client::once::{LONGEST_KEY, OnceKey};
@@ -14,6 +14,7 @@ use crate::job::Args;
 use crate::job::ecma::{self, EcmaError};
 use crate::task::calendar::Calendar;
 use crate::task::zone::NamedZone;
+use crate::text::shell::word;
 
 /// A key under which a job is enqueued once. The keys of the command line are those of the programs of this machine over HTTP.
 ///
@@ -147,15 +148,21 @@ pub(super) fn arg(text: &str) -> Result<String, String> {
 /// Says where the text stops being JSON, and how to quote a bare word.
 fn explain(text: &str, error: &EcmaError) -> String {
     if pair(text).is_some() {
-        return format!("{error}; as a JSON object it is '{}'", object(&[text]));
+        return format!("{error}; as a JSON object it is {}", word(&object(&[text])));
+    }
+    if let Some(object) = repaired(text) {
+        return format!(
+            "{error}; did the shell take its quotes away? Put single quotes around all of it: {}",
+            word(&object)
+        );
     }
     if text.trim_start().starts_with(['{', '[']) && !text.contains('"') && text.contains(char::is_alphabetic) {
         return format!(
             "{error}; did the shell take its quotes away? Put single quotes around all of it: '{{\"name\":\"Ada\"}}'"
         );
     }
-    let word = !text.is_empty() && text.chars().all(|char| char.is_alphanumeric() || "-_.@ ".contains(char));
-    if word { format!("{error}; as a JSON string it is '\"{text}\"'") } else { error.to_string() }
+    let is_word = !text.is_empty() && text.chars().all(|char| char.is_alphanumeric() || "-_.@ ".contains(char));
+    if is_word { format!("{error}; as a JSON string it is '\"{text}\"'") } else { error.to_string() }
 }
 
 #[cfg(test)]
@@ -167,7 +174,9 @@ mod tests {
         assert_eq!(args("{\"a\":}").unwrap_err(), "not valid JSON: expected value at line 1 column 6");
         assert!(arg("ann@x.org").unwrap_err().ends_with("as a JSON string it is '\"ann@x.org\"'"));
         assert!(args("name=Ada").unwrap_err().ends_with("as a JSON object it is '{\"name\":\"Ada\"}'"));
-        assert!(args("{name:Ada}").unwrap_err().contains("did the shell take its quotes away?"));
+        assert!(args("name=it's").unwrap_err().ends_with(r#"as a JSON object it is '{"name":"it'\''s"}'"#));
+        assert!(args("{name:Ada}").unwrap_err().ends_with(r#"Put single quotes around all of it: '{"name":"Ada"}'"#));
+        assert!(args("{a:{b:c}}").unwrap_err().contains("did the shell take its quotes away?"));
         assert_eq!(arg("\"ann\"").unwrap(), "\"ann\"");
     }
 }

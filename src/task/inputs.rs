@@ -172,7 +172,7 @@ impl std::fmt::Display for InputType {
 }
 
 /// Does this JSON value have that type?
-pub(super) fn fits(value: &str, kind: InputType) -> bool {
+pub(crate) fn fits(value: &str, kind: InputType) -> bool {
     match (kind, value.as_bytes().first()) {
         (InputType::String, Some(b'"')) | (InputType::Object, Some(b'{')) | (InputType::Array, Some(b'[')) => true,
         (InputType::Boolean, Some(b't' | b'f')) | (InputType::Number, Some(b'-' | b'0'..=b'9')) => true,

@@ -14,6 +14,7 @@ use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::input;
 use crate::cli::output::{Text, count_noun, warn};
+use crate::cli::sample::refused;
 use crate::cli::zones::SaidTime;
 use crate::client::bulk::{self, BadLine, BulkFailure, LineOutcome};
 use crate::client::delay::OnDuplicate;
@@ -73,7 +74,7 @@ async fn checked(context: &CommandContext, request: &Request) -> Result<(Client,
             "{error}; list the tasks: windlass tasks; for a task that other workers know, say --foreign --queue Q"
         )),
         RequestError::QueueMissing { .. } => CliError::Usage(format!("{error}: say --queue Q")),
-        _ => CliError::Client(error.into()),
+        _ => refused(error, request, &tasks.registry),
     })?;
     warn_of_missing(&tasks, |task| task.as_str() == request.task);
     let store: Store<Whole> = context.store_to_fill().await?;

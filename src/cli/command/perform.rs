@@ -20,7 +20,8 @@ use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::input;
 use crate::cli::output::{Text, show_output, warn};
-use crate::client::{ClientError, Request};
+use crate::cli::sample::refused;
+use crate::client::Request;
 use crate::daemon::directions;
 use crate::event::{Bus, Event, EventKind};
 use crate::handler::contract::{Invocation, StartedRun, Stop};
@@ -61,7 +62,7 @@ pub(crate) async fn run(context: &CommandContext, args: PerformArgs) -> Result<E
     }
     let tasks = context.tasks()?;
     let request = Request { args: input::arguments(context, &args.args)?, task: args.task, ..Request::default() };
-    let job = context.resolve(&request, &tasks).map_err(ClientError::from)?;
+    let job = context.resolve(&request, &tasks).map_err(|error| refused(error, &request, &tasks.registry))?;
 
     let (bus, listeners) = Bus::new(&[EventKind::Output.bit() | EventKind::Warning.bit()], WAITING);
     let writer = write_output(listeners);
