@@ -27,12 +27,22 @@ pub struct QueueWait {
     /// jobs behind each other make it too high. Left out of JSON if not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub oldest_stood: bool,
-    /// How many jobs came in the last minute.
+    /// How many jobs came in the last minute. Left out until a minute is known: then `counted_ms` and what follows tell what was
+    /// counted so far.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_per_minute: Option<u64>,
     /// How many went in the last minute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub out_per_minute: Option<u64>,
+    /// For how long jobs are counted, as long as that is less than a minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counted_ms: Option<u64>,
+    /// How many jobs came in that time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counted_in: Option<u64>,
+    /// How many went.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counted_out: Option<u64>,
     /// In how long the queue is empty if that goes on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub empty_in_ms: Option<u64>,
@@ -46,6 +56,9 @@ impl QueueWait {
             oldest_stood: gauge.stood,
             in_per_minute: gauge.arrived_per_minute,
             out_per_minute: gauge.departed_per_minute,
+            counted_ms: gauge.counted.map(|counted| counted.over_ms),
+            counted_in: gauge.counted.map(|counted| counted.arrived),
+            counted_out: gauge.counted.map(|counted| counted.departed),
             empty_in_ms: gauge.empty_in_ms,
         }
     }
@@ -53,7 +66,7 @@ impl QueueWait {
     /// The same for a queue that is empty by now.
     #[must_use]
     pub(super) fn emptied(self) -> Self {
-        Self { in_per_minute: self.in_per_minute, out_per_minute: self.out_per_minute, ..Self::default() }
+        Self { oldest_ms: None, oldest_most_ms: None, oldest_stood: false, empty_in_ms: None, ..self }
     }
 
     /// The age of the oldest job.

@@ -11,6 +11,7 @@ use crate::store::handle::Store;
 use crate::store::inspection::ReadStats;
 use crate::store::role::Admin;
 use crate::store::sampling::AskForSamples;
+use crate::store::snapshot::{Counted, QueueGauge};
 use crate::task::definition::Registry;
 
 /// How the fleet stands.
@@ -37,7 +38,7 @@ pub struct Summary {
     /// The queue where it waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oldest_on: Option<String>,
-    /// How many jobs came to all queues in the last minute. Left out if no leader samples.
+    /// How many jobs came to all queues in the last minute. Left out if no leader has sampled for that long.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_per_minute: Option<u64>,
     /// How many went in the last minute.
@@ -83,8 +84,12 @@ pub async fn summary(store: &Store<Admin>, registry: &Registry, gauges: &Gauges)
         let waiting = snapshot.queues.iter().filter(|queue| queue.jobs > 0);
         waiting.filter_map(|queue| Some((queue.age_ms?, &queue.queue))).max()
     });
-    let sum = |of: fn(&crate::store::snapshot::QueueGauge) -> Option<u64>| {
-        sampled.map(|snapshot| snapshot.queues.iter().filter_map(of).sum())
+    // Jobs of a queue that is there for less than a minute came within that minute. If there is no other, a minute is not known.
+    let sum = |rate: fn(&QueueGauge) -> Option<u64>, counted: fn(&Counted) -> u64| {
+        let queues = &sampled?.queues;
+        let of = |queue: &QueueGauge| rate(queue).or(queue.counted.as_ref().map(counted));
+        (queues.is_empty() || queues.iter().any(|queue| rate(queue).is_some()))
+            .then(|| queues.iter().filter_map(of).fold(0_u64, u64::saturating_add))
     };
     Ok(Summary {
         as_of: Moment::of_ms(now_ms).map(Moment::rfc3339_ms).unwrap_or_default(),
@@ -95,8 +100,8 @@ pub async fn summary(store: &Store<Admin>, registry: &Registry, gauges: &Gauges)
         paused_queues: u64::try_from(gauges.queues.iter().filter(|queue| queue.paused).count()).unwrap_or(u64::MAX),
         oldest_ms: oldest.map(|(ms, _)| ms),
         oldest_on: oldest.map(|(_, queue)| queue.clone()),
-        in_per_minute: sum(|queue| queue.arrived_per_minute),
-        out_per_minute: sum(|queue| queue.departed_per_minute),
+        in_per_minute: sum(|queue| queue.arrived_per_minute, |counted| counted.arrived),
+        out_per_minute: sum(|queue| queue.departed_per_minute, |counted| counted.departed),
         sampled_ago_ms: sampled.and_then(|snapshot| snapshot.age_ms(now_ms)),
         failed: gauges.failed,
         promotion_lag_ms: u64::try_from(gauges.promotion_lag.as_millis()).unwrap_or(u64::MAX),

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 const WINDOW_MS: i64 = 60_000;
 /// How far apart the samples are that are kept for that.
 const APART_MS: i64 = 5_000;
-/// Over less, a rate would tell little.
+/// Over less, counts would tell little.
 const SHORTEST_MS: i64 = 5_000;
 
 /// How many jobs came and went in some time.
@@ -21,16 +21,22 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// How many came in a minute, rounded.
+    /// How many came in a minute, rounded. `None` before a minute was counted: a few seconds would be told as if they went on.
     #[must_use]
-    pub fn in_per_minute(&self) -> u64 {
-        self.per_minute(self.arrived)
+    pub fn in_per_minute(&self) -> Option<u64> {
+        self.is_a_minute().then(|| self.per_minute(self.arrived))
     }
 
     /// How many went in a minute, rounded.
     #[must_use]
-    pub fn out_per_minute(&self) -> u64 {
-        self.per_minute(self.departed)
+    pub fn out_per_minute(&self) -> Option<u64> {
+        self.is_a_minute().then(|| self.per_minute(self.departed))
+    }
+
+    /// Was it counted for so long that it can be told as a rate?
+    #[must_use]
+    pub fn is_a_minute(&self) -> bool {
+        i64::try_from(self.over_ms).is_ok_and(|over_ms| over_ms >= WINDOW_MS)
     }
 
     fn per_minute(&self, count: u64) -> u64 {
@@ -39,10 +45,10 @@ impl Flow {
         u64::try_from(rate).unwrap_or(u64::MAX)
     }
 
-    /// When a queue of this length is empty if that goes on; `None` if it does not get shorter.
+    /// When a queue of this length is empty if that goes on; `None` if it does not get shorter, or a minute is not known yet.
     #[must_use]
     pub fn empty_in_ms(&self, length: u64) -> Option<u64> {
-        let net = self.departed.checked_sub(self.arrived).filter(|net| *net > 0)?;
+        let net = self.departed.checked_sub(self.arrived).filter(|net| *net > 0 && self.is_a_minute())?;
         Some(u64::try_from(u128::from(length) * u128::from(self.over_ms) / u128::from(net)).unwrap_or(u64::MAX))
     }
 }
@@ -106,8 +112,10 @@ mod tests {
             assert_eq!(flow.is_some(), second >= 5, "{second}");
             let Some(flow) = flow else { continue };
             assert!(flow.over_ms <= 65_000 && (second < 60 || flow.over_ms >= 60_000), "{flow:?}");
-            assert_eq!((flow.in_per_minute(), flow.out_per_minute()), (120, 300));
-            assert_eq!(flow.empty_in_ms(30), Some(10_000));
+            let (told, empty) = if second < 60 { ((None, None), None) } else { ((Some(120), Some(300)), Some(10_000)) };
+            assert_eq!((flow.in_per_minute(), flow.out_per_minute()), told, "{second}");
+            assert_eq!(flow.empty_in_ms(30), empty, "{second}");
+            assert_eq!(flow.arrived * 1000, flow.over_ms * 2, "what was counted is told as it is");
             assert!(recent.kept.len() <= 14);
         }
     }

@@ -95,6 +95,9 @@ pub struct QueueGauge {
     /// How many went in the last minute.
     #[serde(default, rename = "out", skip_serializing_if = "Option::is_none")]
     pub departed_per_minute: Option<u64>,
+    /// What was counted, as long as a minute is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<Counted>,
     /// When it is empty if that goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub empty_in_ms: Option<u64>,
@@ -112,6 +115,19 @@ pub struct QueueGauge {
     /// How long they waited together.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub waits_ms: u64,
+}
+
+/// What came and went in less than a minute.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    /// In how long.
+    pub over_ms: u64,
+    /// How many jobs came.
+    #[serde(rename = "in")]
+    pub arrived: u64,
+    /// How many went.
+    #[serde(rename = "out")]
+    pub departed: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
@@ -184,8 +200,9 @@ impl QueueGauge {
             (self.age_ms, self.age_most_ms, self.stood) = (Some(at_least_ms), at_most_ms, stood);
         }
         if let Some(flow) = flow {
-            self.arrived_per_minute = Some(flow.in_per_minute());
-            self.departed_per_minute = Some(flow.out_per_minute());
+            (self.arrived_per_minute, self.departed_per_minute) = (flow.in_per_minute(), flow.out_per_minute());
+            let Flow { over_ms, arrived, departed } = flow;
+            self.counted = (!flow.is_a_minute()).then_some(Counted { over_ms, arrived, departed });
             self.empty_in_ms = flow.empty_in_ms(self.jobs).filter(|_| self.jobs > 0);
         }
         self

@@ -41,7 +41,7 @@ fn the_age_of_a_job_that_another_program_pushed_is_told_while_a_daemon_leads() {
     assert!(text.contains("OLDEST") && text.contains("paused"), "{text}");
     assert_eq!(folder.windlass(&["queues", "resume", "default"]).0, Some(0));
     eventually("both are run", || folder.read("notes").lines().count() == 2);
-    eventually("what came and went is told", || queues(&folder)["queues"][0]["out_per_minute"].as_u64() > Some(0));
+    eventually("what came and went is told", || queues(&folder)["queues"][0]["counted_out"].as_u64() > Some(0));
     assert_eq!(queues(&folder)["queues"][0]["oldest_ms"], Value::Null, "no job waits");
     daemon.stop();
 }

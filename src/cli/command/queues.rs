@@ -107,15 +107,14 @@ pub(super) fn more_queues(more: bool, sampled_of: Option<u64>) -> String {
 
 /// Queues with their lengths, how long their jobs wait, and which are paused.
 pub(super) fn queue_table(queues: &[QueueView]) -> TextTable {
-    let number = |count: Option<u64>| count.map(|count| count.to_string()).unwrap_or_default();
     let mut table = TextTable::new(&["queue", "#jobs", "oldest", "#in/min", "#out/min", "empty in", "state"]);
     for QueueView { queue, length, wait, paused, .. } in queues {
         table.row([
             &named(queue),
             &length.to_string(),
             &wait.oldest().map(age).unwrap_or_default(),
-            &number(wait.in_per_minute),
-            &number(wait.out_per_minute),
+            &rate(wait.in_per_minute, wait.counted_in.zip(wait.counted_ms)),
+            &rate(wait.out_per_minute, wait.counted_out.zip(wait.counted_ms)),
             &wait.empty_in_ms.map(|ms| format!("about {}", in_seconds(ms))).unwrap_or_default(),
             if *paused { "paused" } else { "" },
         ]);
@@ -126,10 +125,19 @@ pub(super) fn queue_table(queues: &[QueueView]) -> TextTable {
         .uncut(&["oldest", "empty in", "state"])
         .falling_away(&["in/min", "out/min", "empty in", "oldest"])
         .column_if("oldest", any(|queue| queue.wait.oldest().is_some()))
-        .column_if("in/min", any(|queue| queue.wait.in_per_minute.is_some()))
-        .column_if("out/min", any(|queue| queue.wait.out_per_minute.is_some()))
+        .column_if("in/min", any(|queue| queue.wait.in_per_minute.or(queue.wait.counted_in).is_some()))
+        .column_if("out/min", any(|queue| queue.wait.out_per_minute.or(queue.wait.counted_out).is_some()))
         .column_if("empty in", any(|queue| queue.wait.empty_in_ms.is_some()))
         .column_if("state", any(|queue| queue.paused))
+}
+
+/// How many jobs a minute, or how many were counted in less: `12 in 4s`.
+fn rate(per_minute: Option<u64>, counted: Option<(u64, u64)>) -> String {
+    match (per_minute, counted) {
+        (Some(count), _) => count.to_string(),
+        (None, Some((count, over_ms))) => format!("{count} in {}", in_seconds(over_ms)),
+        (None, None) => String::new(),
+    }
 }
 
 /// An age with what is uncertain in it: `41s`, `10s-20s`, `>= 40s`.
