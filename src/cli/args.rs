@@ -265,6 +265,23 @@ impl CliCommand {
         !asks && !self.changes()
     }
 
+    /// Does it what a daemon does, or starts its tasks?
+    pub(super) fn acts_as_daemon(&self) -> bool {
+        #[cfg(feature = "web")]
+        if matches!(self, Self::Dashboard(_)) {
+            return true;
+        }
+        matches!(self, Self::Run(_) | Self::Perform(_))
+    }
+
+    /// The tables of the configuration that it needs, besides the store and the tasks.
+    pub(super) fn tables(&self) -> &'static [&'static str] {
+        match self {
+            Self::Jobs { verb: Some(JobsVerb::Output(_)) } => &["output"],
+            _ => &[],
+        }
+    }
+
     /// Is it written down who did it? Jobs that are put in are not: they are no changes to what is there.
     pub(super) fn is_audited(&self) -> bool {
         self.changes() && !matches!(self, Self::Enqueue(_))

@@ -47,6 +47,12 @@ pub(super) struct CommandContext {
     extensions: Arc<Extensions>,
     /// The store that the command works on, once it is open.
     opened: Mutex<Option<Store<Whole>>>,
+    /// The command does what a daemon does, so that each key of the configuration may matter.
+    strict: bool,
+    /// The tables of the configuration that matter to the command, besides the store and the tasks.
+    tables: &'static [&'static str],
+    /// The command has said before what it warns of.
+    repeats: bool,
 }
 
 impl CommandContext {
@@ -70,7 +76,10 @@ impl CommandContext {
         let daemon = sources.env.get(mark::DAEMON).filter(|_| !is_daemon && !sources.names_a_file()).cloned();
         let (printer, extensions) =
             (Printer::new(cli.json, Manner::of(&cli.shown, terminal_size())), Arc::new(extensions));
-        Ok(Self { printer, sources, loaded: OnceLock::new(), daemon, extensions, opened: Mutex::default() })
+        let strict = cli.command.as_ref().is_none_or(CliCommand::acts_as_daemon);
+        let tables = cli.command.as_ref().map_or(&[][..], CliCommand::tables);
+        let (loaded, opened) = (OnceLock::new(), Mutex::default());
+        Ok(Self { printer, sources, loaded, daemon, extensions, opened, strict, tables, repeats: false })
     }
 
     /// Where the configuration comes from.
@@ -89,7 +98,7 @@ impl CommandContext {
         }
         let loaded = match &self.daemon {
             Some(daemon) => self.as_directed(daemon)?,
-            None => load::load(&self.sources).map_err(CliError::Problems)?,
+            None => self.read(&self.sources)?,
         };
         let problems = self.extensions.check(&loaded.config.overrides);
         if !problems.is_empty() {
@@ -101,12 +110,31 @@ impl CommandContext {
         Ok(self.loaded.get_or_init(|| loaded).clone())
     }
 
+    /// Reads the configuration. Mistakes are warned about where they leave no doubt which store and which tasks are meant.
+    fn read(&self, sources: &Sources) -> Result<Loaded, CliError> {
+        let reading = load::read(sources);
+        if self.strict && !reading.problems.is_empty() {
+            return Err(CliError::Problems(Problems(reading.problems)));
+        }
+        let Some(loaded) = reading.certain(self.tables) else {
+            return Err(CliError::Uncertain(Problems(reading.problems)));
+        };
+        if !self.repeats && !reading.problems.is_empty() {
+            Problems(reading.problems.clone()).lines().for_each(|line| warn(&line));
+            warn(
+                "this command goes on, because these mistakes leave no doubt which store and which tasks are meant; no daemon \
+                 starts with them, and none reloads: see windlass check",
+            );
+        }
+        Ok(loaded.clone())
+    }
+
     /// The configuration of the daemon whose job this command runs in: what it enqueues elsewhere would never run.
     fn as_directed(&self, daemon: &str) -> Result<Loaded, CliError> {
         let named = self.sources.names_a_store_address();
         let Directions { config, store, shown } = match directions::ask(daemon) {
             Ok(directions) => directions,
-            Err(_) if named => return load::load(&self.sources).map_err(CliError::Problems),
+            Err(_) if named => return self.read(&self.sources),
             Err(error) => return Err(CliError::Undirected(format!("does not say where it works: {error}"))),
         };
         let mut sources = Sources { file: config.map(PathBuf::from), ..self.sources.clone() };
@@ -114,7 +142,7 @@ impl CommandContext {
         if !named {
             sources.store_url = store;
         }
-        let loaded = load::load(&sources).map_err(CliError::Problems)?;
+        let loaded = self.read(&sources)?;
         // Its user may have its own way to the password.
         let leads_to = loaded.config.store.url.to_string();
         if withheld && leads_to != shown {
@@ -153,7 +181,8 @@ impl CommandContext {
     /// The same for a command that is repeated.
     #[must_use]
     pub(super) fn watched(self, watch: &Arc<Mutex<Watch>>) -> Self {
-        Self { printer: self.printer.clone().watched(watch), ..self }
+        let repeats = watch.lock().unwrap_or_else(PoisonError::into_inner).has_looked();
+        Self { printer: self.printer.clone().watched(watch), repeats, ..self }
     }
 
     /// The tasks, for commands that can work with the valid ones only.

@@ -157,7 +157,7 @@ fn print_error(context: &CommandContext, error: &CliError) {
     let warn = |line: &str| if supervisor::is_supervised() { write_line(line) } else { warn(line) };
     match error {
         // One line for each.
-        CliError::Problems(problems) => problems.lines().for_each(|line| warn(&line)),
+        CliError::Problems(problems) | CliError::Uncertain(problems) => problems.lines().for_each(|line| warn(&line)),
         other => warn(&other.to_string()),
     }
     if let Some(hint) = error.hint() {

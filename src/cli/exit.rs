@@ -62,6 +62,9 @@ pub(super) enum CliError {
     /// The configuration or the tasks are wrong.
     #[error("{0}")]
     Problems(Problems),
+    /// The configuration is wrong, and its mistakes may decide which store and which tasks are meant.
+    #[error("{0}")]
+    Uncertain(Problems),
     /// A client's call failed.
     #[error("{0}")]
     Client(#[from] ClientError),
@@ -174,6 +177,9 @@ impl CliError {
                 "the name is empty: is the shell variable set from which it comes?"
             }
             Self::NoTask { hint, .. } => hint,
+            Self::Uncertain(_) => {
+                "correct them first: they may decide which store or which tasks are meant, so that this command might work on others"
+            }
             Self::Client(ClientError::Request(RequestError::Broken { .. })) => "see its mistakes: windlass check",
             Self::Admin(AdminError::NotFailed(_)) => "list the failed jobs: windlass failed",
             Self::Admin(AdminError::Ambiguous { .. }) => "name one of them in full",
@@ -203,7 +209,7 @@ impl CliError {
     #[must_use]
     pub(super) fn exit(&self) -> Exit {
         match self {
-            Self::Usage(_) | Self::Problems(_) => Exit::Usage,
+            Self::Usage(_) | Self::Problems(_) | Self::Uncertain(_) => Exit::Usage,
             Self::Client(error) => match error {
                 ClientError::Request(request) => match request {
                     // As of every other name that does not exist.

@@ -28,6 +28,12 @@ impl Watch {
         Self { every, line, last: Vec::new(), looked: false }
     }
 
+    /// Was something shown?
+    #[must_use]
+    pub(super) fn has_looked(&self) -> bool {
+        self.looked
+    }
+
     /// A picture of this output for a terminal: it replaces the last one without a flicker. Lines that were not there the
     /// last time are marked, if anything is coloured.
     #[must_use]

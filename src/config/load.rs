@@ -20,7 +20,7 @@ use super::element::processors::{self, bounds};
 use super::element::queues::{self, QueuePatterns};
 use super::error::{Problem, Problems, closest};
 use super::event_levels;
-use super::model::{Config, LogConfig, ReloadMode, ShutdownConfig};
+use super::model::{Config, LogConfig, ReloadMode, ShutdownConfig, StoreOrigin};
 use super::overrides;
 use super::reader::{Document, Table, Value};
 use crate::file::bounded;
@@ -123,14 +123,45 @@ impl Sources {
     }
 }
 
+/// A configuration as far as it could be read, and its problems.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    /// Each value with a problem is its default.
+    read: Option<Loaded>,
+    /// All problems.
+    pub(crate) problems: Vec<Problem>,
+}
+
+impl Reading {
+    /// What can be relied on, although there are problems: which store, which tasks, and these tables. `None` if a problem may decide
+    /// that.
+    #[must_use]
+    pub(crate) fn certain(&self, tables: &[&str]) -> Option<&Loaded> {
+        let is_named = |loaded: &Loaded| loaded.config.store.origin != StoreOrigin::Default;
+        self.read.as_ref().filter(|loaded| certain::is_certain(&self.problems, is_named(loaded), tables))
+    }
+}
+
 /// Reads the configuration.
 ///
 /// # Errors
 /// All its problems together.
 pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
+    match read(sources) {
+        Reading { read: Some(loaded), problems } if problems.is_empty() => Ok(loaded),
+        Reading { problems, .. } => Err(Problems(problems)),
+    }
+}
+
+/// Reads the configuration, with or without problems.
+#[must_use]
+pub(crate) fn read(sources: &Sources) -> Reading {
     let (found, passed_over) = sources.find();
     let document = match found {
-        Some(path) => Document::read(&path, bounded::CONFIGURATION).map_err(|problem| Problems(vec![problem]))?,
+        Some(path) => match Document::read(&path, bounded::CONFIGURATION) {
+            Ok(document) => document,
+            Err(problem) => return Reading { read: None, problems: vec![problem] },
+        },
         None => Document::new(Path::new(""), String::new()),
     };
     let source = (!document.path().as_os_str().is_empty()).then(|| document.path().to_owned());
@@ -159,10 +190,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     let ConfigLoader { notes, outside: mut problems, .. } = loader;
     problems.extend(document.into_problems());
     problems.extend(config.as_ref().and_then(security::judge));
-    match config {
-        Some(config) if problems.is_empty() => Ok(Loaded { config, notes, warnings, passed_over }),
-        _ => Err(Problems(problems)),
-    }
+    Reading { read: config.map(|config| Loaded { config, notes, warnings, passed_over }), problems }
 }
 
 struct Defaults {
@@ -190,7 +218,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 impl ConfigLoader<'_> {
-    /// Reads everything. A value with a problem gets its default, which is never used because the load fails.
+    /// Reads everything. A value with a problem gets its default, which no daemon uses because the load fails.
     fn config(&mut self, source: Option<PathBuf>, mut top: Table<'_>) -> Config {
         refuse_what_comes_later(&mut top);
         let (min, max) = self.processors(&mut top);
@@ -412,6 +440,7 @@ fn filter(text: &str) -> Result<String, Option<&'static str>> {
         .ok_or_else(|| closest(word, ["off", "error", "warn", "info", "debug", "trace"]))
 }
 
+mod certain;
 mod http;
 mod notify;
 mod output;

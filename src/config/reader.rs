@@ -90,16 +90,18 @@ impl Document {
         self.path.parent().unwrap_or(Path::new(""))
     }
 
-    /// Parses the text; a syntax error becomes a problem.
+    /// Parses the text; each syntax error becomes a problem.
     pub fn parse(&self) -> Option<Spanned<DeTable<'_>>> {
-        match DeTable::parse(&self.text) {
-            Ok(table) => Some(table),
-            Err(error) => {
-                let message = error.message().trim().replace('\n', ", ");
-                self.report("", error.span().unwrap_or(0..0), message, None);
-                None
-            }
+        let (table, errors) = DeTable::parse_recoverable(&self.text);
+        // What follows on the same line is mostly the same mistake.
+        let mut lines = BTreeSet::new();
+        let is_first =
+            |error: &&toml::de::Error| lines.insert(self.line_and_column(error.span().unwrap_or(0..0).start).0);
+        for error in errors.iter().filter(is_first) {
+            let message = error.message().trim().replace('\n', ", ");
+            self.report("", error.span().unwrap_or(0..0), message, None);
         }
+        errors.is_empty().then_some(table)
     }
 
     /// The table of the whole document.

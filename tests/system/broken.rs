@@ -153,3 +153,43 @@ fn a_daemon_that_looks_at_its_files_reloads_what_is_right_and_tells_once_what_is
     assert_eq!(daemon.log().matches("the reload is refused").count(), 1, "{}", daemon.log());
     daemon.stop();
 }
+
+#[test]
+fn commands_go_on_where_a_mistake_of_the_configuration_leaves_no_doubt_what_they_work_on() {
+    let folder = Folder::new(STORE, "timeuot = \"5s\"");
+    folder.script("note", "true");
+    fs::write(folder.path("tasks.d/broken.toml"), BROKEN).unwrap();
+    for args in [
+        &["enqueue", "note"][..],
+        &["queues"],
+        &["failed"],
+        &["details"],
+        &["workers"],
+        &["stats"],
+        &["jobs", "list"],
+        &["delayed"],
+        &["plan"],
+        &["queues", "pause", "default"],
+    ] {
+        let said = said(&folder, args);
+        assert!(said.contains("timeuot: unknown key; did you mean \"timeout\"?"), "{args:?}: {said}");
+        assert!(said.contains("this command goes on"), "{args:?}: {said}");
+    }
+    let explained = folder.windlass(&["explain"]);
+    assert!(explained.0 != Some(64) && explained.1.contains("this command goes on"), "{explained:?}");
+    let checked = folder.windlass(&["check"]);
+    assert_eq!(checked.0, Some(64));
+    assert!(
+        checked.1.contains("timeuot: unknown key") && checked.1.contains("broken.toml:2:11: timeout"),
+        "{checked:?}"
+    );
+    for args in [&["run"][..], &["perform", "note"]] {
+        let (code, said) = folder.windlass(args);
+        assert!(code == Some(64) && said.contains("timeuot") && !said.contains("goes on"), "{args:?} {code:?} {said}");
+    }
+    folder.reconfigure("timeuot = \"5s\"", "naemspace = \"mine\"");
+    for args in [&["queues"][..], &["enqueue", "note"]] {
+        let (code, said) = folder.windlass(args);
+        assert!(code == Some(64) && said.contains("which store or which tasks are meant"), "{args:?} {code:?} {said}");
+    }
+}

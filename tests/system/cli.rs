@@ -440,8 +440,10 @@ fn check_tells_what_was_understood_and_every_problem() {
     let text = place.run(&["check"]);
     assert_eq!(text.code, 64);
     assert!(text.stdout.contains("tasks.toml:1:1") && text.stdout.contains("tasks.toml:2:"), "{text:?}");
-    assert!(text.stdout.ends_with("2 problems\n"), "{text:?}");
-    assert_eq!(place.run(&["queues"]).code, 64);
+    assert!(text.stdout.ends_with("4 problems\n"), "those of the tasks, too: {text:?}");
+    let looked = place.run(&["queues"]);
+    assert!(looked.code == 69 && looked.stderr.contains("there is no database"), "it goes on to the store: {looked:?}");
+    assert_eq!(place.run(&["run"]).code, 64);
 }
 
 #[test]
@@ -514,4 +516,39 @@ fn what_a_command_has_changed_is_told_where_its_output_cannot_be_written() {
     }
     let listed = place.run(&["queues", "--json"]).json();
     assert_eq!(listed["queues"], serde_json::json!([]), "the last one deleted it");
+}
+
+#[test]
+fn a_hint_can_be_pasted_into_a_shell() {
+    let folder = crate::daemon::Folder::new("sqlite:windlass.db", "");
+    folder.script("note", "true");
+    let inputs = "\n[inputs.to]\nrequired = true\n";
+    let path = folder.path("tasks.d/note.toml");
+    std::fs::write(&path, std::fs::read_to_string(&path).unwrap() + inputs).unwrap();
+    let binary = env!("CARGO_BIN_EXE_windlass");
+    for (words, args) in [
+        (&["note", r#"{"to":"it's me"}"#][..], r#"[{"to":"it's me"}]"#),
+        (&["note", "to=it's me", "n=2"], r#"[{"to":"it's me","n":2}]"#),
+        (&["note", "{to:ada,n:2}"], r#"[{"to":"ada","n":2}]"#),
+        (&["--queue", "a queue", "note", "{\"to\": 1}"], r#"[{"to":1}]"#),
+    ] {
+        let (code, said) = folder.windlass(&[&["enqueue"], words].concat());
+        assert_eq!(code, Some(64), "{said}");
+        let hint = said.split("arguments are JSON: windlass ").nth(1).and_then(|rest| rest.lines().next());
+        let line = format!(
+            "{binary} {} && {binary} --config '{}' --json queues show {}",
+            hint.expect("there is one"),
+            folder.path("tasks.toml").display(),
+            if words.contains(&"a queue") { "'a queue'" } else { "default" }
+        );
+        let output = std::process::Command::new("sh").args(["-c", &line]).output().expect("a shell");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && text.contains(&format!("\"args\":{args}")), "{line}: {output:?}");
+    }
+    let (code, said) = folder.windlass(&["enqueue", "note", "--args", r#"["{\"to\":\"ada\"}"]"#]);
+    assert_eq!(code, Some(64), "{said}");
+    let option = said.trim_end().split("is typed so: ").nth(1).expect("there is one").to_owned();
+    let line = format!("{binary} --config '{}' enqueue note {option}", folder.path("tasks.toml").display());
+    let output = std::process::Command::new("sh").args(["-c", &line]).output().expect("a shell");
+    assert!(output.status.success() && option == r#"--args '{"to":"ada"}'"#, "{line}: {output:?}");
 }

@@ -132,14 +132,26 @@ pub(crate) fn run(context: &CommandContext, args: &CheckArgs) -> Result<Exit, Cl
     };
     let mut fields = FieldList::default();
     let mut grace = Duration::ZERO;
-    let mut problems = Vec::new();
-    match crate::config::load::load(context.sources()) {
-        Err(found) => problems = found.0,
-        Ok(Loaded { config, notes, warnings, passed_over }) => {
+    let reading = crate::config::load::read(context.sources());
+    let mut problems = reading.problems.clone();
+    let is_whole = problems.is_empty();
+    // Whatever is wrong with a table is told by its reader; the checks of what it means would judge its defaults.
+    let has_mistakes =
+        |table: &str| reading.problems.iter().any(|problem| problem.key.split('.').next() == Some(table));
+    match reading.certain(&[]).cloned() {
+        None => output.notes.push(
+            "the tasks are not checked: the problems may decide where they are, and what holds for all of them"
+                .to_owned(),
+        ),
+        Some(Loaded { config, notes, warnings, passed_over }) => {
             output.notes = notes.into_iter().chain(passed_over).collect();
             problems.extend(context.extensions().check(&config.overrides));
-            problems.extend(notify::check(&config));
-            problems.extend(web::check(&config));
+            if !has_mistakes("notify") {
+                problems.extend(notify::check(&config));
+            }
+            if !has_mistakes("http") {
+                problems.extend(web::check(&config));
+            }
             let mut tasks = context.tasks_of(&config);
             if args.skip_broken_tasks || config.skip_broken_tasks {
                 let skipped = tasks.skip_broken();
@@ -149,9 +161,11 @@ pub(crate) fn run(context: &CommandContext, args: &CheckArgs) -> Result<Exit, Cl
             problems.extend(tasks.problems.iter().chain(&tasks.unavailable).cloned());
             output.warnings.extend(warnings.into_iter().chain(tasks.warnings.iter().map(ToString::to_string)));
             output.tasks = tasks::list(&tasks.registry, SystemClock.now_ms());
-            fields = effective_settings(&config);
-            grace = config.shutdown.kill_grace;
-            output.config = Some(ConfigView::of(&config));
+            if is_whole {
+                fields = effective_settings(&config);
+                grace = config.shutdown.kill_grace;
+                output.config = Some(ConfigView::of(&config));
+            }
         }
     }
     output.ok = problems.is_empty();

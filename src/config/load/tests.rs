@@ -11,6 +11,7 @@ use crate::config::element::store_url::StoreUrl;
 use crate::config::element::store_url_error::StoreUrlError;
 use crate::config::model::StoreOrigin;
 
+mod certain;
 mod store;
 
 /// A working directory, perhaps with `config/tasks.toml` in it.
