@@ -15,6 +15,9 @@ const NARROWEST: usize = 12;
 /// The same while a column may fall away instead: what is cut further says little.
 const READABLE: usize = 16;
 
+/// How a line below its row begins.
+const BENEATH: &str = "    ";
+
 /// A column of a table.
 #[derive(Debug)]
 struct Column {
@@ -24,6 +27,8 @@ struct Column {
     whole: bool,
     /// How soon it falls away; 0: never.
     rank: usize,
+    /// Has it a line of its own below its row where it falls away?
+    beneath: bool,
 }
 
 /// Rows in aligned columns.
@@ -45,6 +50,7 @@ impl TextTable {
             right: heading.starts_with('#'),
             whole: false,
             rank: 0,
+            beneath: false,
         };
         Self { columns: headings.iter().map(column).collect(), rows: Vec::new(), last_is_whole: false }
     }
@@ -67,6 +73,15 @@ impl TextTable {
             if let Some(column) = self.column(heading) {
                 column.whole = true;
             }
+        }
+        self
+    }
+
+    /// A column that gets a line of its own below each row where it would fall away, because it matters too much.
+    #[must_use]
+    pub(super) fn else_beneath(mut self, heading: &str) -> Self {
+        if let Some(column) = self.column(heading) {
+            column.beneath = true;
         }
         self
     }
@@ -125,7 +140,7 @@ impl TextTable {
             let is_whole = |column: usize| manner.wide || self.last_is_whole && column + 1 == all.len();
             let most = |column: usize| if is_whole(column) { usize::MAX } else { CELL };
             let widths: Vec<usize> = all.iter().map(|column| self.longest(*column).min(most(*column))).collect();
-            return self.side_by_side(&all, &widths, manner);
+            return self.side_by_side(&all, &widths, &[], manner);
         };
         let mut shown = all.clone();
         let mut hidden: Vec<usize> = Vec::new();
@@ -135,9 +150,11 @@ impl TextTable {
             let least = if next.is_some() { READABLE } else { NARROWEST };
             if let Some(widths) = self.fitted(&shown, terminal, least) {
                 hidden.sort_unstable();
+                let (beneath, hidden): (Vec<usize>, Vec<usize>) =
+                    hidden.iter().partition(|column| self.columns[**column].beneath);
                 let names: Vec<String> =
                     hidden.iter().map(|column| self.columns[*column].heading.to_lowercase()).collect();
-                let text = self.side_by_side(&shown, &widths, manner);
+                let text = self.side_by_side(&shown, &widths, &beneath, manner);
                 return match names.is_empty() {
                     true => text,
                     false => text.and(format!("left out: {} (--wide shows all, and --json)", names.join(", "))),
@@ -167,11 +184,11 @@ impl TextTable {
         fit(&mut widths, gives_way, least, terminal.saturating_sub(gaps)).then_some(widths)
     }
 
-    fn side_by_side(&self, shown: &[usize], widths: &[usize], manner: Manner) -> Text {
+    fn side_by_side(&self, shown: &[usize], widths: &[usize], beneath: &[usize], manner: Manner) -> Text {
         let mut out = Text::default();
         let headings: Vec<String> = self.columns.iter().map(|column| column.heading.clone()).collect();
         let heading = (Tone::Heading, headings);
-        for (tone, row) in std::iter::once(&heading).chain(&self.rows) {
+        for (number, (tone, row)) in std::iter::once(&heading).chain(&self.rows).enumerate() {
             let mut line = String::new();
             for (&column, &width) in shown.iter().zip(widths) {
                 let cell = shortened(row.get(column).map_or("", String::as_str), width);
@@ -186,6 +203,12 @@ impl TextTable {
                 line.push_str("  ");
             }
             out.push_in(*tone, line.trim_end(), manner);
+            for cell in
+                beneath.iter().filter_map(|column| row.get(*column)).filter(|cell| number > 0 && !cell.is_empty())
+            {
+                let room = manner.terminal.unwrap_or(CELL).saturating_sub(BENEATH.len()).max(NARROWEST);
+                out.push_in(*tone, format!("{BENEATH}{}", shortened(cell, room)), manner);
+            }
         }
         out
     }
@@ -251,127 +274,4 @@ fn fit(widths: &mut [usize], gives_way: impl Fn(usize) -> bool, least: usize, te
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn on(terminal: Option<usize>) -> Manner {
-        Manner { terminal, ..Manner::default() }
-    }
-
-    #[test]
-    fn columns_are_aligned() {
-        let mut table = TextTable::new(&["queue", "#length", "args"]);
-        table.row(["mail", "7", "[1]"]);
-        table.row(["a", "1200", ""]);
-        assert_eq!(table.text(on(None)).as_str(), "QUEUE  LENGTH  ARGS\nmail        7  [1]\na        1200\n");
-    }
-
-    #[test]
-    fn a_column_without_content_is_left_out() {
-        let table = || {
-            let mut table = TextTable::new(&["queue", "#jobs", "state"]);
-            table.row(["mail", "7", ""]);
-            table
-        };
-        assert_eq!(table().column_if("state", false).text(on(None)).as_str(), "QUEUE  JOBS\nmail      7\n");
-        assert_eq!(table().column_if("jobs", false).text(on(None)).as_str(), "QUEUE  STATE\nmail\n");
-        assert_eq!(table().column_if("jobs", true).text(on(None)).as_str(), table().text(on(None)).as_str());
-    }
-
-    #[test]
-    fn what_strangers_wrote_stays_in_its_cell() {
-        let mut table = TextTable::new(&["args", "key"]);
-        table.row_with_last([&"x".repeat(200)], "a\nb\u{1b}[2J");
-        let text = table.text(on(None));
-        let line = text.as_str().lines().nth(1).unwrap();
-        assert_eq!(line, format!("{}…  a\\nb\\u001b[2J", "x".repeat(CELL - 1)));
-        assert_eq!(text.as_str().lines().count(), 2);
-    }
-
-    #[test]
-    fn a_terminal_is_filled_and_the_widest_cells_give_way() {
-        let mut table = TextTable::new(&["id", "args", "error"]);
-        table.row(["7", &"a".repeat(100), &"e".repeat(60)]);
-        let wide = table.text(on(Some(300)));
-        assert_eq!(wide.as_str().lines().nth(1).unwrap().chars().count(), 2 + 2 + 100 + 2 + 60, "nothing is cut");
-        let narrow = table.text(on(Some(60)));
-        let line = narrow.as_str().lines().nth(1).unwrap();
-        assert_eq!(line, format!("7   {}…  {}…", "a".repeat(26), "e".repeat(26)));
-        assert_eq!(line.chars().count(), 60);
-        let key = {
-            let mut table = TextTable::new(&["args", "key"]);
-            table.row_with_last([&"a".repeat(100)], &"k".repeat(90));
-            table.text(on(Some(40)))
-        };
-        assert!(key.as_str().contains(&"k".repeat(90)), "people pass it to a command");
-    }
-
-    #[test]
-    fn wide_letters_take_two_columns() {
-        let mut table = TextTable::new(&["queue", "#jobs"]);
-        table.row(["日本", "7"]);
-        table.row(["mail-ü", "12"]);
-        assert_eq!(table.text(on(None)).as_str(), "QUEUE   JOBS\n日本       7\nmail-ü    12\n");
-        let mut long = TextTable::new(&["args", "#jobs"]);
-        long.row([&"本".repeat(60), "1"]);
-        for (terminal, columns) in [(None, CELL), (Some(40), 34)] {
-            let text = long.text(on(terminal));
-            let cell = text.as_str().lines().nth(1).unwrap().split(' ').next().unwrap().to_owned();
-            assert!(cell.ends_with('…') && (columns - 1..=columns).contains(&cell.width()), "{cell}");
-        }
-    }
-
-    #[test]
-    fn a_terminal_too_narrow_for_the_columns_has_a_line_for_each_cell() {
-        let mut table = TextTable::new(&["#pos", "id", "queue", "args", "error"]);
-        table.row(["0", "abcdefabcdef", "default", &"a".repeat(100), "oops"]);
-        table.row(["1", "012345678901", "default", "[]", ""]);
-        let text = table.text(on(Some(40)));
-        let expected = format!(
-            "POS:   0\nID:    abcdefabcdef\nQUEUE: default\nARGS:  {}…\nERROR: oops\n\n\
-             POS:   1\nID:    012345678901\nQUEUE: default\nARGS:  []\n",
-            "a".repeat(32)
-        );
-        assert_eq!(text.as_str(), expected);
-        assert!(text.as_str().lines().all(|line| line.width() <= 40));
-        let narrow = table.text(on(Some(1)));
-        assert!(narrow.as_str().contains("ID:    abcdefabcdef\n"), "{narrow:?}");
-    }
-
-    #[test]
-    fn columns_that_matter_less_fall_away_and_are_named() {
-        let table = |text: &str| {
-            let headings = ["class", "since", "#attempt", "worker", "args", "id"];
-            let mut table = TextTable::new(&headings).uncut(&["since"]).falling_away(&["worker", "args", "#attempt"]);
-            table
-                .row_with_last(["resize", "2m 5s ago", "1", "web-1-windlass:15261+1", text], "854a3ab873f5a70a-0-26-0");
-            table
-        };
-        let long = "a".repeat(50);
-        let wide = table(&long).text(on(Some(80)));
-        assert_eq!(
-            wide.as_str(),
-            format!(
-                "CLASS   SINCE      ATTEMPT  ARGS                         ID\n\
-                 resize  2m 5s ago        1  {}…  854a3ab873f5a70a-0-26-0\n\
-                 left out: worker (--wide shows all, and --json)\n",
-                "a".repeat(26)
-            )
-        );
-        let narrow = table(&long).text(on(Some(50)));
-        assert!(narrow.as_str().starts_with("CLASS   SINCE      ID\n"), "{narrow:?}");
-        assert!(
-            narrow.as_str().ends_with("left out: attempt, worker, args (--wide shows all, and --json)\n"),
-            "{narrow:?}"
-        );
-        let whole = table(&"a".repeat(200)).text(Manner { wide: true, ..on(Some(50)) });
-        assert!(whole.as_str().contains(&"a".repeat(200)) && !whole.as_str().contains("left out"), "{whole:?}");
-        let piped = table(&long).text(on(None));
-        assert!(piped.as_str().contains(&long) && piped.as_str().contains("WORKER"), "{piped:?}");
-        let coloured = table("x").text(Manner { coloured: true, ..on(Some(200)) });
-        assert!(
-            coloured.as_str().starts_with("\u{1b}[1mCLASS") && coloured.as_str().contains("\u{1b}[0m\nresize"),
-            "{coloured:?}"
-        );
-    }
-}
+mod tests;

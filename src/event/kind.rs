@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::job::output_end::last_of_stderr;
 use crate::job::{Failure, QueueName, TaskName, WorkerName};
 use crate::text::cut::{cut, cut_bytes, shorten};
 
@@ -140,7 +141,7 @@ pub enum Event {
     /// A job is done.
     Success { job: Arc<JobInfo>, result: Option<String>, duration: Duration },
     /// A job failed; see [`Event::failure`].
-    Failure { job: Arc<JobInfo>, error: String, tail: Option<Box<str>>, duration: Duration },
+    Failure { job: Arc<JobInfo>, error: String, said: Option<Box<str>>, tail: Option<Box<str>>, duration: Duration },
     /// An attempt failed, and Retry repeats it: which attempt of how many, and when.
     Retry { job: Arc<JobInfo>, error: String, why: String, duration: Duration },
     /// A handler said "later": when the job runs again.
@@ -184,17 +185,18 @@ pub enum Event {
 }
 
 impl Event {
-    /// A job failed. Of the error the beginning is kept, of the backtrace nothing: the failed list has them.
+    /// A job failed. Of the error the beginning is kept, of the backtrace the last line of stderr: the failed list has all.
     #[must_use]
     pub fn failure(job: Arc<JobInfo>, failure: &Failure, duration: Duration) -> Self {
-        Self::Failure { job, error: cut(failure, LONGEST_TEXT), tail: None, duration }
+        let said = last_of_stderr(&failure.backtrace).map(|line| cut(line, LONGEST_TEXT).into_boxed_str());
+        Self::Failure { job, error: cut(failure, LONGEST_TEXT), said, tail: None, duration }
     }
 
     /// The same with the end of the backtrace, for tasks whose failures are told elsewhere as well.
     #[must_use]
     pub fn with_tail(self, failure: &Failure) -> Self {
         match self {
-            Self::Failure { job, error, duration, .. } => {
+            Self::Failure { job, error, said, duration, .. } => {
                 let mut lines: Vec<&str> = Vec::new();
                 let mut left = LONGEST_LINE;
                 for line in failure.backtrace.iter().rev() {
@@ -203,7 +205,7 @@ impl Event {
                     lines.push(line);
                 }
                 lines.reverse();
-                Self::Failure { job, error, tail: Some(lines.join("\n").into_boxed_str()), duration }
+                Self::Failure { job, error, said, tail: Some(lines.join("\n").into_boxed_str()), duration }
             }
             other => other,
         }
@@ -288,8 +290,9 @@ impl Event {
             Self::WorkerStart { worker } | Self::WorkerEnd { worker } => worker.name().len(),
             Self::Job { job } => of_job(job),
             Self::Success { job, result, .. } => of_job(job) + result.as_ref().map_or(0, String::len),
-            Self::Failure { job, error, tail, .. } => {
-                of_job(job) + error.len() + tail.as_ref().map_or(0, |tail| tail.len())
+            Self::Failure { job, error, said, tail, .. } => {
+                let texts = said.iter().chain(tail).map(|text| text.len()).sum::<usize>();
+                of_job(job) + error.len() + texts
             }
             Self::Retry { job, error, why, .. } => of_job(job) + error.len() + why.len(),
             Self::Later { job, why } | Self::ReEnqueue { job, why } => of_job(job) + why.len(),

@@ -60,6 +60,21 @@ fn the_newest_come_first_and_filters_narrow_them_down() {
 }
 
 #[test]
+fn the_last_line_of_stderr_is_seen_on_a_terminal_of_eighty_columns() {
+    let folder = folder();
+    let config = folder.path("tasks.toml");
+    let line =
+        format!("stty cols 80 rows 50; exec {} --config {} failed", env!("CARGO_BIN_EXE_windlass"), config.display());
+    let mut terminal = std::process::Command::new("script");
+    terminal.args(["-qec", &line, "/dev/null"]).env("NO_COLOR", "1").stdin(std::process::Stdio::null());
+    let output = terminal.output().expect("script must be there");
+    let text = String::from_utf8_lossy(&output.stdout).replace('\r', "");
+    assert_eq!(text.lines().filter(|line| *line == "    no space left").count(), 2, "{text}");
+    assert!(text.lines().filter(|line| line.contains("  ")).all(|line| line.chars().count() <= 80), "{text}");
+    assert!(!text.contains("left out: last line"), "{text}");
+}
+
+#[test]
 fn several_are_removed_by_their_ids_or_by_what_they_match() {
     let folder = folder();
     let (code, said) = folder.windlass(&["failed", "remove", "--task", "bad"]);

@@ -36,7 +36,8 @@ pub(super) fn list_text(page: &FailedPage, is_filtered: bool, manner: Manner) ->
     let headings = ["#pos", "id", "failed at", "queue", "class", "args", "job", "error", output];
     let mut table = TextTable::new(&headings)
         .uncut(&["id", "failed at", "job"])
-        .falling_away(&["job", output, "queue", "args", "pos"]);
+        .falling_away(&["job", output, "queue", "args", "pos"])
+        .else_beneath(output);
     for view in &page.failed {
         let at = view.failed_at.as_deref().map(|at| manner.time(at, || local_time(at))).unwrap_or_default();
         let class = view.class.as_deref().unwrap_or("(no job)");

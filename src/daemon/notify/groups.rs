@@ -34,6 +34,8 @@ pub(super) struct Happened {
     pub(super) exception: Option<String>,
     /// The last error, which begins with the exception.
     pub(super) error: String,
+    /// The last line of stderr.
+    pub(super) said: Option<String>,
     pub(super) queue: Option<String>,
     pub(super) job: Option<String>,
     pub(super) at_ms: i64,
@@ -145,7 +147,7 @@ impl Note {
     /// written out in both.
     pub(super) fn payload(&self, host: &str) -> Vec<u8> {
         let Self { of, last, first_ms, count } = self;
-        let Happened { task, exception, error, queue, job, at_ms, .. } = last;
+        let Happened { task, exception, error, said, queue, job, at_ms, .. } = last;
         let command = match (of, exception) {
             (Key::Unknown | Key::Others, _) => "windlass failed list".to_owned(),
             (_, None) => command_for("plan --task", task),
@@ -160,6 +162,9 @@ impl Note {
             (Key::RestOf { .. }, _) => format!("task {task} failed with many errors, the last one: {error}"),
             (Key::Of { .. }, _) => format!("task {task} failed: {error}"),
         };
+        // Where the error already ends with it, once is enough.
+        let said_beside = said.as_deref().filter(|said| !error.ends_with(said));
+        let beside = said_beside.map(|said| format!("; stderr: {said}")).unwrap_or_default();
         let times = if *count > 1 { format!(" ({count} times since {})", iso_date(*first_ms)) } else { String::new() };
         let command = clean::line(&command);
         let payload = json!({
@@ -168,13 +173,14 @@ impl Note {
             "queue": queue,
             "exception": exception.as_deref().unwrap_or(MISSED),
             "error": error,
+            "stderr": said,
             "count": count,
             "first": iso_date(*first_ms),
             "last": iso_date(*at_ms),
             "job": job,
             "host": host,
             "command": command,
-            "text": format!("{}{times}\n{command}", clean::line(&what)),
+            "text": format!("{}{times}\n{command}", clean::line(&format!("{what}{beside}"))),
         });
         payload.to_string().into_bytes()
     }
@@ -192,6 +198,7 @@ mod tests {
             is_known: true,
             exception,
             error,
+            said: None,
             queue: Some("q".to_owned()),
             job: Some("7".to_owned()),
             at_ms,
@@ -295,6 +302,9 @@ mod tests {
         let missed = payload(Happened { exception: None, error: "left out".to_owned(), ..happened("r", "", 1) });
         assert_eq!((&missed["event"], &missed["exception"]), (&json!("missed"), &json!("Missed")));
         assert_eq!(missed["text"], "left out\nwindlass plan --task r");
+        let said = payload(Happened { said: Some("disk\nfull".to_owned()), ..happened("r", "ExitStatus", 1) });
+        assert_eq!(said["stderr"], "disk\nfull");
+        assert_eq!(said["text"], "task r failed: ExitStatus: of 1; stderr: disk\\nfull\nwindlass failed list --task r");
         let raw = payload(happened("a\n\u{1b}[31mb\u{202e}", "Error\r\nwindlass queues delete x", 1));
         let text = raw["text"].as_str().unwrap();
         assert_eq!(text.lines().count(), 2, "{text}");

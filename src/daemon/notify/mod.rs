@@ -207,9 +207,10 @@ impl Sorter {
                 let hidden = |redactor: &Redactor| result.as_deref().map(|result| redactor.hide(result).into_owned());
                 self.ping(job.class.as_str(), Ping::Success, |redactor| hidden(redactor).unwrap_or_default());
             }
-            Event::Failure { job, error, tail, .. } => {
+            Event::Failure { job, error, said, tail, .. } => {
                 let redactor = self.redactor();
                 let error = redactor.hide(error).into_owned();
+                let said = said.as_deref().map(|line| redactor.hide(line).into_owned());
                 let hidden = |redactor: &Redactor| tail.as_deref().map(|tail| redactor.hide(tail).into_owned());
                 self.ping(job.class.as_str(), Ping::Failure, |redactor| {
                     format!("{error}\n{}", hidden(redactor).unwrap_or_default())
@@ -222,6 +223,7 @@ impl Sorter {
                         is_known,
                         exception,
                         error,
+                        said,
                         queue: Some(job.queue.as_str().to_owned()),
                         job: Some(job.id.to_string()),
                         at_ms,
@@ -235,6 +237,7 @@ impl Sorter {
                     is_known: true,
                     exception: None,
                     error: self.redactor().hide(text).into_owned(),
+                    said: None,
                     queue: None,
                     job: None,
                     at_ms,
