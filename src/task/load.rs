@@ -1,8 +1,7 @@
 //! Reads `tasks.d/*.toml`.
 //!
 //! Files are read in the order of their names; a file holds one task with its keys at the top, or several as
-//! `[[task]]`. A bad file or a bad task does not stop the others. All problems are returned together, and the caller
-//! decides what to do about them.
+//! `[[task]]`. A bad file or a bad task does not stop the others; the caller decides what to do about their problems.
 
 mod broken;
 mod custom_plugins;
@@ -10,6 +9,7 @@ mod defaults;
 mod files;
 mod inputs;
 mod known_names;
+pub(crate) mod lacks;
 mod periodic_options;
 mod ping;
 mod plugin_options;

@@ -68,6 +68,29 @@ fn what_does_not_run_is_explained() {
 }
 
 #[test]
+fn a_program_that_is_gone_is_the_cause_over_http_as_at_the_command_line() {
+    let prepare = |folder: &Folder| folder.worker("gone", "#!/bin/sh\nexit 1\n");
+    World::both("", prepare, |world| {
+        let findings = || world.place.get("/api/v1/explain?task=gone").json()["findings"].as_array().unwrap().clone();
+        let missing = || findings().into_iter().find(|one| one["cause"] == "program_missing");
+        assert_eq!(missing(), None);
+        let program = world.folder.path("tasks.d/gone.sh");
+        std::fs::rename(&program, world.folder.path("tasks.d/elsewhere.sh")).unwrap();
+        let told = missing().expect("it is told now");
+        assert_eq!(told["blocks"], true);
+        let text = told["text"].as_str().unwrap();
+        assert!(
+            text.starts_with("on ") && text.contains("no job of task gone can begin") && text.contains("gone.sh"),
+            "{text}"
+        );
+        let (code, said) = world.folder.windlass(&["--json", "explain", "task", "gone"]);
+        assert!(code == Some(1) && said.contains("\"cause\":\"program_missing\""), "{said}");
+        std::fs::rename(world.folder.path("tasks.d/elsewhere.sh"), &program).unwrap();
+        assert_eq!(missing(), None, "it is there again");
+    });
+}
+
+#[test]
 fn what_ran_is_counted_and_its_runs_are_kept() {
     World::both("", tasks, |world| {
         for _ in 0..3 {

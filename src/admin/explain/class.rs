@@ -1,10 +1,13 @@
 //! What keeps the jobs of a class from beginning: nobody has its task, or it cannot begin here.
 
-use super::cause::{Cause, Finding};
+use std::collections::BTreeSet;
+
+use super::cause::{Cause, Finding, some_names};
 use super::fleet::Fleet;
 use super::here::Here;
 use crate::client::request::nearest;
 use crate::job::QueueName;
+use crate::task::handler_spec::HandlerSpec;
 use crate::text::clean::named;
 use crate::text::shell;
 
@@ -16,21 +19,45 @@ pub(super) fn obstacles(here: Here<'_>, fleet: &Fleet, queue: &QueueName, class:
 
 /// A program or folder of the task that is missing on this machine. It stands in the way only if the task runs here.
 fn missing(here: Here<'_>, fleet: &Fleet, queue: &QueueName, class: &str) -> Option<Finding> {
-    let (_, problem) = here.missing.iter().find(|(task, _)| task.as_str() == class)?;
+    let Some((_, problem)) = here.missing.iter().find(|(task, _)| task.as_str() == class) else {
+        return unseen(here, fleet, queue, class);
+    };
     let mut workers = fleet.instances.iter().filter(|one| one.works_on(queue)).peekable();
     let nobody = workers.peek().is_none();
     let finding = if nobody || workers.any(|one| one.record.host.hostname == here.host) {
-        let text = format!("no job of task {class} can begin at the moment: {problem}", class = named(&class));
+        let place = if here.tells_unseen { format!("on {}", named(&here.host)) } else { String::new() };
+        let place = if place.is_empty() { place } else { format!("{place} ") };
+        let text = format!("{place}no job of task {class} can begin at the moment: {problem}", class = named(&class));
         Finding::blocks(Cause::ProgramMissing, text)
     } else {
+        let place = if here.tells_unseen { named(&here.host) } else { "this machine".to_owned() };
         let text = format!(
-            "on this machine no job of task {class} could begin, but others work on {queue}: {problem}",
+            "on {place} no job of task {class} could begin, but others work on {queue}: {problem}",
             class = named(&class),
             queue = named(&queue)
         );
         Finding::tells(Cause::ProgramMissing, text)
     };
     Some(finding.command("windlass check").fact("task", class))
+}
+
+/// Jobs of a task with a program run on other machines only, where nobody can look from here.
+fn unseen(here: Here<'_>, fleet: &Fleet, queue: &QueueName, class: &str) -> Option<Finding> {
+    let task = here.registry.get(class).filter(|_| here.tells_unseen)?;
+    if !matches!(task.handler, HandlerSpec::Exec(_) | HandlerSpec::Rpc(_)) {
+        return None;
+    }
+    let hosts: BTreeSet<&str> =
+        fleet.instances.iter().filter(|one| one.works_on(queue)).map(|one| one.record.host.hostname.as_str()).collect();
+    let other = hosts.first().filter(|_| !hosts.contains(here.host))?;
+    let text = format!(
+        "whether the program of task {class} is there cannot be seen from {from}, because its jobs run on {others}",
+        class = named(&class),
+        from = named(&here.host),
+        others = some_names(hosts.iter().copied())
+    );
+    let finding = Finding::tells(Cause::ProgramUnseen, text).command("windlass check").on(other);
+    Some(finding.fact("task", class).fact("looked_on", here.host))
 }
 
 /// A class that nobody has who works on this queue.

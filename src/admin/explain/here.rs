@@ -14,18 +14,26 @@ pub struct Here<'a> {
     pub missing: &'a [(TaskName, Problem)],
     /// The name of this host.
     pub host: &'a str,
+    /// Is it told what cannot be seen from here, because who asks may be elsewhere?
+    pub tells_unseen: bool,
 }
 
 impl<'a> Here<'a> {
     /// These tasks; nothing is missing, and the host has no name.
     #[must_use]
     pub fn of(registry: &'a Registry) -> Self {
-        Self { registry, missing: &[], host: "" }
+        Self { registry, missing: &[], host: "", tells_unseen: false }
     }
 
     /// With what is missing on this host.
     #[must_use]
     pub fn lacking(self, missing: &'a [(TaskName, Problem)], host: &'a str) -> Self {
         Self { missing, host, ..self }
+    }
+
+    /// For somebody who may be on another machine: it is told on which one was looked, and what cannot be seen from there.
+    #[must_use]
+    pub fn from_elsewhere(self) -> Self {
+        Self { tells_unseen: true, ..self }
     }
 }

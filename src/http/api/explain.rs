@@ -15,6 +15,7 @@ use crate::http::watch;
 use crate::store::handle::Store;
 use crate::store::role::Admin;
 use crate::task::definition::Registry;
+use crate::task::load::lacks;
 
 /// What may be asked about by one name.
 const SUBJECTS: [&str; 5] = ["job", "queue", "task", "schedule", "failed"];
@@ -40,7 +41,11 @@ pub(in crate::http) async fn explain(State(site): State<Site>, query: Query) -> 
     let query = query.only(&[&SUBJECTS[..], &["args"]].concat())?;
     let (store, content) = (site.admin()?, site.content());
     let subject = subject(&query, &content.registry)?;
-    let look = move || async move { Ok(told(&store, Here::of(&content.registry), subject).await?) };
+    let look = move || async move {
+        let missing = lacks::now(&content.registry);
+        let here = Here::of(&content.registry).lacking(&missing, &content.host).from_elsewhere();
+        Ok(told(&store, here, subject).await?)
+    };
     let found = site.look(look).await?;
     Ok(Json(found))
 }

@@ -102,6 +102,12 @@ pub(crate) fn judge(written: &str, trusted: Option<&Owners>) -> Result<(), Strin
     find(written, Path::new("/"), search.as_deref(), trusted).map(drop).map_err(|error| error.to_string())
 }
 
+/// Why a program that was found once, by its path or by a name in `PATH`, cannot begin now, if that may pass.
+#[must_use]
+pub(super) fn lacking(program: &str, search: Option<&OsStr>) -> Option<String> {
+    find(program, Path::new("/"), search, None).err().filter(ProgramError::may_pass).map(|error| error.to_string())
+}
+
 /// The path of the program. It is absolute if `folder` is.
 fn find(
     written: &str,
