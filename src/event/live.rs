@@ -159,6 +159,12 @@ impl LiveRun {
         self.lock().group
     }
 
+    /// How far it is, as it was told last.
+    #[must_use]
+    pub fn progress(&self) -> Option<Progress> {
+        self.lock().progress.clone()
+    }
+
     /// Grows with everything that it says.
     #[must_use]
     pub fn version(&self) -> u64 {

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use super::core::Core;
 use super::slots::Job;
 use crate::event::Event;
-use crate::job::Outcome;
+use crate::job::{ClaimToken, Outcome, Progress};
 use crate::store::wishes::{Want, Wish};
 
 /// Heeds the wishes that stand. Those about runs that wait at their gates are heeded when they stand next time.
@@ -22,6 +22,10 @@ pub(super) fn heed(core: &Rc<Core>, wishes: &[Wish]) {
             Want::Cancel { by } => by,
             Want::Watch { turn } if core.slots.holds(claim) => {
                 core.watches.heed(claim, *turn, core.bus.live());
+                continue;
+            }
+            Want::Progress { progress } => {
+                tell_progress(core, claim, progress);
                 continue;
             }
             Want::Watch { .. } => continue,
@@ -35,6 +39,16 @@ pub(super) fn heed(core: &Rc<Core>, wishes: &[Wish]) {
             sleep(grace).await;
             core.slots.kill(&run);
         });
+    }
+}
+
+/// Somebody who performs the run elsewhere told how far it is. It stands until the run is over, so that it is met again and again.
+fn tell_progress(core: &Core, claim: &ClaimToken, told: &str) {
+    let Some(told) = Progress::parse(told.as_bytes()).filter(|_| core.slots.holds(claim)) else { return };
+    let live = core.bus.live();
+    let known = live.find(claim).and_then(|run| run.progress());
+    if known.is_none_or(|known| known.at_ms < told.at_ms) {
+        live.tell(claim, told);
     }
 }
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::role::{Admin, Pool, Scheduler, arrow};
 use super::unreadable::PassedOver;
-use crate::job::{ClaimToken, WorkerName};
+use crate::job::{ClaimToken, Progress, WorkerName};
 use crate::text::cut::shorten;
 
 /// For how long a wish stands that nobody removes.
@@ -54,14 +54,20 @@ pub enum Want {
         /// Another one with each renewal.
         turn: u64,
     },
+    /// The run is so far: whoever performs it elsewhere says so ([`TellProgress`]).
+    Progress {
+        /// The record ([`Progress::encode`]).
+        progress: String,
+    },
 }
 
-/// What follows the claim in the name of a wish to watch.
+/// What follows the claim in the name of a wish to watch, and of what was told of its progress.
 const WATCH: &str = "/watch";
+const PROGRESS: &str = "/progress";
 
 /// The names of the wishes that may stand for a run.
-pub(crate) fn names(claim: &ClaimToken) -> [String; 2] {
-    [claim.to_string(), watch_name(claim)]
+pub(crate) fn names(claim: &ClaimToken) -> [String; 3] {
+    [claim.to_string(), watch_name(claim), format!("{claim}{PROGRESS}")]
 }
 
 /// The name of the wish to watch a run.
@@ -91,6 +97,7 @@ impl Wish {
         match self.want {
             Want::Cancel { .. } => self.claim.to_string(),
             Want::Watch { .. } => watch_name(&self.claim),
+            Want::Progress { .. } => format!("{}{PROGRESS}", self.claim),
         }
     }
 
@@ -108,7 +115,8 @@ impl Wish {
             return None;
         }
         let name = std::str::from_utf8(name).ok()?;
-        let claim = ClaimToken::as_stored(name.strip_suffix(WATCH).unwrap_or(name));
+        let claim = name.strip_suffix(WATCH).or_else(|| name.strip_suffix(PROGRESS)).unwrap_or(name);
+        let claim = ClaimToken::as_stored(claim);
         let wish = Self { claim, want: serde_json::from_slice::<Want>(want).ok()?.bounded() };
         (wish.name() == name).then_some(wish)
     }
@@ -128,7 +136,7 @@ impl Wish {
 pub fn canceller<'a>(wishes: &'a [Wish], claim: &ClaimToken) -> Option<&'a str> {
     wishes.iter().filter(|wish| wish.claim == *claim).find_map(|wish| match &wish.want {
         Want::Cancel { by } => Some(by.as_str()),
-        Want::Watch { .. } => None,
+        Want::Watch { .. } | Want::Progress { .. } => None,
     })
 }
 
@@ -145,6 +153,47 @@ pub struct AskRun {
 }
 
 arrow!(AskRun, "ask_run", Repeatable -> bool; Admin);
+
+/// Of how many runs of one instance a progress may stand among the wishes. That is half of what is read, so that no wish to end a
+/// run is kept from being seen.
+pub const MOST_TOLD: usize = MOST / 2;
+
+/// Tells the instance of a run how far it is, for whoever performs it elsewhere: a server, a machine. It stands among the wishes until
+/// the run is over, and the last one counts.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+#[derive(Debug, Clone)]
+pub struct TellProgress {
+    /// The worker that has the run.
+    pub worker: WorkerName,
+    /// The run.
+    pub claim: ClaimToken,
+    /// How far it is.
+    pub progress: Progress,
+}
+
+arrow!(TellProgress, "tell_progress", Repeatable -> ProgressTold; Admin);
+
+impl TellProgress {
+    /// As the wish that is stored.
+    pub(super) fn wish(&self) -> Wish {
+        let progress = String::from_utf8(self.progress.encode()).unwrap_or_default();
+        Wish { claim: self.claim.clone(), want: Want::Progress { progress } }
+    }
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProgressTold {
+    /// Its instance learns of it.
+    Left,
+    /// The worker does not have this claim any more; nothing is written.
+    Over,
+    /// So many wishes stand for its instance that nothing is written.
+    Full,
+}
 
 /// The wishes that stand for an instance, at most [`MOST`].
 ///
@@ -169,7 +218,15 @@ mod tests {
         assert_eq!(Wish::decode(b"00ff-1-2-3", wish.encode().as_bytes()), Some(wish.clone()));
         let watch = Wish { want: Want::Watch { turn: u64::MAX }, ..wish };
         assert_eq!(Wish::decode(b"00ff-1-2-3/watch", watch.encode().as_bytes()), Some(watch.clone()));
-        assert_eq!(names(&watch.claim), ["00ff-1-2-3".to_owned(), watch.name()]);
+        let tells = TellProgress {
+            worker: WorkerName::parse("h:1+1:q"),
+            claim: watch.claim.clone(),
+            progress: Progress::new(Some(7.5), &"\u{1}".repeat(500)),
+        };
+        let told = tells.wish();
+        assert!(told.encode().len() <= LONGEST.1, "the longest message is read");
+        assert_eq!(Wish::decode(b"00ff-1-2-3/progress", told.encode().as_bytes()), Some(told.clone()));
+        assert_eq!(names(&watch.claim), ["00ff-1-2-3".to_owned(), watch.name(), told.name()]);
     }
 
     #[test]

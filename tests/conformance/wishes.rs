@@ -1,9 +1,9 @@
 //! What people wish of a run: it reaches the instance that has the run, stands until that is over, and outlives the instance.
 
-use windlass::job::ClaimToken;
+use windlass::job::{ClaimToken, Progress};
 use windlass::store::instance::{Extend, Extended};
 use windlass::store::wake::Watch;
-use windlass::store::wishes::{AskRun, KEPT, ReadWishes, Want, Wish};
+use windlass::store::wishes::{AskRun, KEPT, MOST_TOLD, ProgressTold, ReadWishes, TellProgress, Want, Wish};
 
 use crate::fixture::{Fixture, Place, soon};
 use crate::instance::{Claimed, Instance};
@@ -20,6 +20,8 @@ behaviours! {
     an_armed_waker_is_told_of_a_wish,
     a_wish_lapses,
     wishes_of_any_length_and_number_are_read_within_bounds,
+    the_progress_of_a_run_is_left_for_its_instance_and_ends_with_it,
+    told_progress_takes_no_room_from_wishes_to_end_runs,
 }
 
 /// Another program leaves these wishes for an instance.
@@ -57,6 +59,48 @@ async fn wishes_of_any_length_and_number_are_read_within_bounds(f: &Fixture) {
 fn wish(claimed: &Claimed, by: &str) -> AskRun {
     let want = Want::Cancel { by: by.to_owned() };
     AskRun { worker: claimed.worker.clone(), wish: Wish { claim: claimed.claim.token.clone(), want } }
+}
+
+fn tells(claimed: &Claimed, percent: f64) -> TellProgress {
+    let (worker, claim) = (claimed.worker.clone(), claimed.claim.token.clone());
+    TellProgress { worker, claim, progress: Progress::new(Some(percent), "copying") }
+}
+
+async fn tell(f: &Fixture, claimed: &Claimed, percent: f64) -> ProgressTold {
+    f.handle().await.run(tells(claimed, percent)).await.expect("tell_progress")
+}
+
+async fn the_progress_of_a_run_is_left_for_its_instance_and_ends_with_it(f: &Fixture) {
+    let (mut instance, claims) = claims(f, "a", 2).await;
+    assert_eq!(tell(f, &claims[0], 1.0).await, ProgressTold::Left);
+    assert_eq!(tell(f, &claims[0], 2.0).await, ProgressTold::Left);
+    assert!(ask(f, &claims[0]).await, "both stand");
+    let stand = extend(&instance, &[]).await.wishes;
+    let told = |wish: &Wish| match &wish.want {
+        Want::Progress { progress } => Progress::parse(progress.as_bytes()),
+        _ => None,
+    };
+    assert_eq!(stand.len(), 2, "{stand:?}");
+    assert_eq!(stand.iter().find_map(told), Some(Progress::new(Some(2.0), "copying")), "the last one counts");
+    instance.settle_one(&claims[1], claims[1].requeued()).await;
+    assert_eq!(tell(f, &claims[1], 3.0).await, ProgressTold::Over);
+    let over = claims[0].claim.token.clone();
+    assert_eq!(extend(&instance, &[over]).await.wishes, []);
+    assert_eq!(wishes(f, "a").await, []);
+}
+
+async fn told_progress_takes_no_room_from_wishes_to_end_runs(f: &Fixture) {
+    let (instance, claims) = claims(f, "a", 2).await;
+    assert_eq!(tell(f, &claims[0], 1.0).await, ProgressTold::Left);
+    let others: Vec<String> = (1..MOST_TOLD).map(|n| format!("0000-0-{n}-0/progress")).collect();
+    let want = tells(&claims[0], 7.0).progress.encode();
+    let want = serde_json::json!({"want": "progress", "progress": String::from_utf8(want).expect("text")}).to_string();
+    plant(f, "a", &others.iter().map(|name| (name.as_str(), want.as_str())).collect::<Vec<_>>());
+    assert_eq!(tell(f, &claims[1], 1.0).await, ProgressTold::Full);
+    assert_eq!(tell(f, &claims[0], 2.0).await, ProgressTold::Left, "it replaces one");
+    assert!(ask(f, &claims[1]).await);
+    let stand = extend(&instance, &[]).await.wishes;
+    assert!(stand.iter().any(|wish| matches!(wish.want, Want::Cancel { .. })), "{}", stand.len());
 }
 
 async fn ask(f: &Fixture, claimed: &Claimed) -> bool {

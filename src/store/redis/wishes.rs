@@ -7,17 +7,28 @@ use super::connection::Connection;
 use super::engine::RedisStore;
 use super::reply;
 use super::script::{Script, script};
+use crate::job::WorkerName;
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::unreadable::{PassedOver, RecordKind};
-use crate::store::wishes::{AskRun, KEPT, MOST, ReadWishes, Wish};
+use crate::store::wishes::{AskRun, KEPT, MOST, MOST_TOLD, ProgressTold, ReadWishes, TellProgress, Wish};
 
 static ASK_RUN: Script = script!("ask_run");
 static READ_WISHES: Script = script!("wishes", "read_wishes");
 
 impl Perform<AskRun> for RedisStore {
     async fn perform(&self, arrow: AskRun) -> Result<bool, StoreError> {
-        ask(&self.connection, &arrow).await
+        Ok(leave(&self.connection, &arrow.worker, &arrow.wish, 0).await? == 1)
+    }
+}
+
+impl Perform<TellProgress> for RedisStore {
+    async fn perform(&self, arrow: TellProgress) -> Result<ProgressTold, StoreError> {
+        Ok(match leave(&self.connection, &arrow.worker, &arrow.wish(), MOST_TOLD).await? {
+            0 => ProgressTold::Over,
+            1 => ProgressTold::Left,
+            _ => ProgressTold::Full,
+        })
     }
 }
 
@@ -27,12 +38,14 @@ impl Perform<ReadWishes> for RedisStore {
     }
 }
 
-async fn ask(connection: &Connection, AskRun { worker, wish }: &AskRun) -> Result<bool, StoreError> {
+/// Leaves a wish, as `ask_run.lua` says. `most`: only if fewer stand for the instance, or it replaces one; 0: in any case.
+async fn leave(connection: &Connection, worker: &WorkerName, wish: &Wish, most: usize) -> Result<i64, StoreError> {
     let keys = connection.keys();
     let mut call = connection.call();
     call.key(keys.working(worker)).key(keys.wishes(wish.claim.instance()));
     call.text(wish.claim.as_str()).text(&wish.name()).arg(Bytes::from(wish.encode())).number(KEPT.as_millis());
-    Ok(reply::number(connection.run(&ASK_RUN, call).await?)? == 1)
+    call.number(most);
+    reply::number(connection.run(&ASK_RUN, call).await?)
 }
 
 async fn read(connection: &Connection, instance: &str) -> Result<Vec<Wish>, StoreError> {

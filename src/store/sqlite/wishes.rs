@@ -7,15 +7,26 @@ use super::number::stored;
 use super::step::Step;
 use super::value::bytes;
 use super::working;
-use crate::job::ClaimToken;
+use crate::job::{ClaimToken, WorkerName};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::unreadable::{PassedOver, RecordKind};
-use crate::store::wishes::{AskRun, KEPT, LONGEST, MOST, ReadWishes, Wish, names};
+use crate::store::wishes::{
+    AskRun, KEPT, LONGEST, MOST, MOST_TOLD, ProgressTold, ReadWishes, TellProgress, Wish, names,
+};
 
 impl Perform<AskRun> for SqliteStore {
     async fn perform(&self, arrow: AskRun) -> Result<bool, StoreError> {
-        self.writer.call(move |step| ask(step, &arrow)).await
+        self.writer
+            .call(move |step| leave(step, &arrow.worker, &arrow.wish, None))
+            .await
+            .map(|left| left == ProgressTold::Left)
+    }
+}
+
+impl Perform<TellProgress> for SqliteStore {
+    async fn perform(&self, arrow: TellProgress) -> Result<ProgressTold, StoreError> {
+        self.writer.call(move |step| leave(step, &arrow.worker, &arrow.wish(), Some(MOST_TOLD))).await
     }
 }
 
@@ -25,14 +36,22 @@ impl Perform<ReadWishes> for SqliteStore {
     }
 }
 
-/// Leaves a wish, if the worker still has the claim. Wishes that nobody removed in their time go.
-fn ask(step: &Step<'_>, AskRun { worker, wish }: &AskRun) -> Result<bool, StoreError> {
+/// Leaves a wish, if the worker still has the claim. Wishes that nobody removed in their time go. `most`: only if fewer stand for the
+/// instance, or it replaces one.
+fn leave(step: &Step<'_>, worker: &WorkerName, wish: &Wish, most: Option<usize>) -> Result<ProgressTold, StoreError> {
     let claim = working::of(step, worker)?.and_then(|record| record.claim);
     if claim.as_ref() != Some(&wish.claim) {
-        return Ok(false);
+        return Ok(ProgressTold::Over);
     }
     let lapsed = || step.finds("SELECT 1 FROM wishes WHERE lapses_ms <= ?1", [step.now_ms]);
     step.change_up_to(usize::MAX, "wishes", "DELETE FROM wishes WHERE lapses_ms <= ?1", [step.now_ms], lapsed)?;
+    if let Some(most) = most {
+        let replaces = step.finds("SELECT 1 FROM wishes WHERE claim = ?1", [wish.name()])?;
+        let place = params![wish.claim.instance(), stored(most.saturating_sub(1))];
+        if !replaces && step.finds("SELECT 1 FROM wishes WHERE instance = ?1 LIMIT 1 OFFSET ?2", place)? {
+            return Ok(ProgressTold::Full);
+        }
+    }
     let kept = i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX);
     step.change(
         "wishes",
@@ -42,7 +61,7 @@ fn ask(step: &Step<'_>, AskRun { worker, wish }: &AskRun) -> Result<bool, StoreE
     )?;
     // The instance learns of it at once if its waker is armed.
     step.wake();
-    Ok(true)
+    Ok(ProgressTold::Left)
 }
 
 /// Removes the wishes about runs that have ended, and reads the others.
