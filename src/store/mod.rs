@@ -42,6 +42,7 @@ pub mod meter;
 pub mod moving;
 mod mutex;
 pub mod open;
+pub mod operations;
 pub mod outage;
 pub mod path;
 pub mod periodic;

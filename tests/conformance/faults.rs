@@ -30,6 +30,7 @@ use windlass::store::meter::Outcome;
 use windlass::store::moving::{
     Batch, BatchId, Decline, Identify, LetGo, PutBack, RenewSource, SetAside, TakeIn, Target, Waiting,
 };
+use windlass::store::operations::KeepOperation;
 use windlass::store::periodic::{Purpose, Reconcile, Stop, Withdraw};
 use windlass::store::queueing::{EnqueueBatch, EnqueueTracked, Exchange, Schedule, ScheduleBatch, Settlement, When};
 use windlass::store::rejoin::{HeldJob, Rejoin};
@@ -38,7 +39,7 @@ use windlass::store::runs::TrackedJob;
 use windlass::store::sampling::{AskForSamples, ForgetQueues, Publish, ReadSnapshot, Sample, SampledQueue};
 use windlass::store::scheduling::{DropEntry, Fire, Lead, Leadership, Promotion, Resign};
 use windlass::store::showing::{LookAtRuns, ShowRuns};
-use windlass::store::wishes::{AskRun, ReadWishes, Want, Wish};
+use windlass::store::wishes::{AskRun, ReadWishes, TellProgress, Want, Wish};
 use windlass::store::workers::{ForceClean, Recovery, SweepIdentities};
 use windlass::store::{Store, StoreError};
 
@@ -326,6 +327,15 @@ fn jobs_rows() -> Vec<Row> {
                 AskRun { worker: claimed.worker, wish: Wish { claim: claimed.claim.token, want } }
             })
         }),
+        row::<TellProgress>(Same, |f| {
+            Box::pin(async move {
+                let mut instance = Instance::join(&f.store, "a", 1).await;
+                fill(&f.store, "q", &jobs(0..1)).await;
+                let claimed = instance.claim_one("q").await;
+                let progress = windlass::job::Progress::new(Some(40.0), "copying");
+                TellProgress { worker: claimed.worker, claim: claimed.claim.token, progress }
+            })
+        }),
         row::<ShowRuns>(Same, |f| {
             Box::pin(async move {
                 let mut instance = Instance::join(&f.store, "a", 1).await;
@@ -585,6 +595,9 @@ fn correction_rows() -> Vec<Row> {
             })
         }),
         row::<KeepAudit>(Never, |_| Box::pin(async { KeepAudit { entry: Bytes::from_static(b"{}") } })),
+        row::<KeepOperation>(Again::Same, |_| {
+            Box::pin(async { KeepOperation { id: "7".to_owned(), record: Bytes::from_static(b"{}") } })
+        }),
         row::<ClearFailed>(Answers("0"), |f| {
             Box::pin(async move {
                 two_failed(f).await;

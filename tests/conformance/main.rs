@@ -77,6 +77,7 @@ mod moving;
 mod moving_stopped;
 mod names;
 mod numbers;
+mod operations;
 mod overwritten;
 mod pause;
 mod periodic;

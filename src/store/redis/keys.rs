@@ -305,6 +305,11 @@ impl Keys {
         self.join(&[b"windlass", b"tail", claim.as_str().as_bytes()])
     }
 
+    /// String: how far an operation on many failed jobs is.
+    pub(super) fn operation(&self, id: &str) -> Bytes {
+        self.join(&[b"windlass", b"op", id.as_bytes()])
+    }
+
     /// List: what people changed, the newest first.
     pub(super) fn audit(&self) -> Bytes {
         self.private(b"audit")

@@ -40,6 +40,7 @@ mod marks;
 mod memory;
 mod moving;
 mod new_queues;
+mod operations;
 mod patience;
 mod pause;
 mod periodic;

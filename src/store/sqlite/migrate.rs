@@ -31,6 +31,7 @@ const STEPS: &[&str] = &[
     include_str!("schema/0019_marks.sql"),
     include_str!("schema/0020_results.sql"),
     include_str!("schema/0021_asked.sql"),
+    include_str!("schema/0022_operations.sql"),
 ];
 
 /// `Wndl`, by which a file is known to be ours.

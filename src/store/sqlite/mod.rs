@@ -32,6 +32,7 @@ mod migrate;
 mod moving;
 mod notifier;
 mod number;
+mod operations;
 mod pause;
 mod periodic;
 mod place;
