@@ -16,6 +16,7 @@ mod attempts;
 mod audited;
 mod connection;
 mod failed_index;
+mod followed;
 mod guard;
 mod health;
 mod index;
@@ -38,6 +39,7 @@ mod server;
 mod site;
 mod slots;
 mod streams;
+mod telling;
 mod underway;
 mod watch;
 

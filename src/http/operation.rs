@@ -3,23 +3,31 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::Serialize;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::problem::{Kind, Problem};
 use crate::admin::brake::Brake;
 use crate::admin::failed_retry::RetryOutcome;
 use crate::store::instance::InstanceRecord;
+use crate::text::cut::cut;
 
 /// How many operations are remembered.
 const KEPT: usize = 100;
 /// How many go on at a time.
 const TOGETHER: usize = 4;
+/// For how long one that goes on may not be told of before its process counts as gone, in milliseconds: it is told of each second, by
+/// clocks that may differ.
+const SILENT_MS: i64 = 15_000;
+/// How much of a filter stands on record, in bytes.
+const LONGEST_FILTER: usize = 4096;
 /// How many refused jobs are named.
 const NAMED: usize = 100;
 
 /// What is done to each job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub(super) enum OperationAction {
@@ -30,7 +38,7 @@ pub(super) enum OperationAction {
 }
 
 /// How far an operation is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub(super) enum OperationState {
@@ -48,10 +56,12 @@ pub(super) enum OperationState {
     Stopped,
     /// The store failed; what was done stays done.
     Failed,
+    /// The process that had it died, or does not reach the store. What it told last was done by then; more may have been.
+    Lost,
 }
 
 /// An operation.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(super) struct OperationView {
     /// Its id.
@@ -63,6 +73,8 @@ pub(super) struct OperationView {
     by: String,
     /// When it began: RFC 3339 with milliseconds, in UTC.
     began: String,
+    /// The host of the daemon that has it.
+    host: String,
     /// How far it is.
     pub(super) state: OperationState,
     /// How many match; while it counts, how many were found.
@@ -73,7 +85,8 @@ pub(super) struct OperationView {
     pub(super) refused: u64,
     /// How many others retried or removed meanwhile.
     pub(super) gone: u64,
-    /// The first of those that stay, with the reasons.
+    /// The first of those that stay, with the reasons. Only the process that has it knows them.
+    #[serde(skip_deserializing)]
     stayed: Vec<RetryOutcome>,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,10 +108,53 @@ impl OperationView {
         }
     }
 
+    /// How far it is, in short: without the jobs that stay.
+    pub(super) fn line(&self) -> Value {
+        json!({
+            "id": self.id, "action": self.action, "state": self.state, "matching": self.matching, "done": self.done,
+            "refused": self.refused, "gone": self.gone,
+        })
+    }
+
+    /// The record for other processes: all but the jobs that stay. `now_ms`: when it is written.
+    pub(super) fn record(&self, now_ms: i64) -> Bytes {
+        let view = Self { stayed: Vec::new(), filter: cut(&self.filter, LONGEST_FILTER), ..self.clone() };
+        // Texts and numbers.
+        Bytes::from(serde_json::to_vec(&Record { at_ms: now_ms, view }).unwrap_or_default())
+    }
+
+    /// What another process wrote of an operation. If it goes on and was not told of for long, its process is gone.
+    pub(super) fn of_record(record: &[u8], now_ms: i64) -> Option<Self> {
+        let Record { at_ms, mut view } = serde_json::from_slice(record).ok()?;
+        if !view.is_over() && now_ms.saturating_sub(at_ms) > SILENT_MS {
+            view.state = OperationState::Lost;
+        }
+        Some(view)
+    }
+
+    /// The same with a filter that holds no secret.
+    pub(super) fn with_filter(self, filter: String) -> Self {
+        Self { filter, ..self }
+    }
+
+    /// The host of the daemon that has it.
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
     /// Will nothing more happen?
     pub(super) fn is_over(&self) -> bool {
         !matches!(self.state, OperationState::Counting | OperationState::Running)
     }
+}
+
+/// What stands of it in the store.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    /// When it was written, by the clock of who has it.
+    at_ms: i64,
+    #[serde(flatten)]
+    view: OperationView,
 }
 
 /// An operation that somebody may look at or stop.
@@ -113,6 +169,11 @@ pub(super) struct Operation {
 pub(super) struct Operations(Mutex<VecDeque<Arc<Operation>>>);
 
 impl Operations {
+    /// All that are remembered.
+    pub(super) fn all(&self) -> Vec<Arc<Operation>> {
+        self.lock().iter().cloned().collect()
+    }
+
     /// The operation of this id.
     pub(super) fn find(&self, id: &str) -> Option<Arc<Operation>> {
         self.lock().iter().find(|operation| operation.view.borrow().id == id).cloned()
@@ -128,6 +189,7 @@ impl Operations {
         filter: String,
         by: String,
         began: String,
+        host: String,
     ) -> Result<Arc<Operation>, Problem> {
         let mut all = self.lock();
         if all.iter().filter(|operation| !operation.view.borrow().is_over()).count() >= TOGETHER {
@@ -140,6 +202,7 @@ impl Operations {
             filter,
             by,
             began,
+            host,
             state: OperationState::Counting,
             matching: 0,
             done: 0,
@@ -160,5 +223,32 @@ impl Operations {
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<Operation>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_process_told_is_read_and_one_that_fell_silent_is_lost() {
+        let all = Operations::default();
+        let begun = |filter: &str| {
+            all.add(OperationAction::Retry, filter.to_owned(), "ada".into(), "then".into(), "web-1".into()).unwrap()
+        };
+        let operation = begun("task:a");
+        operation.view.send_modify(|view| (view.state, view.matching, view.done) = (OperationState::Running, 7, 3));
+        let view = operation.view.borrow().clone();
+        let record = view.record(1000);
+        let read = |now_ms| OperationView::of_record(&record, now_ms).unwrap();
+        let (soon, late) = (read(1000 + SILENT_MS), read(1001 + SILENT_MS));
+        assert_eq!((soon.state, soon.done, soon.host()), (OperationState::Running, 3, "web-1"));
+        assert_eq!((late.state, late.done, late.id), (OperationState::Lost, 3, view.id.clone()));
+        let done = OperationView { state: OperationState::Done, ..view };
+        assert_eq!(OperationView::of_record(&done.record(0), i64::MAX).unwrap().state, OperationState::Done);
+        assert!(begun(&"\u{1}".repeat(100_000)).view.borrow().record(0).len() <= crate::store::operations::LONGEST);
+        for bad in [&b""[..], b"[]", b"{\"at_ms\":1}"] {
+            assert!(OperationView::of_record(bad, 0).is_none());
+        }
     }
 }

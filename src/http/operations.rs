@@ -1,9 +1,11 @@
 //! What is done to many failed jobs at once, for those who ask over HTTP: counted first, told how far it is, and stopped when
 //! somebody says so.
 //!
-//! An operation lives in this process. If the process ends, what was done stays done, and the audit has who began it.
+//! An operation lives in this process, and how far it is stands in the store, so that every daemon can tell it, also when this process
+//! has died: what was done stays done, and whoever begins it again does the rest. The audit has who began it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::audited::Who;
 use super::operation::{Operation, OperationAction, OperationState, OperationView};
@@ -15,6 +17,24 @@ use crate::admin::failed_retry::{self, RetrySelection};
 use crate::admin::failed_search::{self, FailedFilter};
 use crate::client::moment::Moment;
 use crate::event::Event;
+use crate::store::operations::{KeepOperation, ReadOperation};
+
+/// How often it is written how far an operation is that goes on.
+const TOLD: Duration = Duration::from_secs(1);
+/// The longest id that is looked for; ours are shorter.
+const LONGEST_ID: usize = 64;
+
+/// An operation that this process does not have, as its own process told it last.
+///
+/// # Errors
+/// If the store cannot be reached.
+pub(super) async fn elsewhere(site: &Site, id: &str) -> Result<Option<OperationView>, Problem> {
+    if id.len() > LONGEST_ID {
+        return Ok(None);
+    }
+    let record = site.admin()?.run(ReadOperation { id: id.to_owned() }).await?;
+    Ok(record.and_then(|record| OperationView::of_record(&record, site.clock.now_ms())).filter(|view| view.id == id))
+}
 
 /// What an operation is asked to do.
 #[derive(Debug, Clone)]
@@ -34,7 +54,8 @@ pub(super) struct Order {
 pub(super) fn begin(site: &Site, order: Order, who: &Who) -> Result<Arc<Operation>, Problem> {
     drop(site.admin()?);
     let began = Moment::of_ms(site.clock.now_ms()).map(Moment::rfc3339_ms).unwrap_or_default();
-    let operation = site.operations.add(order.action, order.text.clone(), who.who.clone(), began)?;
+    let host = site.content().host.clone();
+    let operation = site.operations.add(order.action, order.text.clone(), who.who.clone(), began, host)?;
     let work = Work { site: site.clone(), order, who: who.clone(), operation: Arc::clone(&operation) };
     let handlers = site.handlers.clone();
     // A thread of its own: it waits for the store and for plugins, one after the other.
@@ -51,7 +72,15 @@ struct Work {
 
 impl Work {
     async fn run(self) {
-        let ended = self.carry_out().await;
+        let ended = {
+            let mut carried_out = std::pin::pin!(self.carry_out());
+            loop {
+                tokio::select! {
+                    ended = &mut carried_out => break ended,
+                    () = tokio::time::sleep(TOLD) => self.put_on_record().await,
+                }
+            }
+        };
         let mut view = self.operation.view.borrow().clone();
         match ended {
             Ok(state) => view.state = state,
@@ -62,6 +91,17 @@ impl Work {
             self.keep(&view).await;
         }
         self.change(|shown| (shown.state, shown.error) = (view.state, view.error));
+        self.put_on_record().await;
+    }
+
+    /// Writes how far it is, for other processes. A store that is away is told of by the operation itself.
+    async fn put_on_record(&self) {
+        let Ok(store) = self.site.admin() else { return };
+        let view = self.operation.view.borrow().clone();
+        let content = self.site.content();
+        let filter = content.redactor.hide(&view.filter).into_owned();
+        let view = view.with_filter(filter);
+        drop(store.run(KeepOperation { id: view.id.clone(), record: view.record(self.site.clock.now_ms()) }).await);
     }
 
     async fn carry_out(&self) -> Result<OperationState, AdminError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::routing::{MethodRouter, delete, get, post, put};
 
 use super::audited;
 use super::guard::{caller, host, origin, read_only, role};
@@ -77,6 +77,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::records("GET /api/v1/jobs/{id}", get(api::runs::show)),
         Route::read("GET /api/v1/jobs/{id}/output", get(api::runs::output)),
         Route::records("GET /api/v1/jobs/{id}/result", get(api::runs::result)),
+        Route::enqueue("PUT /api/v1/jobs/{id}/progress", put(api::progress::tell)),
         Route::operate("POST /api/v1/jobs/{id}/cancel", post(api::runs::cancel)),
         Route::read("GET /api/v1/tasks", get(api::tasks::list)),
         Route::read("GET /api/v1/tasks/{task}", get(api::tasks::show)),

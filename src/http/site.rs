@@ -15,6 +15,7 @@ use super::problem::{Kind, Problem};
 use super::reading::Turns;
 use super::requests::Requests;
 use super::streams::Streams;
+use super::telling::Telling;
 use super::underway::Underway;
 use crate::client::enqueue::Client;
 use crate::clock::Clock;
@@ -176,6 +177,8 @@ pub struct Site {
     pub(super) looks: Arc<Looks>,
     /// The turns of those who read records.
     pub(super) readings: Arc<Turns>,
+    /// What servers tell of the runs that they perform.
+    pub(super) telling: Arc<Telling>,
 }
 
 impl Site {
@@ -208,6 +211,7 @@ impl Site {
             underway: Underway::default(),
             looks: Arc::default(),
             readings: Arc::default(),
+            telling: Arc::default(),
         }
     }
 

@@ -9,11 +9,12 @@
 //! Who tells never waits. A client that reads slowly loses events and is told how many; one that never reads is cut off by the
 //! patience of its connection.
 
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body::Bytes;
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time::Instant;
 
@@ -21,8 +22,11 @@ use tokio::time::Instant;
 pub(super) const MOST: usize = 64;
 /// How many events a stream gets in a second.
 const RATE: u32 = 50;
-/// How many events wait for a client.
+/// How many events wait for a client, and how many bytes of them.
 const WAITING: usize = 100;
+const WAITING_BYTES: usize = 256 << 10;
+/// How many jobs one stream follows.
+pub(super) const MOST_FOLLOWED: usize = 4;
 /// How often something is sent, so that everybody between knows that the stream lives.
 const ALIVE: Duration = Duration::from_secs(15);
 
@@ -43,12 +47,28 @@ pub(super) enum Topic {
     Leader,
     /// What needs attention.
     Attention,
+    /// How far runs are.
+    Progress,
+    /// How far operations of this process are.
+    Operation,
+    /// What the jobs print that the stream names.
+    Output,
 }
 
 impl Topic {
     /// All of them.
-    pub(super) const ALL: [Self; 7] =
-        [Self::Snapshot, Self::Failed, Self::Job, Self::Paused, Self::Instance, Self::Leader, Self::Attention];
+    pub(super) const ALL: [Self; 10] = [
+        Self::Snapshot,
+        Self::Failed,
+        Self::Job,
+        Self::Paused,
+        Self::Instance,
+        Self::Leader,
+        Self::Attention,
+        Self::Progress,
+        Self::Operation,
+        Self::Output,
+    ];
 
     /// Its name, which is that of its events.
     pub(super) fn name(self) -> &'static str {
@@ -60,13 +80,16 @@ impl Topic {
             Self::Instance => "instance",
             Self::Leader => "leader",
             Self::Attention => "attention",
+            Self::Progress => "progress",
+            Self::Operation => "operation",
+            Self::Output => "output",
         }
     }
 }
 
 /// Some topics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Topics(u8);
+pub(super) struct Topics(u16);
 
 impl Topics {
     /// These and this one.
@@ -91,6 +114,8 @@ struct Open {
     last: u64,
     /// Does somebody watch for them?
     watched: bool,
+    /// The jobs that somebody follows.
+    followed: HashSet<String>,
     /// No more are opened: the server ends.
     closed: bool,
 }
@@ -98,7 +123,11 @@ struct Open {
 #[derive(Debug)]
 struct Stream {
     topics: Topics,
+    /// The jobs whose output it wants.
+    jobs: Vec<String>,
     client: Sender<Bytes>,
+    /// How many bytes wait for the client.
+    waiting: Arc<AtomicUsize>,
     /// How many events it got since this second began.
     second: Instant,
     sent: u32,
@@ -117,9 +146,35 @@ pub(super) enum NoStream {
     Ends,
 }
 
+/// What comes to the client of a stream.
+#[derive(Debug)]
+pub(super) struct Events {
+    events: Receiver<Bytes>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Events {
+    /// The next one; `None` at the end.
+    pub(super) async fn next(&mut self) -> Option<Bytes> {
+        let event = self.events.recv().await?;
+        self.waiting.fetch_sub(event.len(), Ordering::Relaxed);
+        Some(event)
+    }
+}
+
+/// A stream that was opened.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) events: Events,
+    /// Somebody must begin to watch.
+    pub(super) begins: bool,
+    /// The jobs that somebody must begin to follow.
+    pub(super) follow: Vec<String>,
+}
+
 impl Streams {
-    /// Opens one. True if somebody must begin to watch.
-    pub(super) fn open(&self, topics: Topics) -> Result<(Receiver<Bytes>, bool), NoStream> {
+    /// Opens one. `jobs`: those whose output it wants.
+    pub(super) fn open(&self, topics: Topics, jobs: Vec<String>) -> Result<Opened, NoStream> {
         let mut open = self.lock();
         if open.closed {
             return Err(NoStream::Ends);
@@ -129,11 +184,37 @@ impl Streams {
             return Err(NoStream::TooMany);
         }
         let (client, events) = mpsc::channel(WAITING);
+        let (now, waiting) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
+        let follow = jobs.iter().filter(|job| open.followed.insert((*job).clone())).cloned().collect();
+        let events = Events { events, waiting: Arc::clone(&waiting) };
+        let mut stream = Stream { topics, jobs, client, waiting, second: now, sent: 0, dropped: 0, alive: now };
         // A new queue has room.
-        let _ = client.try_send(Bytes::from_static(b"retry: 2000\n\n"));
-        let now = Instant::now();
-        open.streams.push(Stream { topics, client, second: now, sent: 0, dropped: 0, alive: now });
-        Ok((events, !std::mem::replace(&mut open.watched, true)))
+        stream.send(Bytes::from_static(b"retry: 2000\n\n"), now);
+        open.streams.push(stream);
+        Ok(Opened { events, begins: !std::mem::replace(&mut open.watched, true), follow })
+    }
+
+    /// Does somebody follow this job?
+    pub(super) fn follows(&self, job: &str) -> bool {
+        let open = self.lock();
+        open.streams.iter().any(|stream| stream.wants(job) && !stream.client.is_closed())
+    }
+
+    /// Whoever tells of this job ends if nobody follows it any more: whoever opens a stream for it next begins anew.
+    pub(super) fn follow_ends(&self, job: &str) -> bool {
+        let mut open = self.lock();
+        let ends = !open.streams.iter().any(|stream| stream.wants(job) && !stream.client.is_closed());
+        if ends {
+            open.followed.remove(job);
+        }
+        ends
+    }
+
+    /// Nobody tells of this job any more, and the streams that want it end: their clients come again.
+    pub(super) fn give_up_job(&self, job: &str) {
+        let mut open = self.lock();
+        open.followed.remove(job);
+        open.streams.retain(|stream| !stream.wants(job));
     }
 
     /// Which topics somebody wants. `None`, and nobody watches any more: there are no streams.
@@ -166,6 +247,17 @@ impl Streams {
         let event = event(open.last, topic.name(), data);
         let now = Instant::now();
         for stream in open.streams.iter_mut().filter(|stream| stream.topics.has(topic)) {
+            stream.tell(&event, now);
+        }
+    }
+
+    /// Passes on what a job prints, to who follows it.
+    pub(super) fn tell_output(&self, job: &str, data: &str) {
+        let mut open = self.lock();
+        open.last += 1;
+        let event = event(open.last, Topic::Output.name(), data);
+        let now = Instant::now();
+        for stream in open.streams.iter_mut().filter(|stream| stream.wants(job)) {
             stream.tell(&event, now);
         }
     }
@@ -211,6 +303,11 @@ impl Open {
 }
 
 impl Stream {
+    /// Does it want to know what this job prints?
+    fn wants(&self, job: &str) -> bool {
+        self.topics.has(Topic::Output) && self.jobs.iter().any(|one| one == job)
+    }
+
     fn tell(&mut self, event: &Bytes, now: Instant) {
         if now.duration_since(self.second) >= Duration::from_secs(1) {
             (self.second, self.sent) = (now, 0);
@@ -236,13 +333,15 @@ impl Stream {
     }
 
     fn send(&mut self, bytes: Bytes, now: Instant) -> bool {
-        match self.client.try_send(bytes) {
-            Ok(()) => {
-                self.alive = now;
-                true
-            }
-            Err(TrySendError::Full(_) | TrySendError::Closed(_)) => false,
+        let length = bytes.len();
+        let before = self.waiting.fetch_add(length, Ordering::Relaxed);
+        let is_sent = before + length <= WAITING_BYTES && self.client.try_send(bytes).is_ok();
+        if is_sent {
+            self.alive = now;
+        } else {
+            self.waiting.fetch_sub(length, Ordering::Relaxed);
         }
+        is_sent
     }
 }
 
@@ -252,84 +351,4 @@ fn event(number: u64, name: &str, data: &str) -> Bytes {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::time::advance;
-
-    use super::*;
-
-    const JOBS: Topics = Topics(1 << Topic::Job as u8);
-
-    fn read(events: &mut Receiver<Bytes>) -> Vec<String> {
-        std::iter::from_fn(|| events.try_recv().ok()).map(|text| String::from_utf8(text.to_vec()).unwrap()).collect()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn each_stream_gets_its_topics_and_hears_that_it_lives() {
-        let streams = Streams::default();
-        assert_eq!(streams.wanted(), None);
-        let (mut jobs, begins) = streams.open(JOBS).unwrap();
-        let (mut leaders, again) = streams.open(Topics::default().with(Topic::Leader)).unwrap();
-        assert_eq!((begins, again), (true, false));
-        assert_eq!(streams.wanted(), Some(JOBS.with(Topic::Leader)));
-        streams.tell(Topic::Job, "{\"n\":1}");
-        streams.tell(Topic::Leader, "{\"n\":2}");
-        assert_eq!(read(&mut jobs), ["retry: 2000\n\n", "id: 1\nevent: job\ndata: {\"n\":1}\n\n"]);
-        assert_eq!(read(&mut leaders)[1], "id: 2\nevent: leader\ndata: {\"n\":2}\n\n");
-        advance(ALIVE).await;
-        streams.keep();
-        streams.keep();
-        assert_eq!(read(&mut jobs), [":\n\n"]);
-        drop(jobs);
-        assert_eq!(streams.wanted(), Some(Topics::default().with(Topic::Leader)));
-        streams.end_all();
-        assert!(leaders.recv().await.is_some(), "what was sent before comes");
-        assert!(leaders.recv().await.is_none());
-        assert_eq!(streams.wanted(), None);
-        assert!(streams.open(JOBS).unwrap().1, "nobody watched any more");
-        streams.close();
-        assert_eq!(streams.open(JOBS).unwrap_err(), NoStream::Ends);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_is_too_much_is_dropped_and_counted_and_holds_nobody_up() {
-        let streams = Streams::default();
-        let (mut fast, _) = streams.open(JOBS).unwrap();
-        let (mut never, _) = streams.open(JOBS).unwrap();
-        for second in 0..4 {
-            (0..60).for_each(|n| streams.tell(Topic::Job, &n.to_string()));
-            streams.keep();
-            let got = read(&mut fast);
-            assert_eq!(got.iter().filter(|text| text.contains("event: job")).count(), 50, "{second}");
-            assert!(!got.iter().any(|text| text.contains("dropped")), "not within the same second");
-            advance(Duration::from_secs(1)).await;
-            streams.keep();
-            assert!(read(&mut fast)[0].ends_with("event: dropped\ndata: {\"n\":10}\n\n"));
-        }
-        streams.lost(Topic::Job, 7);
-        streams.keep();
-        assert!(read(&mut fast)[0].contains("{\"n\":7}"));
-        let held = read(&mut never);
-        assert_eq!(held.len(), WAITING, "no more is kept for who does not read");
-        advance(Duration::from_secs(1)).await;
-        streams.keep();
-        let told = read(&mut never).concat();
-        assert!(told.contains("event: dropped"), "{told}");
-        let kept = |what: &str| held.iter().filter(|text| text.contains(what)).count();
-        let dropped = 240 + 7 - kept("event: job");
-        let before: usize = held
-            .iter()
-            .filter(|text| text.contains("event: dropped"))
-            .map(|text| text.split("\"n\":").nth(1).unwrap().trim_end().trim_end_matches('}').parse::<usize>().unwrap())
-            .sum();
-        assert!(told.contains(&format!("{{\"n\":{}}}", dropped - before)), "{told}: {dropped} {before}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn there_are_so_many_and_no_more() {
-        let streams = Streams::default();
-        let mut all: Vec<_> = (0..MOST).map(|_| streams.open(JOBS).unwrap()).collect();
-        assert_eq!(streams.open(JOBS).unwrap_err(), NoStream::TooMany);
-        all.pop();
-        assert!(streams.open(JOBS).is_ok());
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! Watches for those who read streams of events: what this instance says of its jobs, and what changes in the store. Nothing
 //! is looked at, and no event is made, for topics that nobody reads.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,15 +18,17 @@ use crate::admin::failed::{FailedView, newest};
 use crate::admin::gauges;
 use crate::admin::instances::{self, InstanceView};
 use crate::admin::overview::leader;
+use crate::admin::running::{self, RunningView, Which};
 use crate::admin::summary::Summary;
 use crate::event::kind::JobInfo;
 use crate::event::{Event, EventKind};
-use crate::job::QueueName;
+use crate::job::{Progress, QueueName};
 use crate::store::handle::Store;
 use crate::store::inspection::{Paused, ReadPaused};
 use crate::store::role::Admin;
 use crate::store::snapshot::QueueGauge;
 use crate::supervise::scope::{contained_future, message};
+use crate::task::load::lacks;
 use crate::text::cut::cut;
 
 /// How often events of jobs are passed on.
@@ -36,6 +38,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const LONG_LOOK: Duration = Duration::from_secs(5);
 /// How many new failures one look tells of.
 const NEWEST: usize = 20;
+/// Of how many runs it is told how far they are.
+const RUNS: usize = 500;
 /// How much of an error an event holds, in bytes.
 const LONGEST_ERROR: usize = 400;
 
@@ -134,6 +138,8 @@ struct Seen {
     instances: Option<BTreeMap<String, InstanceView>>,
     leader: Option<Value>,
     attention: Option<(Instant, Value)>,
+    progress: Option<(Instant, HashMap<String, Option<Progress>>)>,
+    operations: Option<HashMap<String, Value>>,
 }
 
 /// Looks at the store. Never ends.
@@ -175,6 +181,18 @@ impl Seen {
             let before = self.instances.replace(all.clone()).unwrap_or_else(|| all.clone());
             came_and_went(&before, &all).iter().for_each(|told| streams.tell(Topic::Instance, &told.to_string()));
         }
+        if !topics.has(Topic::Operation) {
+            self.operations = None;
+        } else {
+            self.operations(site).iter().for_each(|told| streams.tell(Topic::Operation, &told.to_string()));
+        }
+        if !topics.has(Topic::Progress) {
+            self.progress = None;
+        } else if self.progress.as_ref().is_none_or(|(at, _)| at.elapsed() >= LONG_LOOK)
+            && let Ok(runs) = Box::pin(running::list(store, &content.registry, Which::All, RUNS, false)).await
+        {
+            self.progress(&runs.runs).iter().for_each(|told| streams.tell(Topic::Progress, &told.to_string()));
+        }
         if !topics.has(Topic::Leader) {
             self.leader = None;
         } else if let Ok(now) = Box::pin(leader(store)).await {
@@ -198,6 +216,44 @@ impl Seen {
         }
     }
 
+    /// The runs that are further than at the last look. The first look only sees where they are.
+    fn progress(&mut self, runs: &[RunningView]) -> Vec<Value> {
+        let claim = |run: &RunningView| run.claim.clone();
+        let now: HashMap<_, _> = runs.iter().filter_map(|run| Some((claim(run)?, run.progress.clone()))).collect();
+        let before = self.progress.replace((Instant::now(), now)).map(|(_, before)| before);
+        let is_new = |run: &&RunningView| {
+            let known = before.as_ref().zip(claim(run)).map(|(before, claim)| before.get(&claim).cloned().flatten());
+            run.progress.is_some() && known.is_some_and(|known| known != run.progress)
+        };
+        let of = |run: &RunningView| {
+            json!({
+                "id": run.id, "claim": run.claim, "task": run.class, "queue": run.queue, "worker": run.worker,
+                "progress": run.progress,
+            })
+        };
+        runs.iter().filter(is_new).map(of).collect()
+    }
+
+    /// The operations of this process that have changed since the last look; the first one tells of those that go on.
+    fn operations(&mut self, site: &Site) -> Vec<Value> {
+        let mut now = HashMap::new();
+        let (mut told, before) = (Vec::new(), self.operations.take());
+        for operation in site.operations.all() {
+            let view = operation.view.borrow().clone();
+            let line = view.line();
+            let is_new = match &before {
+                Some(before) => before.get(&view.id) != Some(&line),
+                None => !view.is_over(),
+            };
+            if is_new {
+                told.push(line.clone());
+            }
+            now.insert(view.id, line);
+        }
+        self.operations = Some(now);
+        told
+    }
+
     /// The failures since the last look, the first one first. The first look only sees which is the newest.
     async fn failures(&mut self, store: &Store<Admin>) -> Result<Vec<FailedView>, AdminError> {
         let newest_id = newest(store, 1).await?.pop().map(|view| view.id);
@@ -217,7 +273,11 @@ impl Seen {
 /// What needs attention.
 pub(super) async fn attention(site: &Site, store: &Store<Admin>) -> Result<Arc<Explanation>, Problem> {
     let (store, content) = (store.clone(), site.content());
-    let look = site.look(move || async move { Ok(explain::attention(&store, Here::of(&content.registry)).await?) });
+    let look = site.look(move || async move {
+        let missing = lacks::now(&content.registry);
+        let here = Here::of(&content.registry).lacking(&missing, &content.host);
+        Ok(explain::attention(&store, here).await?)
+    });
     site.looks.attention(look).await
 }
 
@@ -246,6 +306,9 @@ async fn snapshot(site: &Site, streams: &Streams, store: &Store<Admin>, content:
                 ("oldest_ms", age),
                 ("in_per_minute", one.arrived_per_minute),
                 ("out_per_minute", one.departed_per_minute),
+                ("counted_ms", one.counted.map(|counted| counted.over_ms)),
+                ("counted_in", one.counted.map(|counted| counted.arrived)),
+                ("counted_out", one.counted.map(|counted| counted.departed)),
             ] {
                 if let Some(value) = value {
                     told[name] = value.into();

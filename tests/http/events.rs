@@ -133,3 +133,42 @@ fn there_are_so_many_streams_and_who_leaves_makes_room() {
     while last.read() {}
     assert!(Answer::parse(last.text.as_bytes()).body.contains("retry: 2000"), "it was not cut: {}", last.text);
 }
+
+/// Prints much, then a line now and then until it may end.
+const PRINTS: &str = "yes 0123456789012345678901234567890123456789 | head -c 900000; while [ ! -e stop ]; do echo going on; sleep 0.2; done; echo end";
+
+#[test]
+fn what_a_job_prints_comes_to_who_follows_it_and_who_never_reads_holds_up_nobody() {
+    let prepare = |folder: &Folder| {
+        folder.script("prints", PRINTS);
+        tasks(folder);
+    };
+    World::both("", prepare, |world| {
+        world.place.json("POST", "/api/v1/tasks/prints/jobs", "[]");
+        let mut id = String::new();
+        crate::daemon::eventually("it runs", || {
+            let running = world.place.get("/api/v1/running?task=prints").json();
+            id = running["items"][0]["id"].as_str().unwrap_or_default().to_owned();
+            !id.is_empty()
+        });
+        let topics = format!("output,operation&job={id}");
+        let _never = Events::open(world, &topics);
+        let mut events = Events::open(world, &topics);
+        events.until("\"going on\"", || {});
+        let other = Events::open(world, "output&job=another");
+        std::fs::write(world.folder.path("stop"), "").unwrap();
+        events.until("\"ended\":\"done\"", || {});
+        assert!(events.text.contains(&format!("\"id\":\"{id}\"")), "{}", events.text);
+        assert!(!other.text.contains("going on"));
+        world.place.json("POST", "/api/v1/tasks/fail/jobs", "[]");
+        crate::daemon::eventually("it has failed", || world.place.get("/api/v1/failed").json()["count"] == 1);
+        let order = "{\"action\":\"remove\",\"filter\":\"task:fail\",\"expect\":1}";
+        assert_eq!(world.place.json("POST", "/api/v1/failed/operations", order).status, 202);
+        events.until("event: operation\ndata: {", || {});
+        events.until("\"state\":\"done\",\"matching\":1,\"done\":1", || {});
+        for bad in ["topics=output", "topics=job&job=7", "topics=output&job=1,2,3,4,5"] {
+            assert_eq!(world.place.get(&format!("/api/v1/events?{bad}")).problem(), "malformed", "{bad}");
+        }
+        std::fs::remove_file(world.folder.path("stop")).unwrap();
+    });
+}

@@ -1,10 +1,11 @@
 //! What is done to all failed jobs that match, their groups, and who did what; on both stores.
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::client::Answer;
-use crate::daemon::{Folder, eventually};
-use crate::world::{TOKEN, World};
+use crate::daemon::{Folder, eventually, signal};
+use crate::world::{TOKEN, World, listens};
 
 fn tasks(folder: &Folder) {
     folder.script("fail", "echo \"no $WINDLASS_ARGS\" >&2; [ -e right ] || exit 1");
@@ -148,4 +149,52 @@ fn who_removes_many_must_be_an_administrator_and_is_named() {
     assert_eq!((&entry["who"], &entry["from"]), (&json!("token ci"), &json!("127.0.0.1")), "{audit}");
     assert!(entry["request"].as_str().unwrap().contains("/queues/x/pause"), "{audit}");
     world.daemon.stop();
+}
+
+/// A plugin that takes its time with each job as long as a file is there.
+const SLOW: &str = "name = \"slow\"\nplugins = [{ exec = [\"sh\", \"-c\", \"if [ -e ../slow ]; then sleep 0.4; fi\"], hooks = \
+                    [\"before_enqueue\"] }]\n[run]\nexec = [\"sh\", \"-c\", \"echo $WINDLASS_ARGS >>../ran; exit 1\"]\n";
+
+#[test]
+fn an_operation_whose_daemon_was_killed_is_told_by_another_one_and_begun_again_for_the_rest() {
+    const JOBS: usize = 30;
+    let prepare = |folder: &Folder| {
+        std::fs::write(folder.path("tasks.d/slow.toml"), SLOW).unwrap();
+        tasks(folder);
+    };
+    for world in [World::sqlite("", prepare), World::redis("", prepare)] {
+        for n in 0..JOBS {
+            world.place.json("POST", "/api/v1/tasks/slow/jobs", &format!("[{n}]"));
+        }
+        eventually("all have failed", || count(&world) == JOBS as u64);
+        // What is retried waits, so that each job can be told.
+        world.place.send("POST", "/api/v1/queues/default/pause", &[], b"");
+        let other = world.folder.daemon_with_log("other");
+        let place = listens(&other);
+        std::fs::write(world.folder.path("slow"), "").unwrap();
+        let order = json!({"action": "retry", "filter": "task:slow", "expect": JOBS});
+        let begun = begin(&world, &order).json();
+        let path = format!("/api/v1/operations/{}", begun["id"].as_str().unwrap());
+        let told = || place.get(&path).json();
+        eventually("the other one tells how far it is", || told()["done"].as_u64().is_some_and(|done| done >= 3));
+        assert_eq!((&told()["state"], &told()["matching"]), (&json!("running"), &json!(JOBS)));
+        let stopped = place.send("DELETE", &path, &[], b"");
+        assert_eq!((stopped.status, stopped.problem().as_str()), (409, "changed"), "the other one has it: {stopped:?}");
+        let both = [world.daemon.parent(), world.daemon.proper()];
+        both.into_iter().for_each(|pid| signal(pid, Signal::KILL));
+        std::fs::remove_file(world.folder.path("slow")).unwrap();
+        eventually("it is lost", || told()["state"] == "lost");
+        let done = told()["done"].as_u64().unwrap();
+        let failed = || place.get("/api/v1/failed?limit=1").json()["count"].as_u64().unwrap();
+        let left = failed();
+        assert!(left > 0 && done + left <= JOBS as u64, "no more is told than was done: {done} and {left}");
+        let order = json!({"action": "retry", "filter": "task:slow", "expect": left}).to_string();
+        let begun = place.json("POST", "/api/v1/failed/operations", &order).json();
+        let path = format!("/api/v1/operations/{}", begun["id"].as_str().unwrap());
+        eventually("the rest is done", || place.get(&path).json()["state"] == "done");
+        assert_eq!((failed(), place.get(&path).json()["done"].as_u64()), (0, Some(left)));
+        let waiting = place.get("/api/v1/queues/default").json()["length"].as_u64();
+        assert_eq!(waiting, Some(JOBS as u64), "each was retried once");
+        other.stop();
+    }
 }

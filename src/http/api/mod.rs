@@ -20,6 +20,7 @@ pub(super) mod overview;
 mod path;
 pub(super) mod periodic;
 pub(super) mod plan;
+pub(super) mod progress;
 mod query;
 pub(super) mod queues;
 pub(super) mod runs;

@@ -92,8 +92,11 @@ pub(in crate::http) async fn show(
     query: Query,
 ) -> Result<impl IntoResponse, Problem> {
     query.only(&[])?;
-    let operation = site.operations.find(&id).ok_or_else(|| unknown(&id))?;
-    let view = operation.view.borrow().clone();
+    let own = site.operations.find(&id).map(|operation| operation.view.borrow().clone());
+    let view = match own {
+        Some(view) => view,
+        None => operations::elsewhere(&site, &id).await?.ok_or_else(|| unknown(&id))?,
+    };
     Ok(Json(view))
 }
 
@@ -106,7 +109,14 @@ pub(in crate::http) async fn stop(
 ) -> Result<impl IntoResponse, Problem> {
     query.only(&[])?;
     body.none()?;
-    let operation = site.operations.find(&id).ok_or_else(|| unknown(&id))?;
+    let Some(operation) = site.operations.find(&id) else {
+        let view = operations::elsewhere(&site, &id).await?.ok_or_else(|| unknown(&id))?;
+        if view.is_over() {
+            return Ok(Json(view));
+        }
+        let detail = format!("the daemon on {:?} has operation {id:?}: ask that one to stop it", view.host());
+        return Err(Problem::new(Kind::Changed, detail));
+    };
     operation.brake.pull();
     let mut changes = operation.view.subscribe();
     let _ = timeout(AT_ONCE, changes.wait_for(OperationView::is_over)).await;
@@ -115,9 +125,6 @@ pub(in crate::http) async fn stop(
 }
 
 fn unknown(id: &str) -> Problem {
-    let detail = format!(
-        "there is no operation {id:?} here: it belongs to the process that began it, which forgets it when it ends; the audit \
-         tells what it did"
-    );
+    let detail = format!("there is no operation {id:?}, or it ended more than a day ago; the audit tells what it did");
     Problem::new(Kind::NotFound, detail)
 }

@@ -32,6 +32,7 @@ use crate::http::api::delayed::DelayedDeleted;
 use crate::http::api::failed::{FailedJobsPage, FailedRemoved};
 use crate::http::api::locks::LockDeleted;
 use crate::http::api::periodic::{PeriodicChanged, PeriodicPage};
+use crate::http::api::progress::ProgressAnswer;
 use crate::http::api::queues::{QueueJobsPage, QueuesPage};
 use crate::http::api::runs::{Cancelled, JobAnswer, RunningPage};
 use crate::http::api::workers::WorkersAnswer;
@@ -100,6 +101,18 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Operation {
             Operation::new("The last lines that a job printed").answer(200, "text/plain", text())
         }
         "GET /api/v1/jobs/{id}/result" => Operation::new("What a job led to").gives::<ResultView>(schemas),
+        "PUT /api/v1/jobs/{id}/progress" => {
+            let members = json!({
+                "claim": {"type": "string", "description": "The claim of the run, as its request has it"},
+                "percent": {"type": "number", "minimum": 0, "maximum": 100},
+                "message": {"type": "string", "description": "What it does; 200 bytes of it are kept"}
+            });
+            let body =
+                json!({"type": "object", "required": ["claim"], "properties": members, "additionalProperties": false});
+            Operation::new("Tell how far a run is that a server performs")
+                .body("application/json", body, true)
+                .gives::<ProgressAnswer>(schemas)
+        }
         "POST /api/v1/jobs/{id}/cancel" => Operation::new("End the run of a job").gives::<Cancelled>(schemas),
         "GET /api/v1/tasks" => Operation::new("The tasks of this instance").lists::<TaskView>(schemas),
         "GET /api/v1/tasks/{task}" => Operation::new("A task").gives::<TaskView>(schemas),
@@ -228,7 +241,8 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Operation {
                 .answer(200, "application/json", either)
         }
         "GET /api/v1/events" => Operation::new("A stream of events")
-            .query("topics", "Of these topics, with commas between them; of all if left out", text())
+            .query("topics", "Of these topics, with commas between them; of all but output if left out", text())
+            .query("job", "The ids of the jobs whose output is wanted, with commas between them", text())
             .answer(200, "text/event-stream", text()),
         "GET /api/v1/stats" => Operation::new("The counters").gives::<StatsView>(schemas),
         "GET /api/v1/details" => {
