@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -86,7 +87,7 @@ pub(super) struct OperationView {
     /// How many others retried or removed meanwhile.
     pub(super) gone: u64,
     /// The first of those that stay, with the reasons. Only the process that has it knows them.
-    #[serde(skip_deserializing)]
+    #[serde(deserialize_with = "left_out")]
     stayed: Vec<RetryOutcome>,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -146,6 +147,11 @@ impl OperationView {
     pub(super) fn is_over(&self) -> bool {
         !matches!(self.state, OperationState::Counting | OperationState::Running)
     }
+}
+
+/// None, whatever stands there.
+fn left_out<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<RetryOutcome>, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|_| Vec::new())
 }
 
 /// What stands of it in the store.

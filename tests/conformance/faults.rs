@@ -30,7 +30,7 @@ use windlass::store::meter::Outcome;
 use windlass::store::moving::{
     Batch, BatchId, Decline, Identify, LetGo, PutBack, RenewSource, SetAside, TakeIn, Target, Waiting,
 };
-use windlass::store::operations::KeepOperation;
+use windlass::store::operations::{KeepOperation, ReadOperation};
 use windlass::store::periodic::{Purpose, Reconcile, Stop, Withdraw};
 use windlass::store::queueing::{EnqueueBatch, EnqueueTracked, Exchange, Schedule, ScheduleBatch, Settlement, When};
 use windlass::store::rejoin::{HeldJob, Rejoin};
@@ -714,6 +714,8 @@ pub(crate) async fn everything(store: &Store<Whole>) -> String {
     lines.push(format!("shown: {:?}", store.run(LookAtRuns { claims, shown: true }).await.expect("look_at_runs")));
     lines.push(format!("runs: {:?}", store.read_runs(&[list("clean")], 9).await.expect("read_runs")));
     lines.push(format!("audit: {:?}", store.run(ReadAudit { skip: 0, limit: 9 }).await.expect("read_audit")));
+    let operation = store.run(ReadOperation { id: "7".to_owned() }).await.expect("read_operation");
+    lines.push(format!("operation: {operation:?}"));
     for which in [Leadership::Scheduler, Leadership::Duties] {
         lines.push(format!("{which:?}: {:?}", store.leader(which).await.expect("leader")));
     }

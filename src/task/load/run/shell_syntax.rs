@@ -7,6 +7,7 @@
 use super::interpreters::{file_name, is_shell, name};
 use programs::{ALL_DATA, FILTERS, PATTERN_FIRST, SEPARATING, SEPARATORS, TAKE_FILES, TARGETS};
 
+use crate::config::element::literal;
 use crate::task::handler_spec::{Piece, Template};
 use crate::text::shell::word;
 
@@ -87,12 +88,24 @@ fn script(argv: &[Template], written: &[&str], is_sign: impl Fn(usize) -> bool) 
         // Placeholders have one sign more for a brace.
         let doubled = |text: &str| text.replace('{', "{{").replace('}', "}}");
         let as_written = if at == 0 { written[0] } else { text };
-        code.push(if is_sign(at) { doubled(as_written) } else { doubled(&word(as_written)) });
+        code.push(if is_sign(at) { doubled(as_written) } else { doubled(&in_shell(as_written)) });
     }
     let code = code.join(" ");
     let items = ["sh", "-c", &code].into_iter().chain((!arguments.is_empty()).then_some("sh")).chain(arguments);
     let list = items.map(in_toml).collect::<Option<Vec<_>>>()?.join(", ");
     (list.len() <= 300).then(|| format!("[{list}]"))
+}
+
+/// An item as a word of a shell, which fills in variables and the home folder: that is what they were written for.
+fn in_shell(text: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-".contains(letter);
+    match literal::in_path(text) {
+        Some("~") if text[1..].chars().all(plain) => text.to_owned(),
+        Some(found) if found != "~" => {
+            format!("\"{}\"", text.replace('\\', r"\\").replace('"', r#"\""#).replace('`', r"\`"))
+        }
+        _ => word(text),
+    }
 }
 
 /// A text as TOML writes it; `None` if people would not write it.

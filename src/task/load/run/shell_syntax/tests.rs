@@ -34,6 +34,8 @@ fn what_only_a_shell_reads_is_told_with_the_list_in_which_one_does() {
         ("./backup `date`", 1, r#"["sh", "-c", "./backup `date`"]"#),
         ("./backup $(date)", 1, r#"["sh", "-c", "./backup $(date)"]"#),
         ("find . -delete > gone.log", 3, r#"["sh", "-c", "find . -delete > gone.log"]"#),
+        ("ls ~/in | wc", 2, r#"["sh", "-c", "ls ~/in | wc"]"#),
+        ("pg_dump $DB > a.sql", 2, r#"["sh", "-c", "pg_dump \"$DB\" > a.sql"]"#),
         ("echo it's > a.txt", 2, r#"["sh", "-c", "echo 'it'\\''s' > a.txt"]"#),
         ("find . -exec rm {{}} \\;", 5, "write \";\", without the backslash"),
         ("sh -c ls > out.txt", 3, "in the item behind -c"),
