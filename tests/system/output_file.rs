@@ -111,6 +111,32 @@ fn what_cannot_be_kept_costs_no_job_and_is_told_once() {
     daemon.stop();
 }
 
+#[test]
+fn check_tells_of_a_folder_that_a_daemon_would_not_write_to() {
+    let folder = scene(KEPT, "true", "");
+    let warnings = || {
+        let (code, output) = folder.document(&["check"]);
+        assert_eq!(code, Some(0), "the jobs themselves go on: {output}");
+        let told = output["warnings"].as_array().expect("warnings").iter().filter_map(Value::as_str);
+        told.filter(|one| one.contains("output.folder")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(warnings(), [""; 0], "it is missing, and will be made");
+    assert!(!folder.path("kept").exists(), "check makes nothing");
+    fs::create_dir(folder.path("kept")).expect("a folder must be made");
+    let (shared, own) = (fs::Permissions::from_mode(0o777), fs::Permissions::from_mode(0o700));
+    fs::set_permissions(folder.path("kept"), shared).expect("its rights must change");
+    let told = warnings();
+    assert_eq!(told.len(), 1, "{told:?}");
+    for expected in ["task says", "/kept", "chmod"] {
+        assert!(told[0].contains(expected), "{told:?}");
+    }
+    fs::set_permissions(folder.path("kept"), own).expect("its rights must change");
+    assert_eq!(warnings(), [""; 0]);
+    fs::rename(folder.path("kept"), folder.path("real")).expect("it must be moved");
+    std::os::unix::fs::symlink(folder.path("real"), folder.path("kept")).expect("a link must be made");
+    assert!(warnings()[0].contains("it is a link"), "{:?}", warnings());
+}
+
 fn failure_count(folder: &Folder) -> u64 {
     let (_, said) = folder.windlass(&["--json", "stats"]);
     serde_json::from_str::<Value>(said.trim()).ok().and_then(|stats| stats["failed"].as_u64()).unwrap_or(u64::MAX)

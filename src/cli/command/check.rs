@@ -23,6 +23,7 @@ use crate::config::load::show_patience;
 use crate::config::model::Config;
 use crate::daemon::assemble::told_as_skipped;
 use crate::daemon::{notify, web};
+use crate::handler::kept_output;
 use crate::task::zones::ZoneRelease;
 
 #[derive(Debug, Serialize)]
@@ -160,6 +161,7 @@ pub(crate) fn run(context: &CommandContext, args: &CheckArgs) -> Result<Exit, Cl
             }
             problems.extend(tasks.problems.iter().chain(&tasks.unavailable).cloned());
             output.warnings.extend(warnings.into_iter().chain(tasks.warnings.iter().map(ToString::to_string)));
+            output.warnings.extend(kept_output::warning(&config.output, &tasks.registry));
             output.tasks = tasks::list(&tasks.registry, SystemClock.now_ms());
             if is_whole {
                 fields = effective_settings(&config);

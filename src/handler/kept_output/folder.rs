@@ -19,6 +19,7 @@ use rustix::process::geteuid;
 
 use crate::file::absolute;
 use crate::file::trust::{self, Owners};
+use crate::text::shell::word;
 
 /// The end of a name; the former half of an output that grew too long has another one behind it.
 const END: &str = "log";
@@ -86,13 +87,48 @@ impl OutputFolder {
                 Self::opened(path)?
             }
         };
-        let found = rustix::fs::fstat(&folder.0)?;
-        if found.st_uid != geteuid().as_raw() || found.st_mode & 0o022 != 0 {
-            let what =
-                "it belongs to another user, or others may write it: give the daemon a folder of its own (chmod 700)";
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
-        }
+        folder.is_own(path, false)?;
         Ok(folder)
+    }
+
+    /// Would [`make`](Self::make) refuse it? Nothing is made, and what is missing is not judged. Root looks for the user of
+    /// the daemon, too, so that the owner of the folder itself does not count then.
+    ///
+    /// # Errors
+    /// The same.
+    pub(super) fn judge(path: &Path, trusted: Option<&Owners>) -> io::Result<()> {
+        if let Some(owners) = trusted {
+            owners.judge(&absolute(path)).map_err(|error| io::Error::new(io::ErrorKind::PermissionDenied, error))?;
+        }
+        match Self::opened(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            // One of another user, which root would open.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                Err(io::Error::new(error.kind(), Self::not_own(path)))
+            }
+            Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::LOOP | Errno::NOTDIR)) => {
+                let what = "it is a link, or no folder: name a folder itself as folder under [output]";
+                Err(io::Error::new(error.kind(), what))
+            }
+            opened => opened?.is_own(path, geteuid().is_root()),
+        }
+    }
+
+    /// Does it belong to this user, and may nobody else write it?
+    fn is_own(&self, path: &Path, whoever_owns_it: bool) -> io::Result<()> {
+        let found = rustix::fs::fstat(&self.0)?;
+        let is_ours = whoever_owns_it || found.st_uid == geteuid().as_raw();
+        if is_ours && found.st_mode & 0o022 == 0 {
+            return Ok(());
+        }
+        Err(io::Error::new(io::ErrorKind::PermissionDenied, Self::not_own(path)))
+    }
+
+    fn not_own(path: &Path) -> String {
+        let path = word(&path.to_string_lossy());
+        format!(
+            "it belongs to another user, or others may write it: give the daemon a folder of its own (chmod 700 {path})"
+        )
     }
 
     /// Opens it to read. `None` if it is not there.

@@ -16,12 +16,15 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
-use self::folder::name;
+use self::folder::{OutputFolder, name};
 use self::writer::{Order, Writer};
 use crate::config::model::OutputConfig;
 use crate::event::{Bus, Event};
 use crate::job::{ClaimToken, Identity, output_end};
 use crate::process::{OutputLine, Source};
+use crate::task::definition::Registry;
+use crate::task::handler_spec::{HandlerSpec, OutputMode};
+use crate::text::clean::named;
 
 /// How many bytes wait for the disk before their runs are held up.
 const MOST_QUEUED: usize = 8 << 20;
@@ -30,6 +33,20 @@ const HOLD: Duration = Duration::from_millis(20);
 const MOST_HELD: Duration = Duration::from_secs(10);
 /// How long the end of a run waits until its last bytes are written.
 const LAST_BYTES: Duration = Duration::from_secs(1);
+
+/// Why the outputs of these tasks would not be kept where the configuration says, for people; nothing is made.
+#[must_use]
+pub fn warning(config: &OutputConfig, tasks: &Registry) -> Option<String> {
+    let keeps = |handler: &HandlerSpec| match handler {
+        HandlerSpec::Exec(spec) => spec.output == OutputMode::File,
+        HandlerSpec::Rpc(spec) => spec.output == OutputMode::File,
+        HandlerSpec::Http(_) | HandlerSpec::Builtin(_) => false,
+    };
+    let first = tasks.iter().find(|task| keeps(&task.handler))?;
+    let error = OutputFolder::judge(&config.folder, config.trusted.as_deref()).err()?;
+    let (folder, name) = (config.folder.display(), named(&first.name));
+    Some(format!("output.folder: a daemon would not keep the output of jobs (task {name}) in {folder}: {error}"))
+}
 
 /// Where outputs are kept. Cheap to clone; all clones share one thread.
 #[derive(Clone)]
