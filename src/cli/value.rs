@@ -82,6 +82,11 @@ pub(super) fn limit(text: &str) -> Result<usize, String> {
     }
 }
 
+/// `--scan N`. Nothing would be looked at, and the answer would look as if nothing stood there.
+pub(super) fn scan(text: &str) -> Result<u64, String> {
+    limit(text).map(|number| number as u64)
+}
+
 /// `--filter FILTER`. An empty one would match everything.
 pub(super) fn filter(text: &str) -> Result<Filter, String> {
     if text.trim().is_empty() {
@@ -121,14 +126,24 @@ pub(super) enum ArgsSource {
     File(PathBuf),
 }
 
-/// `--in DURATION`, `--older-than DURATION`, in milliseconds.
+/// `--in DURATION`, in milliseconds.
 pub(super) fn delay(text: &str) -> Result<i64, MomentError> {
     parse_typed_delay(text)
 }
 
+/// `--older-than DURATION`, in milliseconds. Every worker that works has worked for longer than nothing.
+pub(super) fn age(text: &str) -> Result<i64, String> {
+    match parse_typed_delay(text).map_err(|error| error.to_string())? {
+        ms if ms > 0 => Ok(ms),
+        _ => Err("every worker with a job would be removed: expected a duration above 0, such as 2h".to_owned()),
+    }
+}
+
 /// `--wait DURATION`.
-pub(super) fn wait(text: &str) -> Result<Duration, MomentError> {
-    Ok(Duration::from_millis(u64::try_from(parse_typed_delay(text)?).unwrap_or(0)))
+pub(super) fn wait(text: &str) -> Result<Duration, String> {
+    let ms = parse_typed_delay(text).map_err(|error| error.to_string())?;
+    let ms = u64::try_from(ms).map_err(|_| "expected a duration from 0 on, such as 60s".to_owned())?;
+    Ok(Duration::from_millis(ms))
 }
 
 /// `--args JSON`. A file is read by the command: a line may be parsed twice, and stdin can be read once.

@@ -51,7 +51,7 @@ pub(crate) struct FailedGroupsArgs {
     #[command(flatten)]
     pub filter: FailedFilterArgs,
     /// Look at the newest N
-    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = value::scan)]
     pub scan: u64,
     /// Show at most N groups
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = value::limit)]

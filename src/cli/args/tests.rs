@@ -45,6 +45,30 @@ fn arguments_are_json() {
 }
 
 #[test]
+fn numbers_that_would_mean_nothing_or_everything_are_refused_with_words() {
+    for (line, told) in [
+        ("failed groups --scan 0", "from 1 on"),
+        ("failed groups --limit 0", "from 1 on"),
+        ("failed groups --scan=-1", "from 1 on"),
+        ("failed groups --scan 99999999999999999999", "from 1 on"),
+        ("tasks runs t --last 0", "from 1 on"),
+        ("plan --hours 0", "1..=87600"),
+        ("workers clean --older-than 0s", "would be removed"),
+        ("workers clean --older-than 0", "would be removed"),
+        ("workers clean --older-than=-5", "would be removed"),
+        ("jobs cancel x --wait=-5", "from 0 on"),
+    ] {
+        let error = parse(line).unwrap_err().to_string();
+        assert!(error.contains(told), "{line}: {error}");
+    }
+    for good in
+        ["failed groups --scan 1", "failed remove --all --expect 0", "jobs cancel x --wait 0s", "enqueue t --in 0"]
+    {
+        assert!(parse(good).is_ok(), "{good}");
+    }
+}
+
+#[test]
 fn what_contradicts_itself_is_refused() {
     for bad in [
         "enqueue",

@@ -540,7 +540,7 @@ pub(crate) enum TasksVerb {
         /// The task's name, or the id of a schedule
         name: String,
         /// How many at most
-        #[arg(long, value_name = "N", default_value_t = 20)]
+        #[arg(long, value_name = "N", default_value_t = 20, value_parser = value::limit)]
         last: usize,
     },
 }
@@ -565,7 +565,7 @@ pub(crate) enum WorkersVerb {
     #[command(after_help = "Example:\n  windlass workers clean --older-than 2h")]
     Clean {
         /// The age of a worker's job from which it is removed: 2h, 1day
-        #[arg(long, value_name = "DURATION", value_parser = value::delay)]
+        #[arg(long, value_name = "DURATION", value_parser = value::age)]
         older_than: i64,
         /// Do not ask for confirmation
         #[arg(long)]
