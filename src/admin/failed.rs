@@ -12,14 +12,15 @@ use serde::Serialize;
 use super::dates::rfc3339;
 use super::error::AdminError;
 use super::job_view::JobView;
-use super::listing::{SHOWN, cut, each_record, positions};
+use super::listing::{SHOWN, cut, positions};
 use crate::job::{FailureView, digest};
+use crate::store::failed_part::{FAILED_READ_BYTES, FailedSide, ReadFailed};
 use crate::store::handle::Store;
 use crate::store::inspection::{ClearFailed, FailedCount, FailedRecord, FailedRecords, RemoveFailed};
 use crate::store::role::Admin;
 
 /// How many records are read at a time.
-pub(super) const PAGE: i64 = 200;
+pub(super) const PAGE: usize = 200;
 
 /// How many lines of a backtrace a listing holds.
 const LISTED_LINES: usize = 200;
@@ -204,11 +205,18 @@ pub async fn list(store: &Store<Admin>, start: i64, stop: i64) -> Result<FailedP
     let count = store.run(FailedCount).await?;
     let (first, last) = positions(count, start, stop);
     let mut failed = Vec::new();
-    let read = |start, stop| store.run(FailedRecords { start, stop });
-    each_record(first, last, read, |position, record| {
-        failed.push(FailedView::of(position, record).listed());
-    })
-    .await?;
+    let mut next = first;
+    while next <= last {
+        let most = usize::try_from(last.saturating_sub(next).saturating_add(1)).unwrap_or(usize::MAX).min(PAGE);
+        let records = store.run(ReadFailed { side: FailedSide::From(next), most }).await?.records;
+        if records.is_empty() {
+            break;
+        }
+        for record in &records {
+            failed.push(FailedView::of(next, record).listed());
+            next += 1;
+        }
+    }
     Ok(FailedPage { count, failed, more: None })
 }
 
@@ -251,7 +259,7 @@ pub async fn find_each<A: AsRef<str>>(store: &Store<Admin>, addresses: &[A]) -> 
     }
     let mut start = 0;
     while !(wanted.is_empty() && of_jobs.is_empty()) {
-        let page = store.run(FailedRecords { start, stop: start + PAGE - 1 }).await?;
+        let page = store.run(ReadFailed { side: FailedSide::From(start), most: PAGE }).await?.records;
         for (position, record) in (start..).zip(&page) {
             let id = id(record);
             let by_id = wanted.get(&id[..MIN_ID_DIGITS]).into_iter().flatten();
@@ -275,10 +283,10 @@ pub async fn find_each<A: AsRef<str>>(store: &Store<Admin>, addresses: &[A]) -> 
                 }
             }
         }
-        if page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX) {
+        if page.len() < PAGE && page.iter().map(Bytes::len).sum::<usize>() < FAILED_READ_BYTES {
             break;
         }
-        start += PAGE;
+        start += i64::try_from(page.len()).unwrap_or(i64::MAX);
     }
     let mut all: Vec<FoundFailure> = Vec::with_capacity(found.len());
     for (one, address) in found.into_iter().zip(addresses) {

@@ -21,7 +21,7 @@ pub async fn export(
 ) -> Result<(), AdminError> {
     let count = store.run(FailedCount).await?;
     each_from_end(store, count, async |page| {
-        let meant = page.iter().rev().filter(|(_, record)| filter.is_meant(record, &FailureView::parse(record)));
+        let meant = page.iter().filter(|(_, record)| filter.is_meant(record, &FailureView::parse(record)));
         let views = meant.map(|(position, record)| FailedView::of(*position, record)).collect();
         Ok(each(views).await)
     })

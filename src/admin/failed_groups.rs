@@ -14,13 +14,13 @@ use super::failed_search::FailedFilter;
 use super::filter::{Group, at_ms};
 use crate::client::moment::Moment;
 use crate::job::{FailureView, PayloadView};
+use crate::store::failed_part::{FailedPart, FailedSide, ReadFailed};
 use crate::store::handle::Store;
-use crate::store::inspection::{FailedCount, FailedRecords};
+use crate::store::inspection::FailedCount;
 use crate::store::role::Admin;
 
-/// How many records a step reads at most, and after how many bytes the next one reads fewer.
-const STEP: i64 = 200;
-const ENOUGH: usize = 256 * 1024;
+/// How many records a step reads at most.
+const STEP: usize = 200;
 /// How many kinds are told apart. Failures of others are counted together.
 const MOST: usize = 1000;
 
@@ -81,7 +81,7 @@ pub struct GroupScan {
     length: u64,
     /// Behind the next record that is read.
     end: i64,
-    step: i64,
+    step: usize,
     scanned: u64,
     most: u64,
     counted: HashMap<String, Counted>,
@@ -110,19 +110,19 @@ impl GroupScan {
         if self.is_done() {
             return Ok(false);
         }
-        let left = i64::try_from(self.most - self.scanned).unwrap_or(i64::MAX);
-        let start = (self.end - self.step.min(left)).max(0);
-        let records = store.run(FailedRecords { start, stop: self.end - 1 }).await?;
+        let left = usize::try_from(self.most - self.scanned).unwrap_or(usize::MAX);
+        let read = ReadFailed { side: FailedSide::Before(self.end), most: self.step.min(left) };
+        let FailedPart { position, records } = store.run(read).await?;
         if self.newest.is_none() {
-            self.newest = records.last().map(|record| (self.end - 1, id(record)));
+            self.newest = records.first().map(|record| (position, id(record)));
         }
-        let bytes: usize = records.iter().map(bytes::Bytes::len).sum();
-        for record in records.iter().rev() {
+        for record in &records {
             self.count(record);
         }
-        self.scanned += u64::try_from(self.end - start).unwrap_or(0);
-        self.end = start;
-        self.step = if bytes < ENOUGH { (self.step * 2).min(STEP) } else { 1 };
+        self.scanned += records.len() as u64;
+        let last = position - i64::try_from(records.len()).unwrap_or(i64::MAX) + 1;
+        self.end = if records.is_empty() { 0 } else { last };
+        self.step = (self.step * 2).min(STEP);
         Ok(!self.is_done())
     }
 
@@ -132,23 +132,24 @@ impl GroupScan {
     /// Fails when the store cannot be reached; what was counted stays.
     pub async fn follow(&mut self, store: &Store<Admin>) -> Result<bool, AdminError> {
         loop {
-            let start = self.newest.as_ref().map_or(0, |(position, _)| *position);
-            let records = store.run(FailedRecords { start, stop: start + STEP }).await?;
-            let is_whole = i64::try_from(records.len()).is_ok_and(|length| length <= STEP);
-            let mut records = (start..).zip(records);
-            if let Some((_, known)) = &self.newest
-                && records.next().is_none_or(|(_, record)| id(&record) != *known)
-            {
-                return Ok(false);
+            let known = self.newest.clone();
+            let mut start = 0;
+            if let Some((position, known)) = &known {
+                let read = ReadFailed { side: FailedSide::From(*position), most: 1 };
+                if store.run(read).await?.records.first().is_none_or(|record| id(record) != *known) {
+                    return Ok(false);
+                }
+                start = position + 1;
             }
-            for (position, record) in records {
+            let records = store.run(ReadFailed { side: FailedSide::From(start), most: STEP }).await?.records;
+            if records.is_empty() {
+                return Ok(true);
+            }
+            for (position, record) in (start..).zip(records) {
                 self.count(&record);
                 self.newest = Some((position, id(&record)));
                 self.scanned += 1;
                 self.length += 1;
-            }
-            if is_whole {
-                return Ok(true);
             }
         }
     }
@@ -212,6 +213,16 @@ impl GroupScan {
             groups: groups.collect(),
             others: self.others + rest,
         }
+    }
+}
+
+impl FailedGroups {
+    /// The same with at most so many groups.
+    #[must_use]
+    pub fn first(&self, limit: usize) -> Self {
+        let rest = self.groups.iter().skip(limit).map(|group| group.count).sum::<u64>();
+        let groups = self.groups.iter().take(limit).cloned().collect();
+        Self { groups, others: self.others + rest, ..*self }
     }
 }
 

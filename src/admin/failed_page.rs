@@ -5,25 +5,22 @@
 //! no more records than it may, and for no longer than it may, and says how many it looked at: one of a filtered list may be
 //! short.
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::error::AdminError;
 use super::failed::{self, FailedView, FoundFailure};
 use super::failed_search::FailedFilter;
+use super::failed_walk::Walk;
 use crate::job::FailureView;
 use crate::store::handle::Store;
-use crate::store::inspection::{FailedCount, FailedRecords};
+use crate::store::inspection::FailedCount;
 use crate::store::role::Admin;
 
 /// How many records a page looks at, and a search for one record.
 pub const MOST: usize = 2000;
 /// How far from its place a record is looked for.
 const NEAR: i64 = 200;
-/// How many records a step reads at most, and after how many bytes the next one reads fewer.
-const STEP: i64 = 64;
-const ENOUGH: usize = 1 << 20;
 
 /// A record in the list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,15 +69,15 @@ pub async fn page(
         },
     };
     let mut page = FailedRecordsPage { count, failed: Vec::new(), next: None, scanned: 0, moved };
-    let mut walk = Walk { store, end, step: 1 };
+    let mut walk = Walk::before(store, end);
     while let Some(records) = walk.next().await? {
-        let ends = Instant::now() >= until;
-        for (index, (position, record)) in records.into_iter().enumerate().rev() {
+        let (ends, last) = (Instant::now() >= until, records.len() - 1);
+        for (index, (position, record)) in records.into_iter().enumerate() {
             page.scanned += 1;
             if filter.is_meant(&record, &FailureView::parse(&record)) {
                 page.failed.push(FailedView::listed_of(position, &record));
             }
-            let is_full = page.failed.len() >= limit || page.scanned >= MOST || ends && index == 0;
+            let is_full = page.failed.len() >= limit || page.scanned >= MOST || ends && index == last;
             if is_full {
                 page.next = (position > 0).then(|| FailedPlace { position, id: failed::id(&record) });
                 return Ok(page);
@@ -99,11 +96,10 @@ async fn find_from(
 ) -> Result<Option<i64>, AdminError> {
     let lowest = place.position.saturating_sub(NEAR).max(0);
     // Whoever asks may have made the place up.
-    let mut walk = Walk { store, end: place.position.saturating_add(1).min(length), step: 1 };
+    let mut walk = Walk::before(store, place.position.saturating_add(1).min(length));
     while walk.end > lowest {
         let Some(records) = walk.next().await? else { break };
-        let found =
-            records.iter().rev().find(|(position, record)| *position >= lowest && failed::id(record) == place.id);
+        let found = records.iter().find(|(position, record)| *position >= lowest && failed::id(record) == place.id);
         if let Some((position, _)) = found {
             return Ok(Some(*position));
         }
@@ -128,12 +124,12 @@ pub async fn find(store: &Store<Admin>, id: &str, hint: Option<i64>) -> Result<F
     let length = i64::try_from(store.run(FailedCount).await?).unwrap_or(i64::MAX);
     let near = hint.map(|hint| (hint.saturating_add(NEAR / 2).min(length), usize::try_from(NEAR).unwrap_or(MOST)));
     for (end, most) in near.into_iter().chain([(length, MOST)]) {
-        let (mut walk, mut scanned) = (Walk { store, end, step: 1 }, 0);
+        let (mut walk, mut scanned) = (Walk::before(store, end), 0);
         while scanned < most
             && let Some(records) = walk.next().await?
         {
             scanned += records.len();
-            if let Some((position, record)) = records.into_iter().rev().find(|(_, record)| failed::id(record) == id) {
+            if let Some((position, record)) = records.into_iter().find(|(_, record)| failed::id(record) == id) {
                 return Ok(FoundFailure { position, id, record });
             }
         }
@@ -144,42 +140,15 @@ pub async fn find(store: &Store<Admin>, id: &str, hint: Option<i64>) -> Result<F
 /// The last failure of a job of this id among the newest records.
 pub(super) async fn of_job(store: &Store<Admin>, job: &str) -> Result<Option<FoundFailure>, AdminError> {
     let end = i64::try_from(store.run(FailedCount).await?).unwrap_or(i64::MAX);
-    let (mut walk, mut scanned) = (Walk { store, end, step: 1 }, 0);
+    let (mut walk, mut scanned) = (Walk::before(store, end), 0);
     while scanned < MOST
         && let Some(records) = walk.next().await?
     {
         scanned += records.len();
         let is_its = |record: &[u8]| FailureView::parse(record).identity.is_some_and(|identity| *identity.id == *job);
-        if let Some((position, record)) = records.into_iter().rev().find(|(_, record)| is_its(record)) {
+        if let Some((position, record)) = records.into_iter().find(|(_, record)| is_its(record)) {
             return Ok(Some(FoundFailure { position, id: failed::id(&record), record }));
         }
     }
     Ok(None)
-}
-
-/// A walk from a position to the beginning of the list, in steps that hold few bytes.
-struct Walk<'s> {
-    store: &'s Store<Admin>,
-    end: i64,
-    step: i64,
-}
-
-impl Walk<'_> {
-    /// The next records with their positions, the oldest first; `None` at the beginning of the list.
-    async fn next(&mut self) -> Result<Option<Vec<(i64, Bytes)>>, AdminError> {
-        while self.end > 0 {
-            let start = (self.end - self.step).max(0);
-            let records = self.store.run(FailedRecords { start, stop: self.end - 1 }).await?;
-            let bytes: usize = records.iter().map(Bytes::len).sum();
-            self.step = if bytes < ENOUGH { (self.step * 2).min(STEP) } else { 1 };
-            self.end = start;
-            if !records.is_empty() {
-                return Ok(Some((start..).zip(records).collect()));
-            }
-            // The list has become shorter, maybe by very much.
-            let length = i64::try_from(self.store.run(FailedCount).await?).unwrap_or(i64::MAX);
-            self.end = self.end.min(length);
-        }
-        Ok(None)
-    }
 }

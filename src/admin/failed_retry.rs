@@ -19,9 +19,10 @@ use crate::plugin::hooks::{HookFailure, Refusal};
 use crate::plugin::registry::Plugins;
 use crate::store::StoreError;
 use crate::store::effect::Admission;
+use crate::store::failed_part::{FailedSide, ReadFailed};
 use crate::store::handle::Store;
 use crate::store::inspection::{
-    FAILED_BATCH, FAILED_BATCH_BYTES, FailedCount, FailedJob, FailedRecord, FailedRecords, Retried, RetryFailed,
+    FAILED_BATCH, FAILED_BATCH_BYTES, FailedCount, FailedJob, FailedRecord, Retried, RetryFailed,
 };
 use crate::store::role::Admin;
 use crate::task::definition::Registry;
@@ -210,7 +211,8 @@ impl<'a> Retrier<'a> {
         let mut left = i64::try_from(self.store.run(FailedCount).await?).unwrap_or(i64::MAX);
         let mut position = 0;
         while left > 0 && !self.brake.is_some_and(Brake::is_pulled) {
-            let page = self.store.run(FailedRecords { start: position, stop: position + PAGE.min(left) - 1 }).await?;
+            let most = usize::try_from(left).unwrap_or(usize::MAX).min(PAGE);
+            let page = self.store.run(ReadFailed { side: FailedSide::From(position), most }).await?.records;
             if page.is_empty() {
                 return Ok(());
             }

@@ -8,18 +8,13 @@ use bytes::Bytes;
 use super::brake::Brake;
 use super::error::AdminError;
 use super::failed::{self, Address, FailedPage, FailedView, FoundFailure};
+use super::failed_walk::Walk;
 use super::filter::{Filter, at_ms, error_tells};
 use crate::job::{FailureView, PayloadView};
 use crate::store::StoreError;
 use crate::store::handle::Store;
-use crate::store::inspection::{
-    FAILED_BATCH, FAILED_BATCH_BYTES, FailedCount, FailedRecord, FailedRecords, RemoveFailed,
-};
+use crate::store::inspection::{FAILED_BATCH, FAILED_BATCH_BYTES, FailedCount, FailedRecord, RemoveFailed};
 use crate::store::role::Admin;
-
-/// How many records a step reads at most, and after how many bytes the next one reads fewer.
-const MOST: i64 = 250;
-const ENOUGH: usize = 1 << 20;
 
 /// Which failed jobs are meant: those that match all of it.
 #[derive(Debug, Clone, Default)]
@@ -104,7 +99,7 @@ async fn among(
     let (mut failed, mut looked_at, mut more, mut cut) = (Vec::new(), 0, false, false);
     each_from_end(store, count, async |page| {
         let mut is_older = earliest_ms.is_some() && !page.is_empty();
-        for (position, record) in page.into_iter().rev() {
+        for (position, record) in page {
             if looked_at >= most {
                 cut = true;
                 return Ok(false);
@@ -146,7 +141,7 @@ pub(super) async fn find_among_newest(
     let count = store.run(FailedCount).await?;
     let (mut found, mut looked_at): (Option<FoundFailure>, u64) = (None, 0);
     each_from_end(store, count, async |page| {
-        for (position, record) in page.into_iter().rev() {
+        for (position, record) in page {
             looked_at += 1;
             if looked_at > most {
                 return Ok(false);
@@ -201,7 +196,7 @@ pub async fn remove(
     let all = store.run(FailedCount).await?;
     // From the end: what is removed moves only records that were passed.
     each_from_end(store, all, async |page| {
-        let meant = page.into_iter().rev().filter(|(_, record)| filter.is_meant(record, &FailureView::parse(record)));
+        let meant = page.into_iter().filter(|(_, record)| filter.is_meant(record, &FailureView::parse(record)));
         let meant: Vec<_> = meant.map(|(position, record)| FailedRecord { record, position: Some(position) }).collect();
         remove_batches(store, meant, |was_there| {
             removed += u64::from(was_there);
@@ -256,22 +251,17 @@ async fn remove_batches(
     Ok(())
 }
 
-/// Calls `each` with pages of records, from the end of the list to its beginning, as long as it answers true.
+/// Calls `each` with pages of records, the newest first, from the end of the list to its beginning, as long as it answers true.
 pub(super) async fn each_from_end(
     store: &Store<Admin>,
     count: u64,
     mut each: impl AsyncFnMut(Vec<(i64, Bytes)>) -> Result<bool, AdminError>,
 ) -> Result<(), AdminError> {
-    let (mut end, mut step) = (i64::try_from(count).unwrap_or(i64::MAX), 1);
-    while end > 0 {
-        let start = (end - step).max(0);
-        let records = store.run(FailedRecords { start, stop: end - 1 }).await?;
-        let bytes: usize = records.iter().map(Bytes::len).sum();
-        if !each((start..).zip(records).collect()).await? {
+    let mut walk = Walk::before(store, i64::try_from(count).unwrap_or(i64::MAX));
+    while let Some(records) = walk.next().await? {
+        if !each(records).await? {
             return Ok(());
         }
-        end = start;
-        step = if bytes < ENOUGH { (step * 2).min(MOST) } else { 1 };
     }
     Ok(())
 }

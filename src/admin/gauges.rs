@@ -144,7 +144,7 @@ impl GaugeReader {
             Box::pin(store.run(FailedCount)),
             Box::pin(store.run(ReadPaused)),
             Box::pin(store.run(QueueLengths { queues: queues.clone() })),
-            Box::pin(store.run(Periodic { job_locks: Vec::new() })),
+            Box::pin(store.run(Periodic::default())),
             Box::pin(store.run(first)),
         );
         let (published, paused) = (published?, paused?);

@@ -1,9 +1,4 @@
-//! Reads a part of a list for a listing: in steps that hold few bytes, because each record may have any length, and with
-//! long members cut.
-
-use std::future::Future;
-
-use bytes::Bytes;
+//! Reads a part of a list for a listing, with long members cut.
 
 use crate::store::StoreError;
 use crate::store::handle::Store;
@@ -11,40 +6,8 @@ use crate::store::listed::{JobList, ListJobs, ListedJob};
 use crate::store::role::Admin;
 use crate::text::cut::shorten;
 
-/// How many records a step reads at most, and after how many bytes the next one reads fewer.
-const MOST: i64 = 64;
-const ENOUGH: usize = 1 << 20;
-
 /// The longest text that a listing shows of a member, in bytes.
 pub(super) const SHOWN: usize = 16 * 1024;
-
-/// Calls `each` with the position and the bytes of every record from `first` to `last`, both from 0 and inclusive, as far
-/// as the list goes. Few records are held at a time: the first step reads one, and a step reads twice
-/// as many as the one before only while they are short.
-pub(super) async fn each_record<R>(
-    first: i64,
-    last: i64,
-    read: impl Fn(i64, i64) -> R,
-    mut each: impl FnMut(i64, &Bytes),
-) -> Result<(), StoreError>
-where
-    R: Future<Output = Result<Vec<Bytes>, StoreError>>,
-{
-    let (mut position, mut step) = (first, 1);
-    while position <= last {
-        let wanted = step.min(last.saturating_sub(position).saturating_add(1));
-        let records = read(position, position.saturating_add(wanted - 1)).await?;
-        let bytes: usize = records.iter().map(Bytes::len).sum();
-        (position..).zip(&records).for_each(|(at, record)| each(at, record));
-        let count = i64::try_from(records.len()).unwrap_or(i64::MAX);
-        if count < wanted {
-            return Ok(());
-        }
-        position = position.saturating_add(count);
-        step = if bytes < ENOUGH { (step * 2).min(MOST) } else { 1 };
-    }
-    Ok(())
-}
 
 /// How many jobs of a list a step reads at most for a listing.
 const LISTED: i64 = 100;
@@ -85,29 +48,7 @@ pub(super) fn cut(text: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
-
     use super::*;
-
-    #[tokio::test]
-    async fn long_records_are_held_one_at_a_time_and_each_is_shown_once() {
-        let lengths: Vec<usize> = (0..300).map(|n| if (40..50).contains(&n) { 2 << 20 } else { 10 }).collect();
-        let (asked, mut seen) = (RefCell::new(Vec::new()), Vec::new());
-        let read = |first: i64, last: i64| {
-            let end = lengths.len().min(usize::try_from(last).unwrap() + 1);
-            let records: Vec<_> =
-                lengths[usize::try_from(first).unwrap()..end].iter().map(|n| Bytes::from(vec![0; *n])).collect();
-            asked.borrow_mut().push(records.iter().filter(|record| record.len() > 10).count());
-            async move { Ok(records) }
-        };
-        each_record(3, i64::MAX, read, |at, record| seen.push((at, record.len()))).await.unwrap();
-        let wanted: Vec<_> = (3..).zip(lengths[3..].iter().copied()).collect();
-        assert_eq!(seen, wanted);
-        let asked = asked.into_inner();
-        // The step that meets them may hold several; after it each comes alone.
-        assert!(asked.iter().filter(|long| **long > 1).count() <= 1, "{asked:?}");
-        assert!(asked.len() < 40, "short ones come many at a time: {}", asked.len());
-    }
 
     #[test]
     fn positions_count_from_either_end() {

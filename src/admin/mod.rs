@@ -22,6 +22,7 @@ pub mod failed_mend;
 pub mod failed_page;
 pub mod failed_retry;
 pub mod failed_search;
+mod failed_walk;
 pub mod filter;
 pub mod gauges;
 pub mod held_back;

@@ -117,7 +117,9 @@ pub(super) async fn states(
     wanted: Option<&str>,
 ) -> Result<(Vec<PeriodicView>, usize), AdminError> {
     let is_wanted = |name: &TaskName| wanted.is_none_or(|wanted| wanted == name.as_str());
-    let (mut entries, _) = store.run(Periodic { job_locks: Vec::new() }).await?;
+    let declared = registry.periodic().map(|task| task.name.clone());
+    let tasks = declared.chain(wanted.map(TaskName::as_stored)).collect();
+    let (mut entries, _) = store.run(Periodic { tasks, ..Periodic::default() }).await?;
     entries.retain(|entry| is_wanted(&entry.task));
     // There may be very many workers, and without an entry nobody's job matters.
     let working: HashSet<String> = match entries.is_empty() {
@@ -283,11 +285,12 @@ async fn look_after(
 }
 
 async fn entry_of(store: &Store<Admin>, name: &str) -> Result<Option<PeriodicEntry>, AdminError> {
-    Ok(store.run(Periodic { job_locks: Vec::new() }).await?.0.into_iter().find(|entry| entry.task.as_str() == name))
+    let wanted = Periodic { tasks: vec![TaskName::as_stored(name)], ..Periodic::default() };
+    Ok(store.run(wanted).await?.0.into_iter().find(|entry| entry.task.as_str() == name))
 }
 
 async fn not_periodic(store: &Store<Admin>, registry: &Registry, name: &str) -> Result<AdminError, AdminError> {
-    let (entries, _) = store.run(Periodic { job_locks: Vec::new() }).await?;
+    let (entries, _) = store.run(Periodic::default()).await?;
     let names =
         registry.periodic().map(|task| task.name.as_str()).chain(entries.iter().map(|entry| entry.task.as_str()));
     let suggestion = nearest(name, names).or_else(|| schedules::nearest_id(registry, name));

@@ -125,7 +125,8 @@ async fn plan_where(
     limit: usize,
 ) -> Result<Plan, AdminError> {
     let (now_s, until_s) = (now_ms.div_euclid(1000), until_ms.div_euclid(1000));
-    let (entries, _) = store.run(Periodic { job_locks: Vec::new() }).await?;
+    let tasks = registry.periodic().map(|task| task.name.clone()).collect();
+    let (entries, _) = store.run(Periodic { tasks, ..Periodic::default() }).await?;
     let ids = |task: &TaskDefinition| task.schedules.iter().map(|schedule| schedule.id.clone()).collect::<Vec<_>>();
     let ids: Vec<String> =
         registry.iter().filter(|task| wanted(task.name.as_str())).flat_map(|task| ids(task)).collect();

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::dates::rfc3339;
 use super::error::AdminError;
 use super::failed;
+use super::failed_walk::Walk;
 use super::job_view::JobView;
 use super::watching;
 use super::worker_page::Room;
@@ -19,7 +20,6 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::job::shown_run::RunUsage;
 use crate::job::{ClaimToken, FailureView, Progress, WorkerName, date};
 use crate::store::handle::Store;
-use crate::store::inspection::FailedRecords;
 use crate::store::role::Admin;
 use crate::store::showing::{LookAtRuns, SeenRun};
 use crate::store::wishes::{AskRun, Want, Wish};
@@ -34,7 +34,7 @@ const KNOWN: usize = 100_000;
 /// How many bytes of a working record tell its claim.
 const CLAIM: usize = 512;
 /// How many of the newest failures are looked at for runs that have ended, beside one for each of them.
-const NEWEST: i64 = 100;
+const NEWEST: usize = 100;
 
 /// Of how many runs is asked what they use, and how long the answers are waited for: an instance hears of it with the next extension
 /// of its lease.
@@ -322,12 +322,19 @@ pub async fn look_again(store: &Store<Admin>, runs: &mut [CancelledRun]) -> Resu
     if over.is_empty() {
         return Ok(());
     }
-    let newest = NEWEST.saturating_add(i64::try_from(over.len()).unwrap_or(i64::MAX));
-    for record in store.run(FailedRecords { start: -newest, stop: -1 }).await? {
-        let view = FailureView::parse(&record);
-        let Some(identity) = view.identity.filter(|_| view.cancelled) else { continue };
-        for run in over.iter_mut().filter(|run| run.run.id.as_deref() == Some(&identity.id)) {
-            (run.state, run.failed_id) = (CancelState::Cancelled, Some(failed::id(&record)));
+    let (newest, mut looked_at, mut walk) = (NEWEST + over.len(), 0, Walk::before(store, i64::MAX));
+    while looked_at < newest
+        && let Some(records) = walk.next().await?
+    {
+        looked_at += records.len();
+        for (_, record) in records {
+            let view = FailureView::parse(&record);
+            let Some(identity) = view.identity.filter(|_| view.cancelled) else { continue };
+            for run in over.iter_mut().filter(|run| run.run.id.as_deref() == Some(&identity.id)) {
+                // Of several the newest.
+                run.failed_id.get_or_insert_with(|| failed::id(&record));
+                run.state = CancelState::Cancelled;
+            }
         }
     }
     Ok(())

@@ -75,6 +75,7 @@ pub fn effective_settings(config: &Config) -> Vec<(String, String)> {
         say("http.trusted_proxies", &proxies.join(","));
         say("http.read_only", &http.read_only);
         say("http.metrics", &http.metrics.name());
+        say("http.max_queues", &http.max_queues);
     }
     all
 }

@@ -28,7 +28,12 @@ pub struct HttpConfig {
     pub read_only: bool,
     /// Who may read its metrics?
     pub metrics: MetricsMode,
+    /// Up to how many known queues the role `enqueue` makes new ones.
+    pub max_queues: u64,
 }
+
+/// What [`HttpConfig::max_queues`] is if nothing is said.
+pub const MAX_QUEUES: u64 = 1000;
 
 impl HttpConfig {
     /// Without a section: for the programs of this machine, at the usual address.
@@ -43,6 +48,7 @@ impl HttpConfig {
             trusted_proxies: Vec::new(),
             read_only: false,
             metrics: MetricsMode::Token,
+            max_queues: MAX_QUEUES,
         }
     }
 }

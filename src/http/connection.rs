@@ -3,8 +3,9 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
@@ -14,15 +15,21 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::watch;
-use tokio::time::sleep_until;
+use tokio::time::{sleep_until, timeout};
 
+use super::framing::refusal;
 use super::peer::Peer;
 use super::slots::Slot;
+use super::tapped::Tapped;
 
 /// The longest head of a request.
 const LONGEST_HEAD: usize = 16 * 1024;
+/// How long a client whose request is refused may take for the answer, and how much more of it is read meanwhile: a connection
+/// that is closed before all is read takes the answer with it.
+const LAST: Duration = Duration::from_secs(2);
+const LAST_BYTES: u64 = 1 << 20;
 
 /// Serves it to its end: the client's, that of its patience, or ours. Errors are the client's.
 pub(super) async fn serve<S>(stream: S, peer: Peer, slot: Arc<Slot>, router: Router, mut stop: watch::Receiver<bool>)
@@ -45,11 +52,12 @@ where
             }
         }
     });
-    let io = TokioIo::new(Tapped { stream, slot: Arc::clone(&slot) });
+    let refused = Arc::new(OnceLock::new());
+    let io = TokioIo::new(Tapped::new(stream, Arc::clone(&slot), Arc::clone(&refused)));
     // Its own timer for heads counts the time between two requests as well; `patience` tells them apart.
     let mut http = http1::Builder::new();
     http.header_read_timeout(None).max_buf_size(LONGEST_HEAD);
-    let mut connection = pin!(http.serve_connection(io, service));
+    let mut connection = http.serve_connection(io, service);
     let mut lapse = pin!(sleep_until(slot.patience.deadline()));
     let mut stopping = pin!(async move {
         // Whoever could stop it is gone.
@@ -60,9 +68,13 @@ where
     poll_fn(|cx| {
         if !stops && stopping.as_mut().poll(cx).is_ready() {
             stops = true;
-            connection.as_mut().graceful_shutdown();
+            Pin::new(&mut connection).graceful_shutdown();
         }
-        if slot.patience.is_closed() || connection.as_mut().poll(cx).is_ready() {
+        if slot.patience.is_closed() || Pin::new(&mut connection).poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        // What came before it is answered first.
+        if refused.get().is_some_and(|refused| !refused.is_begun) && slot.patience.waits_since().is_some() {
             return Poll::Ready(());
         }
         // What it does may have changed, and with that its time.
@@ -76,54 +88,20 @@ where
         Poll::Pending
     })
     .await;
-}
-
-/// A stream that tells when bytes come, and when all bytes are written.
-struct Tapped<S> {
-    stream: S,
-    slot: Arc<Slot>,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Tapped<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            self.slot.patience.read();
-        }
-        read
+    if let Some(refused) = refused.get().filter(|refused| !refused.is_begun && slot.patience.waits_since().is_some()) {
+        let Tapped { stream, .. } = connection.into_parts().io.into_inner();
+        // Who does not take it need not have it.
+        let _ = timeout(LAST, refuse(stream, refused.why)).await;
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // hyper flushes when it has written all that it holds.
-        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        if matches!(flushed, Poll::Ready(Ok(()))) {
-            self.slot.patience.written();
-        }
-        flushed
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
+/// Answers a request that is not read any further.
+async fn refuse(mut stream: impl AsyncRead + AsyncWrite + Unpin, why: &str) -> io::Result<()> {
+    stream.write_all(refusal(why).as_bytes()).await?;
+    stream.shutdown().await?;
+    let mut rest = stream.take(LAST_BYTES);
+    while rest.read(&mut [0; 4096]).await? > 0 {}
+    Ok(())
 }
 
 /// The body of an answer, which tells how it goes on and when it is whole.
@@ -248,6 +226,31 @@ mod tests {
         }
         assert_eq!(slow.closes_after().await, 0);
         assert!((10..12).contains(&begun.elapsed().as_secs()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_be_read_in_two_ways_is_answered_behind_what_came_before_it() {
+        for cut in [1, 7, 60, 1000] {
+            let mut served = served();
+            let text = format!(
+                "{GET}POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n{GET}"
+            );
+            for part in text.as_bytes().chunks(cut) {
+                served.client.write_all(part).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+            let mut all = String::new();
+            served.client.read_to_string(&mut all).await.unwrap();
+            assert!(all.starts_with("HTTP/1.1 200 OK\r\n") && all.matches("HTTP/1.1 ").count() == 2, "{cut}: {all}");
+            let (_, last) = all.split_once("yes").unwrap();
+            assert!(last.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{cut}: {last}");
+            assert!(last.contains("connection: close") && last.ends_with("expected one of them\"}"), "{cut}: {last}");
+        }
+        let mut served = served();
+        served.send("POST /echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3\nabc\r\n0\r\n\r\n").await;
+        let mut all = String::new();
+        served.client.read_to_string(&mut all).await.unwrap();
+        assert!(all.starts_with("HTTP/1.1 400 ") && all.matches("HTTP/1.1 ").count() == 1, "{all}");
     }
 
     #[tokio::test(start_paused = true)]

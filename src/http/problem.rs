@@ -92,6 +92,8 @@ kinds! {
     InvalidInputs = "invalid-inputs", UNPROCESSABLE_ENTITY, "The task does not take these inputs";
     /// The Idempotency-Key was used for another request.
     KeyReused = "key-reused", UNPROCESSABLE_ENTITY, "This Idempotency-Key was used for another request";
+    /// The caller may make no queue.
+    TooManyQueues = "too-many-queues", UNPROCESSABLE_ENTITY, "There are too many queues for another one";
     /// The failed job lacks what a retry needs.
     NotRetriable = "not-retriable", UNPROCESSABLE_ENTITY, "This failed job cannot be retried";
     /// Too many wrong tokens.
@@ -383,7 +385,6 @@ mod tests {
         let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/api.md")).unwrap();
         for kind in Kind::ALL {
             let (name, status, _) = kind.parts();
-            // The first cell of the row has the status.
             let is_row = |line: &str| line.split(" |").next().is_some_and(|cell| cell.contains(status.as_str()));
             let mut rows = document.lines().filter(|line| line.starts_with("| ") && is_row(line));
             assert!(rows.any(|row| row.contains(&format!("`{name}`"))), "{} {name}", status.as_str());

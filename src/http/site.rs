@@ -12,6 +12,7 @@ use super::failed_index::FailedIndex;
 use super::looks::Looks;
 use super::operation::Operations;
 use super::problem::{Kind, Problem};
+use super::queue_bound::QueueBound;
 use super::reading::Turns;
 use super::requests::Requests;
 use super::streams::Streams;
@@ -165,6 +166,8 @@ pub struct Site {
     pub(super) operations: Arc<Operations>,
     /// The failed jobs by kind.
     pub(super) failed_index: Arc<FailedIndex>,
+    /// The queues that those make who may only enqueue.
+    pub(super) queue_bound: Arc<QueueBound>,
     /// Where it is heard what this instance says of its jobs, if it has any.
     pub outlet: Option<Outlet>,
     /// Where it is told that somebody asks, if somebody wants to know.
@@ -205,6 +208,7 @@ impl Site {
             requests: Arc::default(),
             operations: Arc::default(),
             failed_index: Arc::default(),
+            queue_bound: Arc::default(),
             outlet: None,
             asked: None,
             streams: Streams::default(),

@@ -1,5 +1,4 @@
-//! Arrows for people, who look at the store and correct it. Nothing runs them periodically. All fail when the store
-//! cannot be reached.
+//! Arrows for people, who look at the store and correct it. None runs by itself; all fail when the store cannot be reached.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -45,6 +44,15 @@ pub struct QueueLength {
     /// Its jobs.
     pub length: u64,
 }
+
+/// How many queues are known, counted up to `most` where that takes time.
+#[derive(Debug, Clone, Copy)]
+pub struct CountQueues {
+    /// From how many on the exact number does not matter.
+    pub most: u64,
+}
+
+arrow!(CountQueues, "count_queues", Reads -> u64; Admin);
 
 /// One queue with its length; `None` if it is not known.
 #[derive(Debug, Clone)]

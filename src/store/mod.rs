@@ -29,6 +29,7 @@ pub mod delayed;
 pub mod effect;
 pub mod engine;
 pub mod error;
+pub mod failed_part;
 pub mod faults;
 pub mod findings;
 pub mod handle;

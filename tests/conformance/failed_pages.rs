@@ -4,16 +4,19 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use windlass::admin::failed_groups::groups;
 use windlass::admin::failed_page::{FailedPlace, page};
-use windlass::admin::failed_search::FailedFilter;
+use windlass::admin::failed_search::{FailedFilter, newest};
+use windlass::store::failed_part::{FAILED_READ_BYTES, FailedSide, ReadFailed};
 use windlass::store::role::Admin;
 
 use crate::fixture::Fixture;
 use crate::inspect::fail;
 use crate::look::jobs;
+use crate::support::verbs::Verbs as _;
 
 behaviours! {
     a_page_whose_time_is_over_has_a_next_one,
     groups_whose_time_is_over_are_not_complete,
+    a_step_meets_one_long_record_at_most,
 }
 
 async fn a_page_whose_time_is_over_has_a_next_one(f: &Fixture) {
@@ -46,4 +49,42 @@ async fn groups_whose_time_is_over_are_not_complete(f: &Fixture) {
         let counted = groups(&store, FailedFilter::default(), 100, 10, until, |_| {}).await.expect("groups");
         assert_eq!((counted.scanned, counted.complete), (scanned, scanned == 5));
     }
+}
+
+async fn a_step_meets_one_long_record_at_most(f: &Fixture) {
+    let long = |n: usize| {
+        let args = "x".repeat(FAILED_READ_BYTES);
+        Bytes::from(format!(r#"{{"class":"add","queue":"q","args":["{n}{args}"]}}"#))
+    };
+    let mut records = fail(f, &jobs(0..40)).await;
+    for n in 0..3 {
+        records.extend(fail(f, &[long(n)]).await);
+    }
+    records.extend(fail(f, &jobs(40..80)).await);
+    for is_back in [false, true] {
+        let (mut at, mut steps, mut seen) = (if is_back { i64::MAX } else { 0 }, Vec::new(), Vec::new());
+        loop {
+            let side = if is_back { FailedSide::Before(at) } else { FailedSide::From(at) };
+            let part = f.store.run(ReadFailed { side, most: 64 }).await.expect("failed_part");
+            let Some(last) = part.records.last() else { break };
+            let bytes: usize = part.records.iter().map(Bytes::len).sum();
+            assert!(bytes - last.len() < FAILED_READ_BYTES, "a step ends with the record that fills it: {bytes}");
+            let count = i64::try_from(part.records.len()).expect("few");
+            at = if is_back { part.position + 1 - count } else { part.position + count };
+            steps.push(count);
+            seen.extend(part.records);
+        }
+        assert_eq!(steps, [41, 1, 1, 40], "back: {is_back}");
+        if is_back {
+            seen.reverse();
+        }
+        assert_eq!(seen, records, "back: {is_back}");
+    }
+    // All that is read of the list goes this way: each is found once, whatever is long.
+    let all = newest(&f.store.narrow(), &FailedFilter::default(), 1000, |_| {}).await.expect("newest").failed;
+    assert_eq!(all.iter().map(|view| view.position).collect::<Vec<_>>(), (0..83).rev().collect::<Vec<_>>());
+    let counted = groups(&f.store.narrow(), FailedFilter::default(), 100, 10, None, |_| {}).await.expect("groups");
+    assert_eq!((counted.scanned, counted.complete), (83, true));
+    assert_eq!(f.store.failed(-3, -1).await.expect("failed"), records[80..]);
+    assert_eq!(f.store.failed(39, 41).await.expect("failed"), records[39..42]);
 }

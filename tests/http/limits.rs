@@ -65,6 +65,50 @@ fn what_is_no_request_ends_its_connection_and_nothing_else() {
 }
 
 #[test]
+fn a_request_that_may_be_read_in_two_ways_is_refused_and_hides_no_second_one() {
+    let world = World::sqlite("", |_| {});
+    let hidden = "POST /api/v1/queues/default/pause HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let head = "POST /api/v1/nothing HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
+    let long = "x".repeat(2000);
+    for (lines, body, told) in [
+        (
+            "content-length: 6\r\ntransfer-encoding: chunked\r\n",
+            "0\r\n\r\n",
+            "both Content-Length and Transfer-Encoding",
+        ),
+        (
+            "transfer-encoding: chunked\r\ncontent-length: 6\r\n",
+            "0\r\n\r\n",
+            "both Content-Length and Transfer-Encoding",
+        ),
+        ("content-length: 0\r\ncontent-length: 0\r\n", "", "more than one Content-Length"),
+        ("x: a\r\n content-length: 3\r\n", "", "on a second line"),
+        ("content-length : 3\r\n", "", "its colon"),
+        ("content-length: 0\n", "", "carriage return"),
+        ("transfer-encoding: gzip, chunked\r\n", "0\r\n\r\n", "expected chunked"),
+    ] {
+        let answer = world.place.raw(format!("{head}{lines}\r\n{body}{hidden}").as_bytes());
+        assert_eq!(String::from_utf8_lossy(&answer).matches("HTTP/1.1 ").count(), 1, "{lines:?}: {answer:?}");
+        let answer = Answer::parse(&answer);
+        assert_eq!((answer.status, answer.problem().as_str()), (400, "malformed"), "{lines:?}");
+        assert!(answer.json()["detail"].as_str().unwrap().contains(told), "{lines:?}: {answer:?}");
+        assert_eq!(answer.header("connection"), Some("close"), "{lines:?}");
+    }
+    let chunked = "transfer-encoding: chunked\r\n";
+    for body in [format!("2;{long}\r\n{{}}\r\n0\r\n\r\n"), "2\n{}\r\n0\r\n\r\n".to_owned()] {
+        let answer = world.place.raw(format!("{head}{chunked}\r\n{body}{hidden}").as_bytes());
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        assert!(
+            text.is_empty() || text.matches("HTTP/1.1 ").count() == 1 && Answer::parse(&answer).status >= 400,
+            "{text}"
+        );
+    }
+    let paused = world.place.get("/api/v1/queues").body;
+    assert!(!paused.contains("\"paused\":true"), "no hidden request was done: {paused}");
+    world.daemon.stop();
+}
+
+#[test]
 fn three_hundred_silent_connections_keep_nobody_out() {
     let world = World::sqlite("", |_| {});
     let mut silent: Vec<_> = (0..300).map(|_| world.place.connect().unwrap()).collect();
@@ -91,4 +135,47 @@ fn a_head_that_does_not_end_is_not_waited_for() {
     assert_eq!(slow.read(&mut [0]).unwrap_or(0), 0);
     assert!(begun.elapsed() >= Duration::from_secs(9), "{:?}", begun.elapsed());
     world.daemon.stop();
+}
+
+#[test]
+fn who_may_only_enqueue_makes_no_queue_beyond_those_that_are_allowed() {
+    const SHOP: &str = "a-token-that-only-enqueues";
+    const BOSS: &str = "a-token-that-operates";
+    let http = format!(
+        "max_queues = 3\ntokens = [{{ name = \"shop\", role = \"enqueue\", token = \"{SHOP}\" }}, \
+         {{ name = \"boss\", role = \"operate\", token = \"{BOSS}\" }}]"
+    );
+    World::both(
+        &http,
+        |folder| folder.script("note", "true"),
+        |world| {
+            let send = |token: &str, path: &str, body: &str| {
+                let bearer = format!("Bearer {token}");
+                let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+                world.place.send("POST", path, &headers, body.as_bytes())
+            };
+            let to =
+                |token: &str, queue: &str| send(token, &format!("/api/v1/tasks/note/jobs?queue={queue}&in=1h"), "[]");
+            let now = |token: &str, queue: &str| send(token, &format!("/api/v1/tasks/note/jobs?queue={queue}"), "[]");
+            assert_eq!(to(SHOP, "made-1").status, 201, "its job is delayed, so that the store does not know it yet");
+            assert_eq!(now(SHOP, "made-2").status, 201);
+            assert_eq!(now(SHOP, "made-3").status, 201);
+            let refused = now(SHOP, "made-4");
+            assert_eq!((refused.status, refused.problem().as_str()), (422, "too-many-queues"));
+            let problem = refused.json();
+            assert!(problem["detail"].as_str().unwrap().contains("max_queues under [http]"), "{problem}");
+            assert_eq!(problem["errors"][0]["pointer"], "?queue");
+            let body = r#"{"task":"note","queue":"made-5"}"#;
+            assert_eq!(send(SHOP, "/api/v1/jobs", body).json()["errors"][0]["pointer"], "/queue");
+            let lines = "{\"task\":\"note\",\"queue\":\"made-6\"}\n{\"task\":\"note\",\"queue\":\"made-2\"}\n";
+            let bulk = send(SHOP, "/api/v1/jobs/bulk", lines).body;
+            let views: Vec<serde_json::Value> = bulk.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            assert_eq!(views[0]["problem"]["type"], "urn:windlass:problem:too-many-queues", "{bulk}");
+            assert_eq!((&views[1]["enqueued"], &views[2]["enqueued"]), (&true.into(), &1.into()), "{bulk}");
+            assert_eq!(now(SHOP, "default").status, 201, "a task declares it");
+            assert_eq!(now(BOSS, "made-7").status, 201, "who operates is not bound");
+            assert_eq!(now(SHOP, "made-7").status, 201, "now it is known");
+            assert_eq!(now(SHOP, "made-8").problem(), "too-many-queues");
+        },
+    );
 }

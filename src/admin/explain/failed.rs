@@ -91,7 +91,7 @@ mod tests {
     use crate::admin::failed::id;
     use crate::admin::failed_search::{FailedFilter, among_newest, find_among_newest};
     use crate::store::StoreError;
-    use crate::store::inspection::FailedRecords;
+    use crate::store::failed_part::{FailedPart, FailedSide, ReadFailed};
     use crate::store::layer::{AnyArrow, AnyReply, Layer, Next};
 
     const ALL: i64 = 1_000_000;
@@ -110,10 +110,12 @@ mod tests {
             if arrow.get::<FailedCount>().is_some() {
                 return Ok(AnyReply::to::<FailedCount>(ALL.unsigned_abs()));
             }
-            let Some(FailedRecords { start, stop }) = arrow.get() else { return next.pass(arrow).await };
-            let records: Vec<Bytes> = (*start..=*stop).map(record).collect();
+            let Some(ReadFailed { side: FailedSide::Before(end), most }) = arrow.get() else {
+                return next.pass(arrow).await;
+            };
+            let records: Vec<Bytes> = (0..*end).rev().take(*most).map(record).collect();
             self.0.fetch_add(records.len() as u64, Ordering::Relaxed);
-            Ok(AnyReply::to::<FailedRecords>(records))
+            Ok(AnyReply::to::<ReadFailed>(FailedPart { position: end - 1, records }))
         }
     }
 

@@ -1,6 +1,5 @@
 //! Where a job is, and what it waits for.
 
-use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 
 use super::answer::Explanation;
@@ -14,13 +13,14 @@ use super::unread::{FAILED, Unread};
 use super::{failed, queue};
 use crate::admin::error::AdminError;
 use crate::admin::failed::FailedView;
+use crate::admin::failed_walk::Walk;
 use crate::client::moment::Moment;
 use crate::client::request::ResolvedJob;
 use crate::job::{FailureView, Identity, RetryKeys};
 use crate::plugin::chain::Chain;
 use crate::store::delayed::{DelayedIdentities, DelayedJob, ReadAttempts, ScheduledAt};
 use crate::store::handle::Store;
-use crate::store::inspection::{FailedRecords, FindQueue};
+use crate::store::inspection::FindQueue;
 use crate::store::listed::{JobList, ListJobs};
 use crate::store::role::Admin;
 use crate::store::wishes::{ReadWishes, canceller};
@@ -307,16 +307,14 @@ async fn locks(store: &Store<Admin>, here: Here<'_>, job: &ResolvedJob) -> Resul
 
 /// The newest failure of a job.
 async fn failure(store: &Store<Admin>, subject: &JobSubject<'_>) -> Result<Option<Finding>, AdminError> {
-    let (mut stop, last) = (-1, -i64::try_from(failed::LOOKED_AT).unwrap_or(i64::MAX));
-    while stop > last {
-        let page: Vec<Bytes> = store.run(FailedRecords { start: stop - PAGE + 1, stop }).await?;
-        if let Some(record) = page.iter().rev().find(|record| subject.is_failure(&FailureView::parse(record))) {
+    let (mut walk, mut looked_at) = (Walk::before(store, i64::MAX), 0);
+    while looked_at < failed::LOOKED_AT
+        && let Some(page) = walk.next().await?
+    {
+        looked_at += page.len() as u64;
+        if let Some((_, record)) = page.iter().find(|(_, record)| subject.is_failure(&FailureView::parse(record))) {
             return Ok(Some(failed::finding(&FailedView::of(0, record))));
         }
-        if page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX) {
-            return Ok(None);
-        }
-        stop -= PAGE;
     }
     Ok(None)
 }

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use super::ConfigLoader;
 use crate::config::element::listen::{self, ListenAddress};
 use crate::config::error::Problem;
-use crate::config::http::{HttpConfig, HttpToken, LoopbackMode, MetricsMode, Role};
+use crate::config::http::{HttpConfig, HttpToken, LoopbackMode, MAX_QUEUES, MetricsMode, Role};
 use crate::config::reader::{Table, Value};
 use crate::file::bounded;
 
@@ -18,6 +18,9 @@ const LEAST: usize = 16;
 const MOST: usize = 512;
 /// How many tokens, addresses, hosts and proxies there may be. Each request is compared with all of them.
 const MOST_OF_A_KIND: usize = 100;
+
+/// What `max_queues` is at most: looks at more names than this take seconds.
+const MOST_QUEUES: u64 = 1_000_000;
 
 const TOKEN: &str = "WINDLASS_HTTP_TOKEN";
 const FORMS: &str = "a text, { file = \"PATH\" } or { credential = \"NAME\" }";
@@ -60,6 +63,7 @@ impl ConfigLoader<'_> {
         let metrics = table.take("metrics").and_then(|value| {
             value.one_of("\"token\" or \"open\"", &[("token", MetricsMode::Token), ("open", MetricsMode::Open)])
         });
+        let max_queues = table.take("max_queues").and_then(|value| value.whole_number(0..=MOST_QUEUES));
         table.finish();
         (!listen.is_empty()).then(|| HttpConfig {
             listen,
@@ -70,6 +74,7 @@ impl ConfigLoader<'_> {
             trusted_proxies,
             read_only,
             metrics: metrics.unwrap_or_default(),
+            max_queues: max_queues.unwrap_or(MAX_QUEUES),
         })
     }
 
@@ -308,6 +313,10 @@ mod tests {
             (
                 &format!("{one}metrics = \"opne\""),
                 "tasks.toml:3:11: http.metrics: expected \"token\" or \"open\" (found \"opne\"); did you mean \"open\"?",
+            ),
+            (
+                &format!("{one}max_queues = -1"),
+                "tasks.toml:3:14: http.max_queues: expected a whole number from 0 to 1000000 (found -1)",
             ),
             (&format!("{one}port = 80"), "tasks.toml:3:1: http.port: unknown key"),
         ] {

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
+use super::admission;
 use super::body::expect;
 use super::bulk_flow::{Answers, Ended, Parts};
 use super::once;
@@ -29,6 +30,7 @@ use super::query::Query;
 use crate::client::bulk::{self, BulkFailure, BulkJob, LineOutcome, LineProblem};
 use crate::client::enqueue::{Client, ClientError};
 use crate::client::moment::Moment;
+use crate::http::guard::caller::Caller;
 use crate::http::problem::{Kind, Problem, ProblemView};
 use crate::http::site::Site;
 use crate::http::slots::Slot;
@@ -102,6 +104,7 @@ pub(in crate::http) struct EndView {
 pub(in crate::http) async fn enqueue(
     State(site): State<Site>,
     Extension(slot): Extension<Arc<Slot>>,
+    Extension(caller): Extension<Caller>,
     query: Query,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -112,6 +115,8 @@ pub(in crate::http) async fn enqueue(
     let work = Bulk {
         client: site.client()?,
         registry: Arc::clone(&site.content().registry),
+        site: site.clone(),
+        caller,
         front,
         foreign,
         slot,
@@ -138,6 +143,8 @@ pub(in crate::http) async fn enqueue(
 struct Bulk {
     client: Client,
     registry: Arc<Registry>,
+    site: Site,
+    caller: Caller,
     front: bool,
     foreign: bool,
     slot: Arc<Slot>,
@@ -193,7 +200,14 @@ impl Bulk {
             let (mut jobs, mut views) = (Vec::new(), Vec::new());
             for raw in lines.by_ref().take(BATCH) {
                 self.line += 1;
-                match read(raw, self.line, self.foreign, &self.registry) {
+                let mut job = read(raw, self.line, self.foreign, &self.registry);
+                if let Ok(Some(one)) = &job {
+                    let admitted = admission::admit(&self.site, self.caller, &one.job.queue, "/queue").await;
+                    if let Err(problem) = admitted {
+                        job = Err(problem);
+                    }
+                }
+                match job {
                     Ok(job) => jobs.extend(job),
                     Err(problem) => {
                         self.end.failed += 1;

@@ -25,13 +25,13 @@ use crate::http::slots::Slot;
 /// How many bytes of an export go out in a second.
 const RATE: usize = 1 << 20;
 
-/// `GET /failed/groups`: of all, counted in this process; with a filter of the newest that a request may look at, where
-/// plugins run.
+/// `GET /failed/groups`: of all, counted in this process for all who look; with a filter of the newest that a request may look at.
+/// Both are read where plugins run.
 pub(in crate::http) async fn groups(State(site): State<Site>, query: Query) -> Result<impl IntoResponse, Problem> {
     let query = query.only(&["task", "queue", "error", "since", "filter", "limit"])?;
     let (limit, filter, store) = (limit(&query)?, meant(&query, site.clock.now_ms())?, site.admin()?);
     let groups = if filter.is_empty() {
-        site.failed_index.look(&store, limit).await?
+        site.failed_index.look(&store, &site.handlers, limit).await?
     } else {
         let look = move || async move {
             let until = Some(Instant::now() + PATIENCE);

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use super::admission;
 use super::body::{self, JsonBody};
 use super::list::Json;
 use super::once::{self, Once};
@@ -17,10 +18,10 @@ use crate::client::enqueue::{Client, EnqueueOutcome};
 use crate::client::moment::{Moment, parse_delay};
 use crate::client::once::{OnceOutcome, When};
 use crate::client::request::{Request, ResolvedJob};
-use crate::http::guard::caller::Scope;
+use crate::http::guard::caller::{Caller, Scope};
 use crate::http::problem::{Kind, Problem};
 use crate::http::site::Site;
-use crate::job::Args;
+use crate::job::{Args, QueueName};
 
 const TIME: &str = "a time: RFC 3339, milliseconds, or \"@seconds\"";
 const DELAY: &str = "a delay such as \"10m\", or milliseconds";
@@ -40,6 +41,7 @@ struct Asked {
 pub(in crate::http) async fn of_task(
     State(site): State<Site>,
     Extension(scope): Extension<Scope>,
+    Extension(caller): Extension<Caller>,
     Name(task): Name,
     headers: HeaderMap,
     query: Query,
@@ -61,6 +63,7 @@ pub(in crate::http) async fn of_task(
         queue: query.text("queue").map(str::to_owned),
         foreign: false,
     };
+    admit(&site, caller, &request, "?queue").await?;
     let asked = Asked { request, when, track, duplicate: duplicate(query.flag("suppress_duplicate")?), once };
     enqueue(site, asked).await.map_err(|problem| problem.of_args("", body.text()).of_query("queue"))
 }
@@ -69,6 +72,7 @@ pub(in crate::http) async fn of_task(
 pub(in crate::http) async fn any(
     State(site): State<Site>,
     Extension(scope): Extension<Scope>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     query: Query,
     body: JsonBody,
@@ -106,8 +110,16 @@ pub(in crate::http) async fn any(
     };
     let track = members.flag("track")?;
     let when = when(at, delay, (members.flag("front")?, track), "/in")?;
+    admit(&site, caller, &request, "/queue").await?;
     let asked = Asked { request, when, track, duplicate: duplicate(members.flag("suppress_duplicate")?), once };
     enqueue(site, asked).await.map_err(|problem| problem.of_args("/args", members.raw("args")))
+}
+
+/// May this caller enqueue to the queue that the request names, if it names one?
+async fn admit(site: &Site, caller: Caller, request: &Request, pointer: &str) -> Result<(), Problem> {
+    // One that is no name is refused with the rest of the request.
+    let Some(queue) = request.queue.as_deref().and_then(|queue| QueueName::new(queue).ok()) else { return Ok(()) };
+    admission::admit(site, caller, &queue, pointer).await
 }
 
 pub(super) fn arguments(text: Option<&str>, pointer: &str) -> Result<Option<Args>, Problem> {

@@ -1,6 +1,7 @@
 //! The API, `/api/v1`: one noun a file. Each route reads its request, calls the room that does the work for the command
 //! line as well, and answers with what that prints as JSON.
 
+mod admission;
 pub(super) mod audit;
 mod body;
 pub(super) mod bulk;

@@ -14,9 +14,10 @@ use crate::job::{FirstQueues, QueueName, WorkerName};
 use crate::store::arrow::Perform;
 use crate::store::delayed::{DelayedAt, DelayedCursor, DelayedSecond, DelayedSeconds, DelayedSecondsPage};
 use crate::store::error::StoreError;
+use crate::store::failed_part::{FailedPart, FailedSide, ReadFailed};
 use crate::store::inspection::{
-    DeleteQueue, FailedCount, FailedRecords, FindQueue, NAMES_LOOKED_AT, QueueLength, QueueLengths, Queued, Queues,
-    QueuesFound, ReadStats, SAMPLED_OTHERS, Stats,
+    CountQueues, DeleteQueue, FailedCount, FailedRecords, FindQueue, NAMES_LOOKED_AT, QueueLength, QueueLengths,
+    Queued, Queues, QueuesFound, ReadStats, SAMPLED_OTHERS, Stats,
 };
 use crate::store::queueing::QueueNames;
 use crate::store::scheduling::entry_of;
@@ -24,6 +25,7 @@ use crate::store::unreadable::{PassedOver, RecordKind};
 
 static DELETE_QUEUE: Script = script!("places", "departed", "unlink", "delete_queue");
 static RANGE: Script = script!("page", "range");
+static FAILED_PART: Script = script!("page", "failed_part");
 
 impl Perform<QueueNames> for RedisStore {
     async fn perform(&self, arrow: QueueNames) -> Result<Vec<QueueName>, StoreError> {
@@ -34,6 +36,12 @@ impl Perform<QueueNames> for RedisStore {
 impl Perform<Queues> for RedisStore {
     async fn perform(&self, arrow: Queues) -> Result<QueuesFound, StoreError> {
         queues(&self.connection, arrow).await
+    }
+}
+
+impl Perform<CountQueues> for RedisStore {
+    async fn perform(&self, _: CountQueues) -> Result<u64, StoreError> {
+        reply::count(self.connection.command("SCARD", vec![self.connection.keys().queues()]).await?)
     }
 }
 
@@ -70,6 +78,22 @@ impl Perform<FailedCount> for RedisStore {
 impl Perform<FailedRecords> for RedisStore {
     async fn perform(&self, arrow: FailedRecords) -> Result<Vec<Bytes>, StoreError> {
         range(&self.connection, self.connection.keys().failed(), arrow.start, arrow.stop).await
+    }
+}
+
+impl Perform<ReadFailed> for RedisStore {
+    async fn perform(&self, arrow: ReadFailed) -> Result<FailedPart, StoreError> {
+        let (position, is_back) = match arrow.side {
+            FailedSide::From(position) => (position, false),
+            FailedSide::Before(position) => (position, true),
+        };
+        let mut call = self.connection.call();
+        // Further back no number of Lua is exact, and no list goes that far.
+        call.key(self.connection.keys().failed()).number(position.clamp(0, 1 << 53)).number(arrow.most).flag(is_back);
+        let mut reply = reply::list(self.connection.run(&FAILED_PART, call).await?)?.into_iter();
+        let mut next = || reply.next().unwrap_or(Frame::Null);
+        let position = reply::bytes(next())?.as_deref().and_then(reply::parsed).unwrap_or(0);
+        Ok(FailedPart { position, records: reply::strings(next())? })
     }
 }
 
@@ -128,11 +152,11 @@ pub(super) async fn known_queues(connection: &Connection, limit: usize) -> Resul
     let add = |member: Bytes| queue_name_or(&member, &mut passed).into_iter().for_each(|name| first.add(name));
     let key = connection.keys().queues();
     let more = scan::members(connection, &key, limit.max(NAMES_LOOKED_AT), add).await?;
-    let unreadable = passed.unreadable(&String::from_utf8_lossy(&key));
-    // That a part of the names can be read does not mean that all can.
-    if !more || unreadable.is_some() {
-        connection.passed_over(&passed, &key);
+    if more {
+        passed.ends_early();
     }
+    let unreadable = passed.unreadable(&String::from_utf8_lossy(&key));
+    connection.passed_over(&passed, &key);
     Ok(KnownQueues { first, more, unnamed: unreadable.map(|one| one.text) })
 }
 

@@ -7,7 +7,7 @@ use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::inspection::{RENAMED_BYTES, RenameQueue, Renamed};
 
-static RENAME_QUEUE: Script = script!("rename_queue");
+static RENAME_QUEUE: Script = script!("page", "rename_queue");
 
 impl Perform<RenameQueue> for RedisStore {
     async fn perform(&self, RenameQueue { name, to, most }: RenameQueue) -> Result<Renamed, StoreError> {

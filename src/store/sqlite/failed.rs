@@ -1,18 +1,19 @@
 //! What stands on the failed list, and what leaves it.
 
 use bytes::Bytes;
-use rusqlite::params;
+use rusqlite::{OptionalExtension as _, params};
 
 use super::commit::Handle;
 use super::digest::digest;
 use super::engine::SqliteStore;
-use super::number::count as counted;
+use super::number::{count as counted, stored};
 use super::step::Step;
 use super::value::bytes;
 use super::{enqueue, lengths, retries, search};
 use crate::job::Identity;
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
+use crate::store::failed_part::{FAILED_READ_BYTES, FailedPart, FailedSide, ReadFailed};
 use crate::store::inspection::{ClearFailed, FailedJob, RemoveFailed, Retried, RetryFailed};
 
 impl Perform<RemoveFailed> for SqliteStore {
@@ -57,15 +58,56 @@ pub(super) fn count(step: &Step<'_>) -> Result<u64, StoreError> {
         .query_row([], |row| Ok(counted(row.get(0)?)))?)
 }
 
-/// The records from position to position. A position is found by the blocks before it, so that only a part of one block is
-/// walked through.
-pub(super) fn records(step: &Step<'_>, start: i64, stop: i64) -> Result<Vec<Bytes>, StoreError> {
+/// Some records from a position on or before it, as many as one step holds. A position is found by the blocks before it, so
+/// that only a part of one block is walked through.
+pub(super) fn part(step: &Step<'_>, arrow: &ReadFailed) -> Result<FailedPart, StoreError> {
     let length = i64::try_from(count(step)?).unwrap_or(i64::MAX);
-    let Some((position, limit)) = lengths::range(length, start, stop) else { return Ok(Vec::new()) };
+    let (position, is_back) = match arrow.side {
+        FailedSide::From(position) => (position, false),
+        FailedSide::Before(end) => (end.min(length).saturating_sub(1), true),
+    };
+    let mut part = FailedPart { position, records: Vec::new() };
+    if !(0..length).contains(&position) {
+        return Ok(part);
+    }
     let (first, offset) = place_of(step, position)?;
-    let mut select = step.sql("SELECT record FROM failed WHERE place >= ?1 ORDER BY place LIMIT ?2 OFFSET ?3")?;
-    let rows = select.query_map([first, limit, offset], |row| Ok(Bytes::from(bytes(row.get_ref(0)?))))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let at = "SELECT place FROM failed WHERE place >= ?1 ORDER BY place LIMIT 1 OFFSET ?2";
+    let Some(place) = step.sql(at)?.query_row([first, offset], |row| row.get::<_, i64>(0)).optional()? else {
+        return Ok(part);
+    };
+    let mut select = step.sql(if is_back {
+        "SELECT record FROM failed WHERE place <= ?1 ORDER BY place DESC LIMIT ?2"
+    } else {
+        "SELECT record FROM failed WHERE place >= ?1 ORDER BY place LIMIT ?2"
+    })?;
+    let (mut rows, mut bytes_read) = (select.query([place, stored(arrow.most)])?, 0);
+    // A row is read where it is looked at, so that the next one costs nothing.
+    while bytes_read < FAILED_READ_BYTES
+        && let Some(row) = rows.next()?
+    {
+        let record = Bytes::from(bytes(row.get_ref(0)?));
+        bytes_read += record.len();
+        part.records.push(record);
+    }
+    Ok(part)
+}
+
+/// The records from position to position, read in as many steps as their bytes take.
+pub(super) async fn records(reader: &Handle, start: i64, stop: i64) -> Result<Vec<Bytes>, StoreError> {
+    let length = reader.call(|step| Ok(i64::try_from(count(step)?).unwrap_or(i64::MAX))).await?;
+    let Some((position, wanted)) = lengths::range(length, start, stop) else { return Ok(Vec::new()) };
+    let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
+    let mut records: Vec<Bytes> = Vec::new();
+    while records.len() < wanted {
+        let side = FailedSide::From(position.saturating_add(stored(records.len())));
+        let arrow = ReadFailed { side, most: wanted - records.len() };
+        let some = reader.call(move |step| part(step, &arrow)).await?.records;
+        if some.is_empty() {
+            break;
+        }
+        records.extend(some);
+    }
+    Ok(records)
 }
 
 /// The first place of the block in which a position stands, and how many records stand in the block before it.

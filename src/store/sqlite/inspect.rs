@@ -19,10 +19,11 @@ use crate::store::delayed::{
     ReadAttempts,
 };
 use crate::store::error::StoreError;
+use crate::store::failed_part::{FailedPart, ReadFailed};
 use crate::store::inspection::{
-    DeleteEach, DeleteJobs, DeleteLock, DeleteQueue, FailedCount, FailedRecords, FindQueue, JobsToDelete, LockEntry,
-    LockPlace, Locks, LocksFound, NAMES_LOOKED_AT, QueueEnd, QueueLength, QueueLengths, Queued, Queues, QueuesFound,
-    ReadStats, SAMPLED_OTHERS, Stats,
+    CountQueues, DeleteEach, DeleteJobs, DeleteLock, DeleteQueue, FailedCount, FailedRecords, FindQueue, JobsToDelete,
+    LockEntry, LockPlace, Locks, LocksFound, NAMES_LOOKED_AT, QueueEnd, QueueLength, QueueLengths, Queued, Queues,
+    QueuesFound, ReadStats, SAMPLED_OTHERS, Stats,
 };
 use crate::store::queueing::QueueNames;
 
@@ -35,6 +36,17 @@ impl Perform<QueueNames> for SqliteStore {
 impl Perform<Queues> for SqliteStore {
     async fn perform(&self, arrow: Queues) -> Result<QueuesFound, StoreError> {
         self.reader.call(move |step| queues(step, &arrow)).await
+    }
+}
+
+impl Perform<CountQueues> for SqliteStore {
+    async fn perform(&self, arrow: CountQueues) -> Result<u64, StoreError> {
+        let most = i64::try_from(arrow.most).unwrap_or(i64::MAX);
+        let counted = move |step: &Step<'_>| {
+            let mut select = step.sql("SELECT count(*) FROM (SELECT 1 FROM queues LIMIT ?1)")?;
+            Ok(select.query_row([most], |row| Ok(count(row.get(0)?)))?)
+        };
+        self.reader.call(counted).await
     }
 }
 
@@ -82,7 +94,13 @@ impl Perform<FailedCount> for SqliteStore {
 
 impl Perform<FailedRecords> for SqliteStore {
     async fn perform(&self, arrow: FailedRecords) -> Result<Vec<Bytes>, StoreError> {
-        self.reader.call(move |step| failed::records(step, arrow.start, arrow.stop)).await
+        failed::records(&self.reader, arrow.start, arrow.stop).await
+    }
+}
+
+impl Perform<ReadFailed> for SqliteStore {
+    async fn perform(&self, arrow: ReadFailed) -> Result<FailedPart, StoreError> {
+        self.reader.call(move |step| failed::part(step, &arrow)).await
     }
 }
 

@@ -6,20 +6,12 @@
 --
 -- Why this order: what can fail is checked before the first job is pushed, and the pushed jobs are removed by one call
 -- that no server refuses after that. The other queue is made known first, because a known queue without jobs does no
--- harm. Jobs are read one by one, because each may have any size, and no other program is served until the step ends.
+-- harm.
 
 needs_room = true
 local QUEUES, FROM, TO = key(), key(), key()
 local name, to, most, enough = arg(), arg(), tonumber(arg()), tonumber(arg())
-local jobs, bytes = {}, 0
-while #jobs < most and bytes < enough do
-  local raw = must('LRANGE', FROM, #jobs, #jobs)[1]
-  if not raw then
-    break
-  end
-  jobs[#jobs + 1] = raw
-  bytes = bytes + #raw
-end
+local jobs = read_page(FROM, 0, most, false, enough, 1)
 local known = must('SISMEMBER', QUEUES, name)
 if #jobs > 0 then
   must('LLEN', TO)
