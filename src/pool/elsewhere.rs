@@ -127,7 +127,7 @@ impl Elsewhere {
     pub(super) async fn read(&self, store: &Store<role::Pool>, own: &str) -> Result<(), StoreError> {
         let begun = Instant::now();
         let instances = store.run(Instances).await?;
-        let (entries, _) = store.run(Periodic { job_locks: Vec::new() }).await?;
+        let (entries, _) = store.run(Periodic::default()).await?;
         // What this one declares it has, until a reload takes it away.
         let records = instances.iter().map(|state| &state.record).filter(|record| record.id != *own);
         let others = records.clone().filter_map(Other::of).collect();

@@ -55,7 +55,8 @@ pub async fn reconcile(
     let job_lock = |task: &Arc<TaskDefinition>| Chain::of(task).job_lock(&task.queue, &Args::periodic());
     let locks: Vec<_> = tasks.iter().map(|task| job_lock(task).map(|(key, _)| key)).collect();
     let asked: Vec<_> = locks.iter().flatten().cloned().collect();
-    let (entries, held) = store.run(Periodic { job_locks: asked }).await?;
+    let names = tasks.iter().map(|task| task.name.clone()).collect();
+    let (entries, held) = store.run(Periodic { job_locks: asked, tasks: names }).await?;
     if tasks.is_empty() {
         return Ok(entries);
     }
@@ -253,7 +254,8 @@ impl UndeclaredTasks {
             registry.get(task.as_str()).is_some_and(|task| task.cadence.is_some())
                 || instances.iter().any(|state| state.record.declares(task))
         };
-        self.0.retain(|task, _| entries.iter().any(|entry| entry.task == *task) && !declared(task));
+        let standing: HashSet<&TaskName> = entries.iter().map(|entry| &entry.task).collect();
+        self.0.retain(|task, _| standing.contains(task) && !declared(task));
         for entry in entries.iter().filter(|entry| !entry.stopped && !declared(&entry.task)) {
             let since = *self.0.entry(entry.task.clone()).or_insert(now);
             let what = format!("withdrawal of periodic task {}", entry.task);

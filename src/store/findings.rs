@@ -23,9 +23,12 @@ const MAX_SUBJECTS: usize = 1024;
 pub struct Findings {
     bus: Bus,
     told: Arc<Mutex<Told>>,
-    /// How many records of each kind the last look at them passed over.
-    unreadable: Arc<Mutex<BTreeMap<RecordKind, Unreadable>>>,
+    /// How many records of each kind, or of each part of a kind, the last look at them passed over.
+    unreadable: Arc<Mutex<BTreeMap<LookedAt, Unreadable>>>,
 }
+
+/// Which records a look was at: all of a kind, or a part of them by its name.
+type LookedAt = (RecordKind, Option<String>);
 
 /// How many findings of a subject are remembered: two steps may be refused in turn for different reasons.
 const MAX_FINDINGS: usize = 8;
@@ -111,22 +114,41 @@ impl Findings {
         }
     }
 
-    /// Takes note of what a look at all records of a kind passed over, also if that is nothing.
+    /// Takes note of what a look at records of a kind passed over, also if that is nothing. That all can be read again is told by
+    /// a look at the same records that came to all of them, and by no other.
     pub fn passed_over(&self, passed: &PassedOver, place: &str) {
-        let PassedOver { kind, count, .. } = passed;
+        let PassedOver { kind, count, part, is_whole, .. } = passed;
+        let subject = match part {
+            None => kind.noun(0).to_owned(),
+            Some(part) => format!("{}: {part}", kind.noun(0)),
+        };
+        let looked_at = (*kind, part.clone());
+        let mut unreadable = lock(&self.unreadable);
         if *count > 0 {
             let text = passed.text(place);
-            lock(&self.unreadable).insert(*kind, Unreadable { kind: *kind, count: *count, text: text.clone() });
-            self.tell(kind.noun(0), text);
-        } else if lock(&self.unreadable).remove(kind).is_some() {
-            self.mended(kind.noun(0), &format!("all {} in {place} can be read again", kind.noun(0)));
+            // Strangers can name any number of parts.
+            if unreadable.len() < MAX_SUBJECTS || unreadable.contains_key(&looked_at) {
+                unreadable.insert(looked_at, Unreadable { kind: *kind, count: *count, text: text.clone() });
+            }
+            drop(unreadable);
+            self.tell(&subject, text);
+        } else if *is_whole && unreadable.remove(&looked_at).is_some() {
+            drop(unreadable);
+            self.mended(&subject, &format!("all {} in {place} can be read again", kind.noun(0)));
         }
     }
 
-    /// How many records of each kind the last look at them passed over, where it was any.
+    /// How many records of each kind the last look at all of them passed over, where it was any.
     #[must_use]
     pub fn unreadable(&self) -> Vec<Unreadable> {
-        lock(&self.unreadable).values().cloned().collect()
+        let unreadable = lock(&self.unreadable);
+        unreadable.iter().filter(|((_, part), _)| part.is_none()).map(|(_, unreadable)| unreadable.clone()).collect()
+    }
+
+    /// Did the last look at all records of this kind pass over any?
+    #[must_use]
+    pub fn passes_over(&self, kind: RecordKind) -> bool {
+        lock(&self.unreadable).contains_key(&(kind, None))
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {
@@ -198,5 +220,44 @@ mod tests {
         {
             assert!(line.contains(expected), "{line}");
         }
+    }
+    #[test]
+    fn only_a_look_at_all_of_the_same_records_tells_that_they_can_be_read_again() {
+        let (bus, listeners) = Bus::new(&[u32::MAX], 1 << 20);
+        let findings = Findings::new(bus);
+        let told =
+            || std::iter::from_fn(|| listeners[0].try_next()).map(|event| format!("{event:?}")).collect::<Vec<_>>();
+        let look = |kind, part: Option<&str>, broken: bool, ends_early: bool| {
+            let mut passed = PassedOver::new(kind);
+            if let Some(part) = part {
+                passed = passed.of(part);
+            }
+            if broken {
+                passed.add(b"x", "junk");
+            }
+            if ends_early {
+                passed.ends_early();
+            }
+            findings.passed_over(&passed, "here");
+        };
+        let (run, instance) = (RecordKind::Run, RecordKind::Instance);
+        for _ in 0..3 {
+            look(run, Some("a"), true, false);
+            look(run, Some("b"), false, false);
+            look(instance, None, true, false);
+            look(instance, None, false, true);
+        }
+        assert_eq!(told().len(), 2, "one line for each, and no word of another part or of a look that ended early");
+        assert_eq!(findings.unreadable().len(), 1, "a part does not count as all");
+        assert!(findings.passes_over(instance) && !findings.passes_over(run));
+        for _ in 0..3 {
+            look(run, Some("a"), false, false);
+            look(instance, None, false, false);
+        }
+        let again = told();
+        assert!(again.len() == 2 && again.iter().all(|line| line.contains("can be read again")), "{again:?}");
+        // Any number of parts is bounded.
+        (0..3 * MAX_SUBJECTS).for_each(|n| look(run, Some(&n.to_string()), true, false));
+        assert!(lock(&findings.unreadable).len() <= MAX_SUBJECTS);
     }
 }

@@ -76,14 +76,30 @@ impl PeriodicEntry {
     }
 }
 
-/// All periodic entries, and which of `job_locks` are held.
+/// The periodic entries, and which of `job_locks` are held. Anybody who writes to the store may write any number of entries: of more
+/// than [`MOST_ENTRIES`] only so many are read, and those of `tasks` in any case.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Periodic {
     /// Locks to check.
     pub job_locks: Vec<LockKey>,
+    /// The tasks whose entries must not be missed.
+    pub tasks: Vec<TaskName>,
+}
+
+/// How many periodic entries one look reads, roughly.
+pub const MOST_ENTRIES: usize = 10_000;
+/// The longest entry, and the longest name of a task, in bytes. One that is longer is none of ours.
+pub(super) const LONGEST_ENTRY: usize = 4096;
+
+/// What people are told if there are more.
+pub(super) fn many_entries(place: &str) -> String {
+    format!(
+        "{place} has more than {MOST_ENTRIES} entries of periodic tasks: those of tasks that are declared are looked after, and of \
+         the others only some are looked at; remove what no program needs"
+    )
 }
 
 arrow!(Periodic, "periodic", Reads -> (Vec<PeriodicEntry>, Vec<bool>); Pool, Scheduler, Admin);

@@ -107,6 +107,10 @@ impl RecordKind {
 pub struct PassedOver {
     pub(super) kind: RecordKind,
     pub(super) count: u64,
+    /// Which records were looked at, if these are not all of the kind.
+    pub(super) part: Option<String>,
+    /// Were all of them looked at? Else that nothing was passed over says nothing.
+    pub(super) is_whole: bool,
     /// The first of them, in the order of their names: the order in which a store lists them may change.
     named: BTreeMap<String, String>,
     /// The name of one that a command can mend.
@@ -117,7 +121,25 @@ impl PassedOver {
     /// Nothing yet.
     #[must_use]
     pub fn new(kind: RecordKind) -> Self {
-        Self { kind, count: 0, named: BTreeMap::new(), mended: None }
+        Self { kind, count: 0, part: None, is_whole: true, named: BTreeMap::new(), mended: None }
+    }
+
+    /// Nothing yet of a look at some records of a kind, of which the next look may see others. What it passes over is told; that it
+    /// passed over nothing says nothing.
+    #[must_use]
+    pub fn of_some(kind: RecordKind) -> Self {
+        Self { is_whole: false, ..Self::new(kind).of("some") }
+    }
+
+    /// The same of a look at some records of the kind, which this text names.
+    #[must_use]
+    pub fn of(self, part: impl Into<String>) -> Self {
+        Self { part: Some(part.into()), ..self }
+    }
+
+    /// The look ends before it came to all of them: others may be there that cannot be read.
+    pub fn ends_early(&mut self) {
+        self.is_whole = false;
     }
 
     /// Passes over the record of this name, for this reason.

@@ -27,6 +27,9 @@ pub struct Watch {
     pub poll: Option<Duration>,
 }
 
+/// Up to so many queues each claim looks at all of them. Of more it looks at those that had jobs, and at some of the others in turn.
+pub const FEW_QUEUES: usize = 1000;
+
 /// How often a store that does not tell of changes is looked at, unless the watch says otherwise.
 pub const POLL: Duration = Duration::from_secs(5);
 
@@ -37,6 +40,8 @@ arrow!(Watch, "watch", Reads -> ArmedState);
 pub struct ArmedState {
     /// A watched queue that is not paused has jobs.
     pub ready: bool,
+    /// If more than [`FEW_QUEUES`] are watched: those of them, in their order.
+    pub busy: Vec<QueueName>,
     /// What the patterns stand for, if asked for.
     pub resolved: Option<Arc<ResolvedQueues>>,
     /// The earliest delayed second, if asked for and there is one.

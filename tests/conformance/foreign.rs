@@ -7,13 +7,13 @@ use windlass::event::Bus;
 use windlass::job::{Failure, WorkerName};
 use windlass::store::effect::Verdict;
 use windlass::store::findings::Findings;
-use windlass::store::instance::{Extended, InstanceRecord, Joined, Removed, RemovedState};
+use windlass::store::instance::{Extended, InstanceRecord, Joined, Oversee, Removed, RemovedState};
 use windlass::store::queueing::{Scheduled, When};
 use windlass::store::redis::RedisStore;
 use windlass::store::scheduling::{Leadership, Promoted};
 use windlass::store::unreadable::RecordKind;
 use windlass::store::wake::Watch;
-use windlass::store::workers::{Recovered, Recovery};
+use windlass::store::workers::{ReadWorkers, Recovered, Recovery};
 use windlass::store::{Store, TimeSource};
 
 use crate::fixture::{Fixture, NOW_MS, NOW_S, Place, soon};
@@ -305,6 +305,40 @@ async fn records_that_cannot_be_read_are_named_and_counted_by_kind() {
         f.redis_command(&["DEL", &f.key(key)]);
     }
     assert_eq!(unreadable(&store).await, []);
+}
+
+#[tokio::test]
+async fn a_registration_that_still_stands_is_not_told_to_be_readable_and_its_end_is_told_once() {
+    let f = Fixture::redis().await;
+    let good = Instance::join(&f.store, "a", 1).await;
+    let (bus, listeners) = Bus::new(&[u32::MAX], 1 << 20);
+    let Place::Redis { url, namespace } = &f.place else { panic!("this is Redis") };
+    let time = TimeSource::Clock(Arc::clone(&f.clock) as _);
+    let store = RedisStore::connect_with(url, &Default::default(), namespace, time, Findings::new(bus)).await;
+    let store = Store::from(store.expect("redis must open"));
+    let told = || std::iter::from_fn(|| listeners[0].try_next()).map(|event| format!("{event:?}")).collect::<Vec<_>>();
+    // It has no lease, so that the good one is the only one that has.
+    f.redis_command(&["HSET", &f.key("windlass:instances"), "x", "{"]);
+    let look = async || {
+        for alone in [Some(good.record.clone()), None] {
+            let oversee = Oversee { owner: "me".to_owned(), ttl_ms: 60_000, alone, also: None };
+            let seen = store.run(oversee).await.expect("oversee").instances;
+            assert_eq!(seen.iter().map(|state| &state.record.id).collect::<Vec<_>>(), [&good.record.id]);
+            // What some workers do says nothing of other kinds.
+            store.run(ReadWorkers { workers: Vec::new(), longest: 10 }).await.expect("workers");
+        }
+    };
+    for _ in 0..3 {
+        look().await;
+    }
+    let lines = told();
+    assert!(lines.len() == 1 && lines[0].contains("1 registration of an instance"), "{lines:?}");
+    f.redis_command(&["HDEL", &f.key("windlass:instances"), "x"]);
+    for _ in 0..3 {
+        look().await;
+    }
+    let lines = told();
+    assert!(lines.len() == 1 && lines[0].contains("can be read again"), "{lines:?}");
 }
 
 #[tokio::test]

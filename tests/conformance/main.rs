@@ -45,6 +45,7 @@ mod clocks;
 mod concurrency;
 mod counts;
 mod crash;
+mod crowded;
 mod cut_apart;
 mod cut_off;
 mod delayed;

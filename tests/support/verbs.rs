@@ -77,7 +77,7 @@ verbs! {
             worker: worker.clone(), working: working.cloned(), record: record.cloned(), free: free.to_vec(), run: None
         };
     ping_of(name: &str) -> PingOf PingOf { name: name.to_owned() };
-    periodic(job_locks: &[LockKey]) -> Periodic Periodic { job_locks: job_locks.to_vec() };
+    periodic(job_locks: &[LockKey]) -> Periodic Periodic { job_locks: job_locks.to_vec(), tasks: Vec::new() };
     reconcile(reconcile: &Reconcile) -> Reconcile reconcile.clone();
     withdraw(task: &TaskName, queue: &QueueName, forms: &[Bytes]) -> Withdraw
         Withdraw { task: task.clone(), queue: queue.clone(), forms: forms.to_vec(), locks: Vec::new() };

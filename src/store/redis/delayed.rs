@@ -1,5 +1,7 @@
 //! Nowhere -> delayed, and reads of what is due.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use fred::interfaces::Resp3Frame as Frame;
 use futures_util::future::join_all;
@@ -10,7 +12,7 @@ use super::enqueue::together;
 use super::lending::Lending;
 use super::script::{Call, Script, calls_of, script};
 use super::standing::{Long, Standing};
-use super::{inspect, refusal, reply, rights, verdict};
+use super::{inspect, refusal, reply, rights, scan, verdict};
 use crate::job::{PayloadView, RetryKeys};
 use crate::store::arrow::Perform;
 use crate::store::delayed::{DeleteDelayed, MoveDelayed, MoveTo, ScheduledAt};
@@ -279,9 +281,10 @@ async fn delete_delayed_step(connection: &Connection, payload: &Bytes) -> Result
 
 /// The seconds at which a job of these bytes is due, from the members of its `timestamps:` set.
 pub(super) async fn scheduled_at(connection: &Connection, payload: &Bytes) -> Result<Vec<i64>, StoreError> {
-    let members = connection.command("SMEMBERS", vec![connection.keys().timestamps(payload)]).await?;
-    let members = reply::strings(members)?;
-    Ok(sorted(members.iter().filter_map(|member| reply::parsed(member.strip_prefix(b"delayed:")?))))
+    let mut seconds = BTreeSet::new();
+    let add = |member: Bytes| seconds.extend(member.strip_prefix(b"delayed:").and_then(reply::parsed::<i64>));
+    scan::members(connection, &connection.keys().timestamps(payload), usize::MAX, add).await?;
+    Ok(seconds.into_iter().collect())
 }
 
 fn sorted(seconds: impl Iterator<Item = i64>) -> Vec<i64> {

@@ -64,7 +64,7 @@ async fn history(connection: &Connection, arrow: &ReadHistory) -> Result<Vec<(i6
         call.arg(field(task, piece));
     }
     let answers = reply::list(connection.run(&TASK_COUNTS, call).await?)?;
-    let (mut history, mut passed) = (Vec::new(), PassedOver::new(RecordKind::Counts));
+    let (mut history, mut passed) = (Vec::new(), PassedOver::of_some(RecordKind::Counts));
     for (minute, answer) in buckets.begins().zip(answers) {
         let mut pieces = Vec::new();
         for piece in reply::list(answer)? {
@@ -96,7 +96,7 @@ async fn task_history(
         call.key(connection.keys().history_bucket(buckets.step, minute));
     }
     call.number(MOST_FIELDS).number(LONGEST_NAME).number(LONGEST_COUNTS);
-    let (mut tasks, mut passed) = (TaskSums::default(), PassedOver::new(RecordKind::Counts));
+    let (mut tasks, mut passed) = (TaskSums::default(), PassedOver::of_some(RecordKind::Counts));
     for bucket in reply::list(connection.run(&TASK_HISTORY, call).await?)? {
         let (mut fields, mut answer) = (BTreeMap::new(), reply::list(bucket)?.into_iter());
         if answer.next().map(reply::bytes).transpose()?.flatten().is_some_and(|more| !more.is_empty()) {

@@ -27,6 +27,8 @@ use crate::store::unreadable::{PassedOver, RecordKind};
 const KEPT: Duration = Duration::from_secs(60);
 /// How many times as long as it took to read them they are kept although they changed.
 const REST: u32 = 10;
+/// The same once the jobs of those that have their turn are done, and others wait for theirs.
+const DRAINED: u32 = 2;
 
 /// The names that a waker knows.
 #[derive(Default)]
@@ -50,11 +52,16 @@ struct Kept {
     took: Duration,
     /// Were names missed since?
     is_expired: bool,
+    /// None of them holds jobs any more, and others do.
+    is_drained: bool,
 }
 
 impl Kept {
     /// Until when it may be used.
     fn ends(&self, is_told: bool, told: u64) -> Instant {
+        if self.is_drained {
+            return self.read + (self.took * DRAINED).min(KEPT);
+        }
         self.read + if is_told && self.told == told { KEPT } else { (self.took * REST).min(KEPT) }
     }
 }
@@ -89,6 +96,14 @@ impl KnownNames {
         // Of queues that were left out for want of room others have their turn then.
         *lock(&self.due) = (kept.told != told || kept.resolved.left_out > 0).then_some(ends);
         (Instant::now() < ends).then_some(kept.resolved)
+    }
+
+    /// None of the queues that have their turn holds a job: if others do, it is theirs.
+    pub(super) fn drained(&self) {
+        if let Some(kept) = lock(&self.kept).as_mut().filter(|kept| kept.resolved.others_wait()) {
+            kept.is_drained = true;
+            *lock(&self.due) = Some(kept.ends(true, kept.told));
+        }
     }
 
     /// When the next look is due because of names that changed.
@@ -141,8 +156,8 @@ impl KnownNames {
         }
         let resolved = Arc::new(resolving.done());
         let (read, took) = (Instant::now(), begun.elapsed());
-        let (patterns, is_expired) = (Arc::clone(patterns), false);
-        let kept = Kept { patterns, resolved: Arc::clone(&resolved), told, read, took, is_expired };
+        let (patterns, is_expired, is_drained) = (Arc::clone(patterns), false, false);
+        let kept = Kept { patterns, resolved: Arc::clone(&resolved), told, read, took, is_expired, is_drained };
         *lock(&self.kept) = (!is_one_page).then_some(kept);
         *lock(&self.due) = (resolved.left_out > 0).then(|| read + KEPT);
         Ok(resolved)

@@ -312,7 +312,9 @@ pub(super) async fn instances(connection: &Connection) -> Result<Vec<InstanceSta
 }
 
 pub(super) async fn oversee(connection: &Connection, oversee: &Oversee) -> Result<Overseen, StoreError> {
-    let (keys, alone) = (connection.keys(), oversee.alone.as_ref());
+    let keys = connection.keys();
+    // While a registration stands that cannot be read, all are read: it may have no lease, by which those are counted that do.
+    let alone = oversee.alone.as_ref().filter(|_| !connection.origin.findings.passes_over(RecordKind::Instance));
     let mut call = connection.call();
     call.key(keys.instances()).key(keys.leases()).key(keys.leadership(Leadership::Duties));
     call.text(alone.map_or("", |record| record.id.as_str())).text(&oversee.owner).number(oversee.ttl_ms.max(1));
@@ -326,27 +328,29 @@ pub(super) async fn oversee(connection: &Connection, oversee: &Oversee) -> Resul
 /// `alone` is the record of the only instance there is, if it was not to be read again.
 async fn states(connection: &Connection, call: Call, alone: Option<&InstanceRecord>) -> Result<Overseen, StoreError> {
     let mut reply = reply::list(connection.run(&INSTANCES, call).await?)?.into_iter();
-    let leads = reply::number(reply.next().unwrap_or(Frame::Null))? == 1;
-    let also =
-        Some(reply::number(reply.next().unwrap_or(Frame::Null))?).filter(|held| *held >= 0).map(|held| held == 1);
-    let mut reply = reply.map(|part| reply::bytes(part).ok().flatten());
-    let mut next = move || reply.next().flatten();
-    let (mut states, mut passed, mut looked_at) = (Vec::new(), PassedOver::new(RecordKind::Instance), 0);
-    while let (Some(id), Some(record), Some(counter)) = (next(), next(), next()) {
+    let mut held = || reply::number(reply.next().unwrap_or(Frame::Null));
+    let (leads, also) = (held()? == 1, Some(held()?).filter(|held| *held >= 0).map(|held| held == 1));
+    let (mut states, mut passed) = (Vec::new(), PassedOver::new(RecordKind::Instance));
+    let parts: Vec<Bytes> = reply.map(|part| reply::bytes(part).ok().flatten().unwrap_or_default()).collect();
+    if parts.len() % 3 > 0 || alone.is_some() {
+        // Others were left, or not looked at.
+        passed.ends_early();
+    }
+    for registration in parts.chunks_exact(3) {
+        let [id, record, counter] = registration else { continue };
         let read = match alone {
             Some(alone) if record.is_empty() => Ok(alone.clone()),
-            _ => serde_json::from_slice(&record),
+            _ => serde_json::from_slice(record),
         };
-        looked_at += 1;
         match read {
-            Ok(record) if record.id.as_bytes() != &*id => passed.add(&id, "it is the record of another instance"),
-            Ok(record) => states.push(InstanceState { record, counter: reply::parsed(&counter).unwrap_or(0) }),
+            Ok(record) if record.id.as_bytes() != &**id => passed.add(id, "it is the record of another instance"),
+            Ok(record) => states.push(InstanceState { record, counter: reply::parsed(counter).unwrap_or(0) }),
             // A registration that cannot be read must not stop the recovery of the others.
-            Err(error) => passed.add(&id, &error.to_string()),
+            Err(error) => passed.add(id, &error.to_string()),
         }
     }
     connection.passed_over(&passed, &connection.keys().instances());
-    if looked_at >= MOST_INSTANCES {
+    if parts.len() / 3 >= MOST_INSTANCES {
         connection.origin.findings.tell("registrations of instances", many_instances());
     }
     states.sort_by(|one, other| one.record.id.cmp(&other.record.id));

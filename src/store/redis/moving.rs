@@ -302,6 +302,9 @@ async fn entries(connection: &Connection, limit: usize) -> Result<Vec<(&'static 
                 }
             }
         }
+        if found.len() >= limit {
+            passed.ends_early();
+        }
         connection.passed_over(&passed, &key);
     }
     Ok(found)

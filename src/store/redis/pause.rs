@@ -2,14 +2,16 @@
 //!
 //! Each change is one command and therefore one atomic step; the exchange reads both in its own (`claim.lua`).
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use fred::interfaces::Resp3Frame as Frame;
 
 use super::connection::Connection;
 use super::engine::RedisStore;
-use super::inspect::queue_names;
-use super::reply;
-use crate::job::QueueName;
+use super::inspect::queue_name;
+use super::{reply, scan};
+use crate::job::{FirstQueues, QueueName};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::inspection::{Pause, Paused, ReadPaused, Resume};
@@ -59,23 +61,61 @@ pub(super) async fn resume(connection: &Connection, queue: Option<&QueueName>) -
     }
 }
 
+/// What is paused. Of very many pauses those are told that the server names first, and that there are more is told, too.
 pub(super) async fn paused(connection: &Connection) -> Result<Paused, StoreError> {
-    let replies = connection.commands(reads(connection)).await?;
-    let mut replies = replies.into_iter();
-    read(&mut || replies.next().unwrap_or(Ok(Frame::Null)))
-}
-
-/// The commands that [`read`] reads the replies of.
-pub(super) fn reads(connection: &Connection) -> Vec<(&'static str, Vec<Bytes>)> {
     let keys = connection.keys();
-    vec![("GET", vec![keys.pause_all()]), ("SMEMBERS", vec![keys.paused()])]
+    let all = of_its_type(connection.command("GET", vec![keys.pause_all()]).await)?.map_or(Ok(None), reply::bytes)?;
+    let mut queues = FirstQueues::new(usize::MAX);
+    let add = |member: Bytes| queue_name(&member).into_iter().for_each(|name| queues.add(name));
+    match scan::members(connection, &keys.paused(), usize::MAX, add).await {
+        Ok(_) | Err(StoreError::Corrupt { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(Paused { all: all.is_some_and(|text| says_pause(&text)), queues: queues.into_names().collect() })
 }
 
-/// What is paused. Keys of another type pause nothing.
-pub(super) fn read(next: &mut impl FnMut() -> Result<Frame, StoreError>) -> Result<Paused, StoreError> {
+/// How many queues one command asks about.
+const ASKED: usize = 1000;
+
+/// Which of some queues are paused.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PausedAmong {
+    all: bool,
+    queues: HashSet<QueueName>,
+}
+
+impl PausedAmong {
+    /// Is it paused, by itself or with all others?
+    pub(super) fn holds(&self, queue: &QueueName) -> bool {
+        self.all || self.queues.contains(queue)
+    }
+}
+
+/// The commands that [`read`] reads the replies of. Anybody may pause any number of queues, so that only these are asked for.
+pub(super) fn reads(connection: &Connection, queues: &[QueueName]) -> Vec<(&'static str, Vec<Bytes>)> {
+    let keys = connection.keys();
+    let some = |some: &[QueueName]| {
+        ("SMISMEMBER", std::iter::once(keys.paused()).chain(some.iter().map(name)).collect::<Vec<_>>())
+    };
+    std::iter::once(("GET", vec![keys.pause_all()])).chain(queues.chunks(ASKED).map(some)).collect()
+}
+
+/// Which of these queues are paused. Keys of another type pause nothing.
+pub(super) fn read(
+    queues: &[QueueName],
+    next: &mut impl FnMut() -> Result<Frame, StoreError>,
+) -> Result<PausedAmong, StoreError> {
     let all = of_its_type(next())?.map_or(Ok(None), reply::bytes)?;
-    let queues = of_its_type(next())?.map_or(Ok(Vec::new()), reply::strings)?;
-    Ok(Paused { all: all.is_some_and(|text| says_pause(&text)), queues: queue_names(&queues) })
+    let mut paused = PausedAmong { all: all.is_some_and(|text| says_pause(&text)), queues: HashSet::new() };
+    for some in queues.chunks(ASKED) {
+        let marks = of_its_type(next())?.map_or(Ok(Vec::new()), reply::list)?;
+        for (queue, mark) in some.iter().zip(marks) {
+            if reply::count(mark)? > 0 {
+                paused.queues.insert(queue.clone());
+            }
+        }
+    }
+    Ok(paused)
 }
 
 fn of_its_type(frame: Result<Frame, StoreError>) -> Result<Option<Frame>, StoreError> {

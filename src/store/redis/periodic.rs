@@ -16,7 +16,9 @@ use crate::job::ecma::quote;
 use crate::job::{LockKey, QueueName, RetryKeys, TaskName};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
-use crate::store::periodic::{Periodic, PeriodicEntry, Purpose, Reconcile, Reconciled, Stop, Withdraw};
+use crate::store::periodic::{
+    LONGEST_ENTRY, MOST_ENTRIES, Periodic, PeriodicEntry, Purpose, Reconcile, Reconciled, Stop, Withdraw, many_entries,
+};
 use crate::store::runs::RunList;
 use crate::store::unreadable::{PassedOver, RecordKind};
 
@@ -39,7 +41,7 @@ static WITHDRAW: Script =
 
 impl Perform<Periodic> for RedisStore {
     async fn perform(&self, arrow: Periodic) -> Result<(Vec<PeriodicEntry>, Vec<bool>), StoreError> {
-        periodic(&self.connection, &arrow.job_locks).await
+        periodic(&self.connection, &arrow.job_locks, &arrow.tasks).await
     }
 }
 
@@ -64,12 +66,17 @@ impl Perform<Stop> for RedisStore {
 pub(super) async fn periodic(
     connection: &Connection,
     job_locks: &[LockKey],
+    tasks: &[TaskName],
 ) -> Result<(Vec<PeriodicEntry>, Vec<bool>), StoreError> {
     let keys = connection.keys();
     let locks: Vec<Bytes> = job_locks.iter().map(|lock| keys.lock(lock)).collect();
     let asking = |locks: &[Bytes]| {
         let mut call = connection.call();
-        call.key(keys.periodic()).number(locks.len()).keys(locks);
+        call.key(keys.periodic()).number(locks.len()).keys(locks).number(MOST_ENTRIES).number(LONGEST_ENTRY);
+        call.number(tasks.len());
+        for task in tasks {
+            call.text(task.as_str());
+        }
         call
     };
     let (reply, refused) = match connection.try_run(&PERIODIC, asking(&locks)).await {
@@ -92,9 +99,15 @@ pub(super) async fn periodic(
             None => passed.add(&task, "it is no due second, period, state and queue"),
         }
     }
+    entries.sort_by(|one: &PeriodicEntry, other| one.task.cmp(&other.task));
+    entries.dedup_by(|one, other| one.task == other.task);
+    let (mut known, left) = (reply::list(next())?.into_iter(), reply::bytes(next())?);
+    if left.is_some_and(|left| !left.is_empty()) {
+        passed.ends_early();
+        let place = String::from_utf8_lossy(&keys.periodic()).into_owned();
+        connection.origin.findings.tell(&format!("the entries of {place}"), many_entries(&place));
+    }
     connection.passed_over(&passed, &keys.periodic());
-    entries.sort_by(|one, other| one.task.cmp(&other.task));
-    let mut known = reply::list(next())?.into_iter();
     // One that may not be read may be held: so its task is looked after, and the refusal told.
     let held = locks.iter().map(|lock| match refused.get(lock) {
         Some(_) => Ok(true),

@@ -69,7 +69,8 @@ impl Perform<WorkerNames> for RedisStore {
 
 impl Perform<ReadWorkers> for RedisStore {
     async fn perform(&self, arrow: ReadWorkers) -> Result<Vec<Registered>, StoreError> {
-        read_workers(&self.connection, arrow.workers, arrow.longest).await
+        // What stands under some workers says nothing of the others.
+        Ok(read_workers(&self.connection, arrow.workers, arrow.longest).await?.registered)
     }
 }
 
@@ -265,25 +266,38 @@ pub(super) async fn members(connection: &Connection, limit: usize) -> Result<Vec
         }
         Err(error) => passed.add(&id, &error.to_string()),
     };
-    let more = scan::members(connection, &key, limit.max(WORKERS_LOOKED_AT), add).await?;
-    // That a part of them can be read does not mean that all can.
-    if !more || passed.unreadable("").is_some() {
-        connection.passed_over(&passed, &key);
+    if scan::members(connection, &key, limit.max(WORKERS_LOOKED_AT), add).await? {
+        passed.ends_early();
     }
+    connection.passed_over(&passed, &key);
     Ok(names.into_iter().collect())
 }
 
 /// The first `most` workers.
 pub(super) async fn registered(connection: &Connection, most: usize) -> Result<Vec<Registered>, StoreError> {
     let workers = members(connection, most).await?;
-    read_workers(connection, workers, REGISTERED_BYTES).await
+    let mut read = read_workers(connection, workers, REGISTERED_BYTES).await?;
+    if read.registered.len() >= most {
+        read.records.ends_early();
+        read.pings.ends_early();
+    }
+    connection.passed_over(&read.records, &connection.keys().working_prefix());
+    connection.passed_over(&read.pings, &connection.keys().ping(""));
+    Ok(read.registered)
+}
+
+/// What is known of some workers, and what of it cannot be read.
+struct ReadRecords {
+    registered: Vec<Registered>,
+    records: PassedOver,
+    pings: PassedOver,
 }
 
 async fn read_workers(
     connection: &Connection,
     workers: Vec<WorkerName>,
     longest: usize,
-) -> Result<Vec<Registered>, StoreError> {
+) -> Result<ReadRecords, StoreError> {
     let keys = connection.keys();
     let (mut values, mut held, mut longest) = (Vec::with_capacity(3 * workers.len()), 0, longest);
     for some in workers.chunks(TOGETHER) {
@@ -317,9 +331,7 @@ async fn read_workers(
         }
     };
     let registered = workers.into_iter().map(read).collect();
-    connection.passed_over(&records, &keys.working_prefix());
-    connection.passed_over(&pings, &keys.ping(""));
-    Ok(registered)
+    Ok(ReadRecords { registered, records, pings })
 }
 
 pub(super) async fn ping_of(connection: &Connection, name: &str) -> Result<Option<(i64, WorkerName)>, StoreError> {

@@ -64,7 +64,7 @@ impl Perform<FindJob> for RedisStore {
 
 async fn read(connection: &Connection, lists: &[RunList], last: usize) -> Result<Vec<KeptRuns>, StoreError> {
     let keys: Vec<Bytes> = lists.iter().map(|list| connection.keys().runs(list)).collect();
-    let (mut all, mut passed) = (Vec::with_capacity(keys.len()), PassedOver::new(RecordKind::Run));
+    let (mut all, mut passed) = (Vec::with_capacity(keys.len()), PassedOver::of_some(RecordKind::Run));
     // What was read already of a list that is too long for one call.
     let mut begun: Vec<Bytes> = Vec::new();
     while let Some(rest) = keys.get(all.len()..).filter(|rest| !rest.is_empty()) {

@@ -30,6 +30,9 @@ static FORGET_QUEUES: Script = script!("departed", "forget_queues");
 /// The subject of findings about curves.
 const CURVES_KEPT: &str = "the curves of queues";
 
+/// Of how many paused queues a sample tells about (`sample.lua`).
+const MOST_PAUSES: usize = 10_000;
+
 /// How many fields of a hash the server tells in one reply, roughly.
 const FIELDS: &str = "200";
 
@@ -76,6 +79,11 @@ impl Perform<Sample> for RedisStore {
             }
         };
         let (sampled, states) = read(frame)?;
+        if sampled.totals.as_ref().is_some_and(|totals| totals.paused.len() >= MOST_PAUSES) {
+            let key = String::from_utf8_lossy(&keys.paused()).into_owned();
+            let text = format!("{key} has {MOST_PAUSES} members or more: figures know only some of the paused queues");
+            self.connection.origin.findings.tell(&format!("the members of {key}"), text);
+        }
         let mut states = states.map(Vec::into_iter);
         // Those that were left out hold nothing for this user.
         let mut state = |queue: &QueueName| match &mut states {

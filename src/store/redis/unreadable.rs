@@ -12,7 +12,7 @@ impl Perform<CountUnreadable> for RedisStore {
         inspect::known_queues(&self.connection, 1).await?;
         lease::instances(&self.connection).await?;
         recover::registered(&self.connection, MOST_COUNTED).await?;
-        periodic::periodic(&self.connection, &[]).await?;
+        periodic::periodic(&self.connection, &[], &[]).await?;
         Ok(self.connection.origin.findings.unreadable())
     }
 }

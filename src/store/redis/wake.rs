@@ -25,12 +25,12 @@ use tokio::time::Instant;
 use super::connection::{Connection, Origin};
 use super::known_names::KnownNames;
 use super::new_queues::NewQueues;
+use super::pause::PausedAmong;
 use super::proof::{Proof, Unproven};
 use super::{pause, reply, rights, scan};
 use crate::job::QueueName;
 use crate::store::error::StoreError;
-use crate::store::inspection::Paused;
-use crate::store::wake::{ArmedState, POLL, Watch};
+use crate::store::wake::{ArmedState, FEW_QUEUES, POLL, Watch};
 
 /// How long until the next look after one at which the server refused to tell of a queue: it does not send messages about
 /// what could not be read.
@@ -151,7 +151,7 @@ pub(super) struct Ears {
     /// At the last look the server refused to tell whether a queue has jobs.
     unread: AtomicBool,
     /// What was paused at the last look.
-    passed: Mutex<Paused>,
+    passed: Mutex<PausedAmong>,
     proof: Arc<Proof>,
     names: KnownNames,
     /// How many changes of the names were told when it was last read whether there are any: so many the server will tell.
@@ -166,12 +166,12 @@ impl Ears {
         loop {
             // A push to a paused queue must not wake, so that its key is not read. The same look tells whether it is still
             // paused; if it is not, everything is read again.
-            let passed = self.passed.lock().map_or_else(|_| Paused::default(), |passed| passed.clone());
+            let passed = self.passed.lock().map_or_else(|_| PausedAmong::default(), |passed| passed.clone());
             let (seen, paused) = match self.look(watch, &passed).await {
                 Ok(looked) => looked,
                 Err(error) => return Err(rights::explain_to_instance(&self.connection, error).await),
             };
-            let resumed = watch.queues.iter().any(|queue| holds(&passed, queue) && !holds(&paused, queue));
+            let resumed = watch.queues.iter().any(|queue| passed.holds(queue) && !paused.holds(queue));
             if let Ok(mut passed) = self.passed.lock() {
                 *passed = paused;
             }
@@ -219,7 +219,7 @@ impl Ears {
     }
 
     /// Looks at everything watched but for the queues that are passed over; tells what is paused, too.
-    async fn look(&self, watch: &Watch, passed: &Paused) -> Result<(ArmedState, Paused), StoreError> {
+    async fn look(&self, watch: &Watch, passed: &PausedAmong) -> Result<(ArmedState, PausedAmong), StoreError> {
         // Read before the look: a message from here on may tell of a change after it.
         self.armed.store(*self.seen.borrow(), Ordering::SeqCst);
         *self.poll.lock().unwrap_or_else(PoisonError::into_inner) = watch.poll.unwrap_or(POLL);
@@ -252,7 +252,7 @@ impl Ears {
         reads.extend(watch.leaderships.iter().map(|which| ("EXISTS", vec![keys.leadership(*which)])));
         reads.extend(watch.wishes_for.iter().map(|instance| ("EXISTS", vec![keys.wishes(instance)])));
         if !watch.queues.is_empty() {
-            reads.extend(pause::reads(&self.connection));
+            reads.extend(pause::reads(&self.connection, &watch.queues));
         }
         let proves = !self.deaf && self.proof.begin();
         if proves {
@@ -260,7 +260,7 @@ impl Ears {
         }
         // Until the answers have come it is not known whether the key was read.
         let unproven = proves.then(|| Unproven::new(&self.proof));
-        let looked_at: Vec<&QueueName> = watch.queues.iter().filter(|queue| !holds(passed, queue)).collect();
+        let looked_at: Vec<&QueueName> = watch.queues.iter().filter(|queue| !passed.holds(queue)).collect();
         reads.extend(looked_at.iter().map(|queue| ("LLEN", vec![keys.queue(queue)])));
 
         let mut replies = self.connection.commands(reads).await?.into_iter();
@@ -299,7 +299,8 @@ impl Ears {
         if watch.wishes_for.is_some() {
             seen.wishes = reply::count(next()?)? > 0;
         }
-        let paused = if watch.queues.is_empty() { Paused::default() } else { pause::read(&mut next)? };
+        let paused =
+            if watch.queues.is_empty() { PausedAmong::default() } else { pause::read(&watch.queues, &mut next)? };
         if let Some(unproven) = unproven {
             next()?;
             unproven.settle();
@@ -307,12 +308,21 @@ impl Ears {
         let mut unread = false;
         for queue in looked_at {
             match reply::length(next()) {
-                Ok(length) => seen.ready |= length > 0 && !holds(&paused, queue),
+                Ok(length) if length > 0 && !paused.holds(queue) => {
+                    seen.ready = true;
+                    if watch.queues.len() > FEW_QUEUES {
+                        seen.busy.push(queue.clone());
+                    }
+                }
+                Ok(_) => {}
                 Err(error) if error.is_transient() => return Err(error),
                 Err(_) => unread = true,
             }
         }
         self.unread.store(unread, Ordering::Relaxed);
+        if !seen.ready && !watch.queues.is_empty() && page.is_none() {
+            self.names.drained();
+        }
         if let Some((patterns, page)) = page {
             seen.resolved = Some(self.names.read(&self.connection, patterns, told, page).await?);
             let kept = self.names.at_hand().filter(|_| !self.deaf && !polled);
@@ -353,10 +363,6 @@ fn untold(origin: &Origin, poll: Duration, reason: &str) {
              +client|tracking; if a proxy refuses it, connect to the server itself, or set a shorter timeout"
         ),
     );
-}
-
-fn holds(paused: &Paused, queue: &QueueName) -> bool {
-    paused.all || paused.queues.contains(queue)
 }
 
 impl Drop for Ears {

@@ -57,9 +57,12 @@ async fn read(connection: &Connection, instance: &str) -> Result<Vec<Wish>, Stor
 /// Wishes as `wishes.lua` reads them: claim and text in turns.
 pub(super) fn wishes(connection: &Connection, instance: &str, frame: Frame) -> Result<Vec<Wish>, StoreError> {
     let pairs = reply::strings(frame)?;
-    let mut passed = PassedOver::new(RecordKind::Wish);
+    let mut passed = PassedOver::new(RecordKind::Wish).of(instance);
     let found = pairs.chunks_exact(2).filter_map(|pair| Wish::read(&pair[0], &pair[1], &mut passed)).take(MOST);
-    let found = found.collect();
+    let found: Vec<Wish> = found.collect();
+    if pairs.len() / 2 >= MOST {
+        passed.ends_early();
+    }
     connection.passed_over(&passed, &connection.keys().wishes(instance));
     Ok(found)
 }

@@ -143,7 +143,7 @@ pub(super) fn claim(
         if claiming.idle.len() == 0 || claiming.is_full() {
             break;
         }
-        if paused.holds(queue) {
+        if paused.holds(queue)? {
             continue;
         }
         let shared = match apart {

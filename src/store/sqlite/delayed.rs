@@ -261,6 +261,17 @@ pub(super) fn count_unreadable(step: &Step<'_>, first: Option<i64>) -> Result<()
     while let Some(row) = rows.next()? {
         passed.add(&bytes(row.get_ref(0)?), "its second is no whole number");
     }
-    step.findings().passed_over(&passed, "the table delayed");
+    // One between whole numbers has gone to the back when a job came that is due before it.
+    let findings = step.findings();
+    if passed.unreadable("").is_none()
+        && findings.passes_over(RecordKind::Delayed)
+        && step.finds(
+            "SELECT 1 FROM (SELECT second FROM delayed WHERE second >= ?1 LIMIT 100000) WHERE typeof(second) <> 'integer'",
+            [first],
+        )?
+    {
+        passed.ends_early();
+    }
+    findings.passed_over(&passed, "the table delayed");
     Ok(())
 }

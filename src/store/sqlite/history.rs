@@ -112,7 +112,7 @@ fn history(step: &Step<'_>, arrow: &ReadHistory) -> Result<Vec<(i64, RunCounts)>
         "SELECT CASE WHEN octet_length(counts) <= ?4 THEN counts ELSE '!' END FROM history \
          WHERE step = ?1 AND minute = ?2 AND task = ?3",
     )?;
-    let (mut history, mut passed) = (Vec::new(), PassedOver::new(RecordKind::Counts));
+    let (mut history, mut passed) = (Vec::new(), PassedOver::of_some(RecordKind::Counts));
     for minute in buckets.begins() {
         let row = params![buckets.step.minutes(), minute, task.as_str(), stored(LONGEST_COUNTS)];
         let text = select.query_row(row, |row| Ok(bytes(row.get_ref(0)?))).optional()?;
@@ -127,7 +127,7 @@ fn history(step: &Step<'_>, arrow: &ReadHistory) -> Result<Vec<(i64, RunCounts)>
 }
 
 fn task_history(step: &Step<'_>, buckets: Buckets) -> Result<Vec<(TaskName, RunCounts)>, StoreError> {
-    let (mut tasks, mut passed) = (TaskSums::default(), PassedOver::new(RecordKind::Counts));
+    let (mut tasks, mut passed) = (TaskSums::default(), PassedOver::of_some(RecordKind::Counts));
     // The sums for all tasks must not be missed among the rows of others.
     let mut sums = step.sql(concat!(rows_of_bucket!(), "AND task IN ('_all', '_other', '_unknown') LIMIT ?5"))?;
     let mut others =

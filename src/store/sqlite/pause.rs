@@ -1,11 +1,12 @@
 //! Pauses: a row for each paused queue, and one under the empty name for everything.
 
-use std::collections::HashSet;
+use rusqlite::params;
 
 use super::engine::SqliteStore;
+use super::number::stored;
 use super::step::Step;
 use super::value::text;
-use crate::job::QueueName;
+use crate::job::{FirstQueues, QueueName};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::inspection::{Pause, Paused, ReadPaused, Resume};
@@ -58,26 +59,37 @@ fn is_marked(step: &Step<'_>, queue: Option<&QueueName>) -> Result<bool, StoreEr
     step.finds("SELECT 1 FROM paused WHERE queue = ?1", [name(queue)])
 }
 
+/// How many paused queues are told at most. Anybody who writes to the file may pause any number.
+const MOST: usize = 300_000;
+
 /// What is paused.
 pub(super) fn paused(step: &Step<'_>) -> Result<Paused, StoreError> {
-    let paused = PausedQueues::read(step)?;
-    let mut queues: Vec<QueueName> =
-        paused.0.iter().filter(|name| *name != EVERYTHING).map(|name| QueueName::as_stored(name)).collect();
-    queues.sort_by(|a, b| a.as_str().encode_utf16().cmp(b.as_str().encode_utf16()));
-    Ok(Paused { all: paused.0.contains(EVERYTHING), queues })
+    let mut select = step.sql("SELECT queue FROM paused WHERE queue <> ?1 LIMIT ?2")?;
+    let (mut rows, mut first) = (select.query(params![EVERYTHING, stored(MOST)])?, FirstQueues::new(MOST));
+    while let Some(row) = rows.next()? {
+        first.add(QueueName::as_stored(&text(row.get_ref(0)?)));
+    }
+    if first.kept() >= MOST {
+        let told = format!("the table paused has {MOST} rows or more; only that many are looked at");
+        step.findings().tell("pauses", told);
+    }
+    Ok(Paused { all: is_marked(step, None)?, queues: first.into_names().collect() })
 }
 
-/// The paused queues, read once for all queues of a call.
-pub(super) struct PausedQueues(HashSet<String>);
+/// The paused queues. Each is looked up when it is asked for, because anybody may pause any number.
+pub(super) struct PausedQueues<'a, 's> {
+    step: &'a Step<'s>,
+    any: bool,
+    all: bool,
+}
 
-impl PausedQueues {
-    pub(super) fn read(step: &Step<'_>) -> Result<Self, StoreError> {
-        let mut select = step.sql("SELECT queue FROM paused")?;
-        let names = select.query_map([], |row| Ok(text(row.get_ref(0)?)))?;
-        Ok(Self(names.collect::<Result<_, _>>()?))
+impl<'a, 's> PausedQueues<'a, 's> {
+    pub(super) fn read(step: &'a Step<'s>) -> Result<Self, StoreError> {
+        let any = step.finds("SELECT 1 FROM paused LIMIT 1", [])?;
+        Ok(Self { step, any, all: any && is_marked(step, None)? })
     }
 
-    pub(super) fn holds(&self, queue: &QueueName) -> bool {
-        !self.0.is_empty() && (self.0.contains(EVERYTHING) || self.0.contains(queue.as_str()))
+    pub(super) fn holds(&self, queue: &QueueName) -> Result<bool, StoreError> {
+        Ok(self.any && (self.all || is_marked(self.step, Some(queue))?))
     }
 }

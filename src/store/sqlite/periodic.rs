@@ -12,11 +12,11 @@ use crate::job::{LockKey, QueueName, TaskName};
 use crate::store::arrow::Perform;
 use crate::store::effect::{HALTED_S, Next, Occurrence, Tick, early_s};
 use crate::store::error::StoreError;
-use crate::store::periodic::{Periodic, PeriodicEntry, Purpose, Reconcile, Reconciled};
+use crate::store::periodic::{MOST_ENTRIES, Periodic, PeriodicEntry, Purpose, Reconcile, Reconciled, many_entries};
 
 impl Perform<Periodic> for SqliteStore {
     async fn perform(&self, arrow: Periodic) -> Result<(Vec<PeriodicEntry>, Vec<bool>), StoreError> {
-        self.reader.call(move |step| periodic(step, &arrow.job_locks)).await
+        self.reader.call(move |step| periodic(step, &arrow.job_locks, &arrow.tasks)).await
     }
 }
 
@@ -142,9 +142,22 @@ pub(super) fn forget(step: &Step<'_>, task: &TaskName) -> Result<(), StoreError>
 }
 
 /// All entries, and which of these locks are held.
-pub(super) fn periodic(step: &Step<'_>, job_locks: &[LockKey]) -> Result<(Vec<PeriodicEntry>, Vec<bool>), StoreError> {
+pub(super) fn periodic(
+    step: &Step<'_>,
+    job_locks: &[LockKey],
+    tasks: &[TaskName],
+) -> Result<(Vec<PeriodicEntry>, Vec<bool>), StoreError> {
     let held = job_locks.iter().map(|key| Ok(locks::value(step, key)?.is_some()));
-    Ok((first_entries(step, usize::MAX)?, held.collect::<Result<_, StoreError>>()?))
+    let mut entries = first_entries(step, MOST_ENTRIES + 1)?;
+    if entries.len() > MOST_ENTRIES {
+        step.findings().tell("entries of periodic tasks", many_entries("the table periodic"));
+        for task in tasks {
+            entries.extend(entry(step, task)?);
+        }
+        entries.sort_by(|one, other| one.task.cmp(&other.task));
+        entries.dedup_by(|one, other| one.task == other.task);
+    }
+    Ok((entries, held.collect::<Result<_, StoreError>>()?))
 }
 
 /// The first entries, in the order of their tasks.

@@ -206,8 +206,11 @@ fn read_workers(step: &Step<'_>, workers: &[WorkerName], longest: usize) -> Resu
 pub(super) fn registered(step: &Step<'_>, most: usize) -> Result<Vec<Registered>, StoreError> {
     let mut reader = Reader { pings: PassedOver::new(RecordKind::Ping) };
     let mut select = step.sql(registered!("ORDER BY id LIMIT ?2"))?;
-    let registered =
+    let registered: Vec<_> =
         select.query_map([stored(REGISTERED_BYTES), stored(most)], |row| reader.row(row))?.collect::<Result<_, _>>()?;
+    if registered.len() >= most {
+        reader.pings.ends_early();
+    }
     step.findings().passed_over(&reader.pings, "the table workers");
     Ok(registered)
 }

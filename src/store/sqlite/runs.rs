@@ -189,7 +189,7 @@ fn key(list: &RunList) -> (bool, &str) {
 }
 
 fn read(step: &Step<'_>, lists: &[RunList], last: usize) -> Result<Vec<KeptRuns>, StoreError> {
-    let mut all_passed = PassedOver::new(RecordKind::Run);
+    let mut all_passed = PassedOver::of_some(RecordKind::Run);
     let mut select = step.sql(
         "SELECT CASE WHEN octet_length(record) <= ?5 THEN record END FROM runs WHERE scheduled = ?1 AND name = ?2 \
          AND EXISTS (SELECT 1 FROM run_lists WHERE scheduled = ?1 AND name = ?2 AND lapses_s > ?3) \

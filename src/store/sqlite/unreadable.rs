@@ -15,7 +15,7 @@ impl Perform<CountUnreadable> for SqliteStore {
             enqueue::each_queue(step, NAMES_LOOKED_AT, |_| ())?;
             lease::instances(step)?;
             recover::registered(step, MOST_COUNTED)?;
-            periodic::periodic(step, &[])?;
+            periodic::periodic(step, &[], &[])?;
             delayed::count_unreadable(step, delayed::earliest(step)?)?;
             Ok(step.findings().unreadable())
         };

@@ -27,13 +27,15 @@ use crate::job::QueueName;
 use crate::store::backend::EngineWaker;
 use crate::store::error::StoreError;
 use crate::store::mutex::lock;
-use crate::store::wake::{ArmedState, Watch};
+use crate::store::wake::{ArmedState, FEW_QUEUES, Watch};
 
 /// How often the file itself is looked at while no datagram comes.
 const SAFETY_POLL: Duration = Duration::from_millis(250);
 
 /// How long it stays which queues are worked on while too many match.
 const KEPT: Duration = Duration::from_secs(5);
+/// The same once their jobs are done and others wait for their turn.
+const DRAINED: Duration = Duration::from_millis(500);
 /// Of so many queues a look reads whether they hold jobs.
 const MOST_WALKED: usize = 100_000;
 
@@ -91,6 +93,15 @@ struct Surplus {
     /// How far was read which queues hold jobs.
     walked: Option<Vec<u8>>,
     read: Instant,
+    /// None of them holds jobs any more, and others do.
+    is_drained: bool,
+}
+
+impl Surplus {
+    /// Until when it stays.
+    fn ends(&self) -> Instant {
+        self.read + if self.is_drained { DRAINED } else { KEPT }
+    }
 }
 
 impl SqliteWaker {
@@ -126,7 +137,7 @@ impl EngineWaker for SqliteWaker {
     }
 
     async fn woken(&self) {
-        let due = lock(&self.surplus).as_ref().map(|surplus| surplus.read + KEPT);
+        let due = lock(&self.surplus).as_ref().map(Surplus::ends);
         while !self.changed.load(Ordering::SeqCst) && due.is_none_or(|due| Instant::now() < due) {
             tokio::select! {
                 () = self.datagram() => self.changed.store(true, Ordering::SeqCst),
@@ -159,12 +170,22 @@ fn look(step: &Step<'_>, watch: &Watch, surplus: &Mutex<Option<Surplus>>) -> Res
     let mut ready = step.sql("SELECT 1 FROM jobs WHERE queue = ?1 LIMIT 1")?;
     if !watch.queues.is_empty() {
         let paused = PausedQueues::read(step)?;
-        for queue in watch.queues.iter().filter(|queue| !paused.holds(queue)) {
-            seen.ready = seen.ready || ready.exists([queue.as_str()])?;
+        for queue in &watch.queues {
+            if !paused.holds(queue)? && ready.exists([queue.as_str()])? {
+                seen.ready = true;
+                if watch.queues.len() <= FEW_QUEUES {
+                    break;
+                }
+                seen.busy.push(queue.clone());
+            }
         }
     }
     if let Some(patterns) = &watch.patterns {
-        seen.resolved = Some(resolve(step, patterns, &mut lock(surplus))?);
+        let mut surplus = lock(surplus);
+        if !seen.ready && !watch.queues.is_empty() {
+            surplus.iter_mut().for_each(|surplus| surplus.is_drained = surplus.resolved.others_wait());
+        }
+        seen.resolved = Some(resolve(step, patterns, &mut surplus)?);
     } else {
         *lock(surplus) = None;
     }
@@ -188,7 +209,7 @@ fn resolve(
     surplus: &mut Option<Surplus>,
 ) -> Result<Arc<ResolvedQueues>, StoreError> {
     let before = surplus.take().filter(|surplus| surplus.patterns == *patterns);
-    if let Some(kept) = before.as_ref().filter(|surplus| surplus.read.elapsed() < KEPT) {
+    if let Some(kept) = before.as_ref().filter(|surplus| Instant::now() < surplus.ends()) {
         let resolved = Arc::clone(&kept.resolved);
         *surplus = before;
         return Ok(resolved);
@@ -202,7 +223,8 @@ fn resolve(
     }
     let resolved = Arc::new(resolving.done());
     let (patterns, read) = (Arc::clone(patterns), Instant::now());
-    *surplus = is_too_many.then(|| Surplus { patterns, resolved: Arc::clone(&resolved), walked, read });
+    *surplus =
+        is_too_many.then(|| Surplus { patterns, resolved: Arc::clone(&resolved), walked, read, is_drained: false });
     Ok(resolved)
 }
 

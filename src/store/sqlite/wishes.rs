@@ -87,11 +87,15 @@ pub(super) fn read(step: &Step<'_>, instance: &str) -> Result<Vec<Wish>, StoreEr
          FROM wishes WHERE instance = ?1 AND lapses_ms > ?2 LIMIT ?3",
     )?;
     let these = params![instance, step.now_ms, stored(MOST), stored(LONGEST.0), stored(LONGEST.1)];
-    let mut passed = PassedOver::new(RecordKind::Wish);
+    let mut passed = PassedOver::new(RecordKind::Wish).of(instance);
     let mut rows = select.query(these)?;
-    let mut found = Vec::new();
+    let (mut found, mut looked_at) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {
+        looked_at += 1;
         found.extend(Wish::read(&bytes(row.get_ref(0)?), &bytes(row.get_ref(1)?), &mut passed));
+    }
+    if looked_at >= MOST {
+        passed.ends_early();
     }
     step.findings().passed_over(&passed, "the table wishes");
     Ok(found)

@@ -218,6 +218,12 @@ async fn a_pause_that_may_not_be_read_is_not_taken_for_none() {
         let reply = instance.send(&exchange).await;
         assert_eq!(reply.claims.len(), 0, "{command}");
         reply.findings.iter().for_each(|finding| w.names_it(finding));
+    }
+    // A listing reads the names page by page.
+    for command in ["SSCAN", "GET"] {
+        let w = World::new(command).await;
+        w.f.store.pause(Some(&queue("q"))).await.expect("pause");
+        w.refuse();
         w.names_it(&w.f.store.paused().await.expect_err(command));
     }
 }

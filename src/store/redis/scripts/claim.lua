@@ -9,7 +9,7 @@
 -- Where identities are kept, no job is claimed without the rights to read and to remove them: it would run under another
 -- id, and its own would go to the next equal job.
 --
--- Paused queues are skipped. One EXISTS asks whether anything is paused at all.
+-- Paused queues are skipped. One EXISTS asks whether anything is paused at all, and no more names are read than there are queues.
 --
 -- Jobs may have any size, so that a number of jobs is no bound. No job is popped once those of this call have `room` bytes.
 -- Jobs beyond twice the room are on record as the others are, but the reply has the length of their record in place of
@@ -95,10 +95,28 @@ elseif special > 0 then
   if type(all) == 'string' and string.lower(string.match(string.sub(all, 1, 99), '^%s*(.-)%s*$')) == 'true' then
     queues = 0
   else
-    local names = redis.pcall('SMEMBERS', PAUSED)
-    unreadable('SMEMBERS', PAUSED, names)
-    for i = 1, #names do
-      passed[names[i]] = true
+    -- Anybody may pause any number of queues. Of many the server is asked for ours.
+    local count = redis.pcall('SCARD', PAUSED)
+    unreadable('SCARD', PAUSED, count)
+    if type(count) == 'number' and count <= CHUNK then
+      local names = redis.pcall('SMEMBERS', PAUSED)
+      unreadable('SMEMBERS', PAUSED, names)
+      for i = 1, #names do
+        passed[names[i]] = true
+      end
+    end
+    for from = 1, type(count) == 'number' and count > CHUNK and queues or 0, CHUNK do
+      local asked = {}
+      for q = from, math.min(from + CHUNK - 1, queues) do
+        asked[#asked + 1] = string.sub(KEYS[queues_at + q], queue_at)
+      end
+      if #asked > 0 then
+        local marks = redis.pcall('SMISMEMBER', PAUSED, unpack(asked))
+        unreadable('SMISMEMBER', PAUSED, marks)
+        for i = 1, #marks do
+          passed[asked[i]] = marks[i] == 1 or nil
+        end
+      end
     end
   end
 end

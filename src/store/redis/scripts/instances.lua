@@ -3,8 +3,8 @@
 --
 -- KEYS   windlass:instances, windlass:leases; the lock; another lock
 -- ARGV   now (unused), an id or "", owner or "" for a read alone, ttl in ms, "1" with another lock and then as lead.lua
--- returns {1 if the owner leads, 1 or 0 for the other lock or -1, id, record, counter, ...}; if the instance of that id is the
---         only one, its record is not read, and "" stands in its place
+-- returns {1 if the owner leads, 1 or 0 for the other lock or -1, id, record, counter, ..., "+" if others were left unread}; if
+--         the instance of that id is the only one with a lease, its record is not read, and "" stands in its place
 --
 -- Why this order: all is read before the leadership is taken, because an instance that cannot read must not lead. The other
 -- one comes last, and its error is left to a call for it alone.
@@ -14,6 +14,8 @@ local alone, owner = arg(), arg()
 -- Anybody who writes to the store can register any number of instances, with records of any length. Of more than these no more
 -- are read, some at a time, until the dead among them are buried; one that is too long is empty.
 local MOST, FEW, PAGE, LONGEST, ENOUGH = 10000, 32, 100, 1048576, 33554432
+
+local is_left = false
 
 local function read_records()
   if must('HLEN', INSTANCES) <= FEW then
@@ -34,6 +36,7 @@ local function read_records()
       found[#found + 1] = #record <= LONGEST and record or ''
     end
   until cursor == '0' or #found >= 2 * MOST or bytes > ENOUGH
+  is_left = cursor ~= '0'
   return found
 end
 
@@ -83,5 +86,8 @@ for i = 1, #records, 2 do
   reply[at + 1] = records[i]
   reply[at + 2] = records[i + 1]
   reply[at + 3] = counter_of(counters[records[i]]) or '0'
+end
+if is_left then
+  reply[#reply + 1] = '+'
 end
 return reply

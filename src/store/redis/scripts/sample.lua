@@ -26,6 +26,24 @@ local function read(command, ...)
   return reply
 end
 
+-- Anybody may pause any number of queues. Of very many these are told, some at a time.
+local PAUSES = 10000
+
+local function paused()
+  if (read('SCARD', PAUSED) or 0) <= 1000 then
+    return read('SMEMBERS', PAUSED) or {}
+  end
+  local found, cursor = {}, '0'
+  repeat
+    local page = read('SSCAN', PAUSED, cursor, 'COUNT', 1000) or { '0', {} }
+    cursor = page[1]
+    for _, name in ipairs(page[2]) do
+      found[#found + 1] = name
+    end
+  until cursor == '0' or #found >= PAUSES
+  return found
+end
+
 local first = read('MGET', WATCHED, PROCESSED, FAILURES) or { false, false, false }
 local processed, failures = first[2] or '0', first[3] or '0'
 local lists, names, wants = {}, {}, {}
@@ -57,7 +75,7 @@ if totals then
     switch and string.sub(switch, 1, 99), read('HLEN', INSTANCES), read('GET', LEADER), read('HLEN', DEPARTED),
     string.match(memory, 'used_memory:(%d+)') or false, string.match(memory, 'maxmemory:(%d+)') or false,
     string.match(stats, 'evicted_keys:(%d+)') or false,
-    read('SMEMBERS', PAUSED) or {},
+    paused(),
   }
 end
 
