@@ -172,7 +172,7 @@ impl LaneTask {
             settling.push(settlement);
         }
         let (entering, enters) = std::mem::take(&mut self.enters).into_iter().unzip();
-        let queues = if idle.0.is_empty() { Arc::from([]) } else { self.core.queues.matching() };
+        let queues = if idle.0.is_empty() { Arc::from([]) } else { self.core.queues.claiming() };
         Some(Round {
             exchange: Exchange {
                 sequence: self.sequence,
@@ -232,6 +232,7 @@ impl LaneTask {
         let claimed = reply.claims.len();
         for claim in reply.claims {
             self.core.findings.mended(claim.queue.as_str());
+            self.core.queues.claimed_from(&claim.queue);
             if let Some((&number, worker)) = round.idle.get(claim.index).zip(round.exchange.idle.get(claim.index)) {
                 self.claimed(number, worker, claim);
             }

@@ -43,6 +43,7 @@ mod report;
 mod run;
 mod seen_wishes;
 mod settings;
+mod short;
 mod shortage;
 mod showing;
 mod slots;

@@ -3,8 +3,10 @@
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
+use super::short::Short;
 use crate::config::element::queues::{MAX_MATCHES, QueuePatterns, ResolvedQueues};
 use crate::job::QueueName;
+use crate::store::wake::FEW_QUEUES;
 
 /// The patterns, and the queues that match them.
 pub(super) struct Queues {
@@ -15,16 +17,39 @@ pub(super) struct Queues {
     left_out: Cell<usize>,
     /// That was told.
     told: Cell<bool>,
+    /// What is claimed from, if that is not all of them.
+    short: RefCell<Short>,
 }
 
 impl Queues {
     pub(super) fn new(patterns: &QueuePatterns) -> Self {
         let matching = RefCell::new(patterns.resolve(&[]).queues.into());
         let patterns = RefCell::new(Arc::new(patterns.clone()));
-        Self { patterns, matching, left_out: Cell::new(0), told: Cell::new(false) }
+        Self { patterns, matching, left_out: Cell::new(0), told: Cell::new(false), short: RefCell::default() }
     }
 
-    /// The queues to claim from, in order.
+    /// The queues to claim from with the next exchange, in order: all, if they are few.
+    pub(super) fn claiming(&self) -> Arc<[QueueName]> {
+        let matching = self.matching.borrow();
+        if matching.len() <= FEW_QUEUES {
+            return Arc::clone(&matching);
+        }
+        self.short.borrow_mut().list(&matching)
+    }
+
+    /// Of very many queues these held jobs when the waker last looked.
+    pub(super) fn saw_busy(&self, busy: &[QueueName]) {
+        self.short.borrow_mut().saw(busy);
+    }
+
+    /// A job was claimed from this queue, which may hold more.
+    pub(super) fn claimed_from(&self, queue: &QueueName) {
+        if self.matching.borrow().len() > FEW_QUEUES {
+            self.short.borrow_mut().add(queue);
+        }
+    }
+
+    /// The queues to work on, in order.
     pub(super) fn matching(&self) -> Arc<[QueueName]> {
         Arc::clone(&self.matching.borrow())
     }
@@ -68,6 +93,7 @@ impl Queues {
         // Lanes keep what they built of a list that stays.
         if **self.matching.borrow() != *resolved.queues {
             *self.matching.borrow_mut() = resolved.queues.clone().into();
+            self.short.borrow_mut().forget();
         }
     }
 

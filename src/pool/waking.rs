@@ -151,6 +151,7 @@ async fn arm(core: &Core, waker: &Waker, pulse: &Pulse) -> ArmedState {
                 }
                 // If a queue appeared or went, the new list is watched before what was seen counts.
                 let all = core.queues.found(watch.patterns.as_ref(), seen.resolved.as_deref(), &watch.queues);
+                core.queues.saw_busy(&seen.busy);
                 if let Some(surplus) = core.queues.surplus() {
                     core.warn(surplus);
                 }

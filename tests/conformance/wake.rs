@@ -7,10 +7,10 @@ use windlass::config::element::queues::{QueuePatterns, ResolvedQueues};
 use windlass::store::Store;
 use windlass::store::effect::Verdict;
 use windlass::store::handle::Waker;
-use windlass::store::inspection::{FindQueue, QueueLength, Queues};
+use windlass::store::inspection::{FindQueue, Pause, QueueLength, Queues};
 use windlass::store::queueing::{QueueNames, When};
 use windlass::store::scheduling::Leadership;
-use windlass::store::wake::{ArmedState, Watch};
+use windlass::store::wake::{ArmedState, FEW_QUEUES, Watch};
 
 use crate::fixture::{Fixture, NOW_MS, NOW_S, soon};
 use crate::instance::Instance;
@@ -26,6 +26,7 @@ behaviours! {
     an_unwatched_change_is_not_needed,
     a_new_queue_wakes,
     of_very_many_queues_all_are_found_and_few_are_held,
+    of_very_many_watched_queues_those_with_jobs_are_named,
     an_earlier_delayed_job_wakes,
     a_queue_that_is_new_wakes_who_watches_the_names,
     a_promotion_wakes,
@@ -72,6 +73,7 @@ async fn arming_tells_what_stands(f: &Fixture) {
         poll: None,
     };
     let expected = ArmedState {
+        busy: Vec::new(),
         ready: false,
         resolved: Some(found(&[])),
         next_due_s: None,
@@ -89,6 +91,7 @@ async fn arming_tells_what_stands(f: &Fixture) {
     assert!(arm(&waker, &watch).await.leadership_free, "one of the two is");
     assert!(f.store.lead(Leadership::Duties, "one", 60_000).await.expect("lead"));
     let expected = ArmedState {
+        busy: Vec::new(),
         ready: true,
         resolved: Some(found(&["Zed", "p"])),
         next_due_s: Some(NOW_S + 8),
@@ -163,6 +166,25 @@ async fn a_new_queue_wakes(f: &Fixture) {
     fill(&other, "new", &jobs(0..1)).await;
     woken(&waker).await;
     assert_eq!(arm(&waker, &watch).await.resolved, Some(found(&["new", "old"])));
+}
+
+async fn of_very_many_watched_queues_those_with_jobs_are_named(f: &Fixture) {
+    let waker = waker(&f.store).await;
+    let names: Vec<String> = (0..FEW_QUEUES + 100).map(|n| format!("w{n:04}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for name in ["w0900", "w0003", "w1050"] {
+        fill(&f.store, name, &jobs(0..2)).await;
+    }
+    f.store.run(Pause { queue: Some(queue("w0900")) }).await.expect("pause");
+    let many = arm(&waker, &queues(&names)).await;
+    assert_eq!(
+        (many.ready, many.busy),
+        (true, ["w0003", "w1050"].map(queue).to_vec()),
+        "in order, and none that is paused"
+    );
+    let few = arm(&waker, &queues(&names[..FEW_QUEUES])).await;
+    assert_eq!((few.ready, few.busy), (true, Vec::new()), "each claim looks at all of them");
+    assert_eq!(arm(&waker, &queues(&names[4..900])).await.busy, Vec::new());
 }
 
 async fn of_very_many_queues_all_are_found_and_few_are_held(f: &Fixture) {

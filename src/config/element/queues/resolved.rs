@@ -30,6 +30,12 @@ impl ResolvedQueues {
         Self { queues, left_out: 0, end: None, idle: None, turn: None }
     }
 
+    /// Do others with jobs wait for their turn?
+    #[must_use]
+    pub fn others_wait(&self) -> bool {
+        self.turn.is_some()
+    }
+
     /// Would this queue be among them if it were known, and not only named?
     #[must_use]
     pub fn takes(&self, patterns: &QueuePatterns, queue: &QueueName) -> bool {
