@@ -55,12 +55,12 @@ const OF_JOBS: [EventKind; 7] = [
     EventKind::Warning,
 ];
 
-/// Watches until nobody reads any stream.
-pub(super) async fn run(site: Site) {
+/// Watches until nobody reads any stream. The first one was opened under this content.
+pub(super) async fn run(site: Site, content: Arc<Content>) {
     let streams = site.streams.clone();
     let watch = async {
         tokio::select! {
-            () = pass_on(&site, &streams) => {}
+            () = pass_on(&site, &streams, content) => {}
             () = look(&site, &streams) => {}
         }
     };
@@ -72,9 +72,8 @@ pub(super) async fn run(site: Site) {
 }
 
 /// Passes on what this instance says of its jobs. Ends when there are no streams.
-async fn pass_on(site: &Site, streams: &Streams) {
+async fn pass_on(site: &Site, streams: &Streams, mut content: Arc<Content>) {
     let bits = OF_JOBS.into_iter().fold(0, |bits, kind| bits | kind.bit());
-    let mut content = site.content.clone();
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while let Some(topics) = streams.wanted() {
@@ -83,7 +82,7 @@ async fn pass_on(site: &Site, streams: &Streams) {
             let interest = if topics.has(Topic::Job) { bits } else { 0 };
             site.bus.set_interest(*index, interest);
             while let Some(event) = listener.try_next() {
-                if let Some(told) = of_job(&event, &content.borrow()) {
+                if let Some(told) = of_job(&event, &content) {
                     streams.tell(Topic::Job, &told.to_string());
                 }
             }
@@ -91,8 +90,9 @@ async fn pass_on(site: &Site, streams: &Streams) {
         }
         streams.keep();
         // Tokens may have been withdrawn.
-        if content.has_changed().unwrap_or(false) {
-            content.mark_unchanged();
+        let present = site.content();
+        if !Arc::ptr_eq(&content, &present) {
+            content = present;
             streams.end_all();
         }
     }

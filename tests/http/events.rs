@@ -4,10 +4,11 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tokio::time::Instant;
 
 use crate::client::{Answer, Place};
-use crate::daemon::Folder;
+use crate::daemon::{Folder, signal};
 use crate::world::World;
 
 fn tasks(folder: &Folder) {
@@ -44,6 +45,11 @@ impl Events {
             }
             Err(error) => matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut),
         }
+    }
+
+    /// Did the server end it? Its connection may be used for another request.
+    fn has_ended(&self) -> bool {
+        self.text.ends_with("\r\n0\r\n\r\n")
     }
 
     /// Reads until this has come, and does something again and again meanwhile.
@@ -171,4 +177,30 @@ fn what_a_job_prints_comes_to_who_follows_it_and_who_never_reads_holds_up_nobody
         }
         std::fs::remove_file(world.folder.path("stop")).unwrap();
     });
+}
+
+#[test]
+fn streams_end_with_a_reload_and_those_that_are_opened_after_it_live() {
+    let world = World::sqlite("", tasks);
+    for times in 1..4 {
+        let mut old = Events::open(&world, "job");
+        // That it lives for a while is what is tested.
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(1) {
+            assert!(old.read() && !old.has_ended(), "reload {times}: it ended: {}", old.text);
+        }
+        old.until("\"state\":\"done\"", || {
+            world.place.json("POST", "/api/v1/tasks/note/jobs", "[]");
+        });
+        signal(world.daemon.parent(), Signal::HUP);
+        crate::daemon::eventually("it is reloaded", || world.daemon.log().matches("reloaded: ").count() == times);
+        while !old.has_ended() && old.read() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "it goes on under the old configuration");
+        }
+    }
+    // There is room for as many as before.
+    let all: Vec<Events> = (0..64).map(|_| Events::open(&world, "leader")).collect();
+    assert_eq!(world.place.get("/api/v1/events").problem(), "no-stream");
+    drop(all);
+    world.daemon.stop();
 }

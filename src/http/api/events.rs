@@ -1,9 +1,10 @@
 //! A stream of events (`text/event-stream`).
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
@@ -11,6 +12,7 @@ use futures_util::stream::unfold;
 
 use super::query::{Query, wrong};
 use crate::client::request::nearest;
+use crate::http::guard::caller::JudgedBy;
 use crate::http::problem::{Kind, Problem};
 use crate::http::site::Site;
 use crate::http::streams::{MOST, MOST_FOLLOWED, NoStream, Opened, Topic, Topics};
@@ -22,7 +24,11 @@ const LONGEST_ID: usize = 256;
 const NO_BUFFER: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// `GET /events`.
-pub(in crate::http) async fn events(State(site): State<Site>, query: Query) -> Result<Response, Problem> {
+pub(in crate::http) async fn events(
+    State(site): State<Site>,
+    Extension(JudgedBy(content)): Extension<JudgedBy>,
+    query: Query,
+) -> Result<Response, Problem> {
     let query = query.only(&["topics", "job"])?;
     let topics = topics(query.text("topics"))?;
     let jobs = jobs(query.text("job"), topics)?;
@@ -34,10 +40,15 @@ pub(in crate::http) async fn events(State(site): State<Site>, query: Query) -> R
         Problem::new(Kind::NoStream, detail).retry_after_s(5)
     })?;
     if begins {
-        tokio::spawn(watch::run(site.clone()));
+        tokio::spawn(watch::run(site.clone(), Arc::clone(&content)));
     }
     for job in follow {
         tokio::spawn(followed::follow(site.clone(), site.streams.clone(), job));
+    }
+    // The watch ends the streams that were open when a reload came. It cannot know of this one if the reload came before.
+    if !Arc::ptr_eq(&content, &site.content()) {
+        let detail = "the configuration was replaced while this stream was opened; open it again";
+        return Err(Problem::new(Kind::NoStream, detail).retry_after_s(1));
     }
     let body = unfold(events, |mut events| async move {
         let event = events.next().await?;

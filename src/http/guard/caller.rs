@@ -3,6 +3,8 @@
 //! A token says so. Without one, programs of this machine may do everything, unless the configuration asks them for a token
 //! as well; what came through a proxy is none of them. Who is nobody gets as far as what everybody may see.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, CONNECTION};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -17,7 +19,7 @@ use crate::http::attempts::Attempts;
 use crate::http::audited::Who;
 use crate::http::peer::Peer;
 use crate::http::problem::{Kind, Problem};
-use crate::http::site::Site;
+use crate::http::site::{Content, Site};
 
 /// Who sent a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +55,11 @@ impl Scope {
     }
 }
 
-/// The middleware. It leaves a [`Caller`] and a [`Scope`] for those behind it.
+/// The content by which a request was judged. What outlives a reload must know whether it was this one.
+#[derive(Debug, Clone)]
+pub(in crate::http) struct JudgedBy(pub(in crate::http) Arc<Content>);
+
+/// The middleware. It leaves a [`Caller`], a [`Scope`] and a [`JudgedBy`] for those behind it.
 pub(in crate::http) async fn find(State(site): State<Site>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>().copied().unwrap_or(Peer::unix());
     let name = request.extensions().get::<Name>().copied().unwrap_or(Name::Allowed);
@@ -67,6 +73,7 @@ pub(in crate::http) async fn find(State(site): State<Site>, mut request: Request
             let scope = Scope::of(&content.http, request.headers());
             request.extensions_mut().insert(scope);
             request.extensions_mut().insert(caller);
+            request.extensions_mut().insert(JudgedBy(content));
             next.run(request).await
         }
         Err(refused) => {
