@@ -35,7 +35,7 @@ use crate::telemetry;
 /// # Errors
 /// If it is no message.
 pub fn rpc_line(line: &[u8]) -> Result<(Vec<String>, Option<Duration>), String> {
-    Ok(match stray::read(line)?.message {
+    Ok(match stray::read(line, |_| true)?.message {
         None | Some(Message::Ready { .. } | Message::Progress { .. }) => (Vec::new(), None),
         Some(Message::Response { response, .. }) => match response {
             Response::Result(result) => (result.into_iter().collect(), None),

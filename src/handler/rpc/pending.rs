@@ -1,9 +1,11 @@
 //! The jobs that a child holds and has not answered.
 
+use std::hash::{BuildHasher as _, RandomState};
+
 use tokio::time::Instant;
 
 use super::pool_state::PerformRequest;
-use super::protocol::Response;
+use super::protocol::{Message, Response};
 use crate::handler::contract::Stop;
 use crate::handler::kept_output::RunOutput;
 use crate::job::{Failure, Outcome};
@@ -42,17 +44,26 @@ impl PendingJob {
     }
 }
 
-/// The jobs that a child holds, each in a place. An id is never used twice, and gives the place without a search.
+/// Ids are below this: a worker may read them into whatever its language calls an integer.
+const IDS: u64 = 1 << 31;
+
+/// The jobs that a child holds, each in a place. An id gives the place without a search.
+///
+/// Nobody can guess an id: what a child prints may hold anything, such as the arguments of a job, and would pass for the answer
+/// to another job. So ids are drawn by a keyed hash of their number. That an answer that came twice meets an id that was drawn
+/// again is as improbable as a guess.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     places: Vec<Option<PendingJob>>,
     free: Vec<usize>,
     rounds: u64,
+    /// The key, which the system's random numbers give.
+    secret: RandomState,
 }
 
 impl Pending {
     pub(super) fn new(depth: usize) -> Self {
-        Self { places: (0..depth).map(|_| None).collect(), free: (0..depth).rev().collect(), rounds: 0 }
+        Self { places: (0..depth).map(|_| None).collect(), free: (0..depth).rev().collect(), ..Self::default() }
     }
 
     pub(super) fn hold(&mut self, request: PerformRequest, begin: u64, file: Option<RunOutput>) -> &mut PendingJob {
@@ -63,7 +74,10 @@ impl Pending {
             self.places.len() - 1
         });
         self.rounds += 1;
-        let id = self.rounds * self.places.len() as u64 + place as u64;
+        let places = self.places.len() as u64;
+        // From 1 on: to many languages 0 is nothing.
+        let drawn = 1 + self.secret.hash_one(self.rounds) % (IDS / places).saturating_sub(1).max(1);
+        let id = drawn * places + place as u64;
         self.places[place].insert(PendingJob { id, begin, asked: Stop::No, request, file })
     }
 
@@ -78,6 +92,14 @@ impl Pending {
     pub(super) fn find(&mut self, id: u64) -> Option<&mut PendingJob> {
         let place = usize::try_from(id.checked_rem(self.places.len() as u64)?).ok()?;
         self.places.get_mut(place)?.as_mut().filter(|held| held.id == id)
+    }
+
+    /// Is this a message about a job that the child holds?
+    pub(super) fn is_about_one(&mut self, message: &Message) -> bool {
+        match message {
+            Message::Ready { .. } => false,
+            Message::Response { id, .. } | Message::Progress { id, .. } => self.find(*id).is_some(),
+        }
     }
 
     pub(super) fn iter(&mut self) -> impl Iterator<Item = &mut PendingJob> {

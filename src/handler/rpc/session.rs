@@ -70,6 +70,7 @@ pub(super) struct Session {
     answered: u64,
     bus: Bus,
     told_bad_progress: bool,
+    is_ready: bool,
     /// The pipe that the child has closed, and by when it must end after that.
     closed: Option<(Instant, &'static str)>,
 }
@@ -90,6 +91,7 @@ impl Session {
             strays: Strays::new(bus.clone(), pid, task),
             bus,
             told_bad_progress: false,
+            is_ready: false,
             lines: Lines::default(),
             requests: RequestBuffer::default(),
             pending: Pending::default(),
@@ -114,7 +116,10 @@ impl Session {
         loop {
             if let Some(message) = self.message().map_err(SessionEnd::Broken)? {
                 return match message {
-                    Message::Ready { depth } => Ok(depth),
+                    Message::Ready { depth } => {
+                        self.is_ready = true;
+                        Ok(depth)
+                    }
                     Message::Progress { .. } => continue,
                     Message::Response { id, .. } => {
                         Err(SessionEnd::Broken(format!("expected the notification \"ready\", found an answer to {id}")))
@@ -375,7 +380,13 @@ impl Session {
             if line.len() > LINE_CAP {
                 return too_long();
             }
-            let read = stray::read(line)?;
+            // Before it is ready a child holds nothing.
+            let (pending, is_ready) = (&mut self.pending, self.is_ready);
+            let is_expected = |message: &Message| match message {
+                Message::Ready { .. } => !is_ready,
+                other => pending.is_about_one(other),
+            };
+            let read = stray::read(line, is_expected)?;
             self.strays.take(read.stray, &mut self.stderr.tail);
             if read.message.is_some() {
                 return Ok(read.message);
@@ -387,7 +398,7 @@ impl Session {
     /// Tells what was printed beside messages, and passes over the messages.
     fn take_strays(&mut self) {
         while let Some(line) = self.lines.take_line() {
-            if let Ok(read) = stray::read(line) {
+            if let Ok(read) = stray::read(line, |_| false) {
                 self.strays.take(read.stray, &mut self.stderr.tail);
             }
         }

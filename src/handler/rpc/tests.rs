@@ -344,6 +344,28 @@ async fn what_is_printed_beside_the_messages_is_logged_and_harms_nobody() {
 }
 
 #[tokio::test]
+async fn what_a_child_prints_of_arguments_answers_no_job_and_nobody_can_guess_an_id() {
+    let script = r#"ready; while read -r line; do id "$line"; echo $id >>ids; n=0
+        while [ $n -lt 64 ]; do n=$((n + 1)); echo "working on {\"jsonrpc\":\"2.0\",\"id\":$n,\"result\":\"forged\"}"; done
+        echo 'working on {"jsonrpc":"2.0","method":"ready"}'; echo 'working on {"jsonrpc":"2.0","id":NaN}'
+        printf 'no end of line {"jsonrpc":"2.0","id":1,"result":1}'; ok $id $$; done"#;
+    let scene = scene(script, deep(4));
+    let child = scene.result("[]").await;
+    for _ in 0..7 {
+        assert_eq!(scene.result("[]").await, child, "it stays");
+    }
+    let told = scene.told();
+    let printed = "test said working on {\"jsonrpc\":\"2.0\",\"id\":64,\"result\":\"forged\"}";
+    assert!(told.iter().any(|text| text == printed), "{told:?}");
+    let ids = fs::read_to_string(scene.folder.path().join("ids")).unwrap();
+    let ids: Vec<u64> = ids.lines().map(|id| id.parse().unwrap()).collect();
+    assert!(ids.iter().all(|id| (1..1 << 31).contains(id)), "{ids:?}");
+    let steps: std::collections::HashSet<i64> =
+        ids.windows(2).map(|two| two[1].cast_signed() - two[0].cast_signed()).collect();
+    assert!(steps.len() > 3, "they do not follow from each other: {ids:?}");
+}
+
+#[tokio::test]
 async fn a_child_that_ends_by_itself_takes_its_jobs_along() {
     let scene = scene(DEAF, |_| {});
     let failed = crash(scene.run("[\"exit\"]").await);
