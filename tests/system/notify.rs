@@ -185,6 +185,33 @@ fn a_check_is_pinged_at_begin_success_and_failure_and_a_dead_one_delays_no_run()
 }
 
 #[test]
+fn a_server_that_hangs_delays_the_pings_of_no_other_task() {
+    let server = Server::start(|_, _| answer("200 OK", "OK"));
+    // It takes each connection and never answers.
+    let deaf = std::net::TcpListener::bind("127.0.0.1:0").expect("a port must be free");
+    let port = deaf.local_addr().expect("it is bound").port();
+    deaf.set_nonblocking(true).expect("it must not wait");
+    let folder = folder("");
+    for (task, port) in [("hangs", port), ("beats", server.port)] {
+        folder.script(task, "true");
+        let path = folder.path(&format!("tasks.d/{task}.toml"));
+        let text = fs::read_to_string(&path).expect("the task must be readable");
+        let head = format!("frequency = \"1s\"\nping = \"http://127.0.0.1:{port}/{task}\"\n[run]");
+        fs::write(&path, text.replace("[run]", &head)).expect("the task must be written");
+    }
+    let daemon = folder.daemon();
+    let mut held = Vec::new();
+    eventually("the server that answers is told", || {
+        held.extend(deaf.accept());
+        server.seen.all().len() >= 8
+    });
+    // In one lane each ping of the one would have waited for ten seconds of the other.
+    assert!((1..=4).contains(&held.len()), "{}", held.len());
+    drop(held);
+    daemon.stop();
+}
+
+#[test]
 fn what_nobody_could_be_told_is_a_mistake() {
     for (lines, said) in [
         ("[notify]\n", "expected exec = "),

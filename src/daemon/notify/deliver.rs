@@ -84,9 +84,7 @@ impl Deliver {
                 }
             }
             Message::Ping { task, ping, body } => {
-                let registry = Arc::clone(&self.scheduler.borrow().registry);
-                let url = registry.get(task.as_str()).and_then(|task| task.ping.as_ref()?.url(ping));
-                let Some(url) = url else { return };
+                let Some(url) = self.address(&task, ping) else { return };
                 let post = Post { url, media: "text/plain; charset=utf-8", limit: LIMIT };
                 (format!("ping of task {task}"), self.post(post, body).await)
             }
@@ -108,6 +106,19 @@ impl Deliver {
 }
 
 impl Deliver {
+    /// Which server gets this ping now, if one does.
+    pub(super) fn server(&self, message: &Message) -> Option<String> {
+        match message {
+            Message::Note(_) => None,
+            Message::Ping { task, ping, .. } => Some(self.address(task, *ping)?.origin()),
+        }
+    }
+
+    fn address(&self, task: &TaskName, ping: Ping) -> Option<HttpUrl> {
+        let registry = Arc::clone(&self.scheduler.borrow().registry);
+        registry.get(task.as_str())?.ping.as_ref()?.url(ping)
+    }
+
     #[cfg(feature = "http")]
     async fn post(&self, Post { url, media, limit }: Post, body: Vec<u8>) -> Result<(), String> {
         post(&url, &self.trust, media, body, limit).await

@@ -3,7 +3,7 @@
 //! ```text
 //!   bus --> the thread "notify" --> groups: one message a minute for each task and error --> [notify] exec or url
 //!                |
-//!                +--> ping of the task: start, success, fail
+//!                +--> ping of the task: start, success, fail; a lane for each task
 //! ```
 //!
 //! Nothing here is in the way of a job: the bus drops what does not fit, the thread only sorts, and what is sent has a queue
@@ -14,13 +14,13 @@
 
 mod deliver;
 mod groups;
+mod pings;
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -28,6 +28,7 @@ use tokio::time::{Instant, timeout_at};
 
 use self::deliver::{Deliver, Message};
 use self::groups::{Groups, Happened};
+use self::pings::Pings;
 use crate::config::Config;
 use crate::config::error::Problem;
 use crate::config::model::{NotifyConfig, NotifyTarget};
@@ -44,7 +45,7 @@ use crate::text::redact::Redactor;
 
 /// The index of this listener on the bus.
 pub(super) const LISTENER: usize = 1;
-/// How many messages of each kind wait to be sent.
+/// How many notifications wait to be sent.
 const MOST_WAITING: usize = 256;
 /// The longest wait for an event.
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -95,54 +96,57 @@ pub(super) fn start(
     host: String,
 ) -> io::Result<Notifying> {
     let deliver = Arc::new(Deliver::new(bus.clone(), work.clone(), scheduler.clone()));
-    let mut senders = Vec::new();
-    let mut lane = |name| {
-        let (sender, mut messages) = mpsc::channel::<Message>(MOST_WAITING);
-        let (deliver, waiting) = (Arc::clone(&deliver), Arc::new(AtomicUsize::new(0)));
-        let lane = Lane { sender, waiting: Arc::clone(&waiting) };
-        // It ends with the thread, when all is sent.
-        senders.push(handlers.spawn(named(name, async move {
-            while let Some(message) = messages.recv().await {
-                deliver.send(message).await;
-                waiting.fetch_sub(1, Ordering::Relaxed);
-            }
-        })));
-        lane
-    };
-    let (notes, pings) = (lane("the notifications"), lane("the pings"));
-    let waiting = [&notes, &pings].map(|lane| Arc::clone(&lane.waiting));
-    let sorter = Sorter { bus: bus.clone(), work, scheduler, host, groups: Groups::default(), notes, pings, lost: 0 };
+    let (sender, mut messages) = mpsc::channel::<Message>(MOST_WAITING);
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let notes = Lane { sender, waiting: Arc::clone(&waiting) };
+    let pings = Pings::new(Arc::clone(&deliver), handlers.clone());
+    let untold = Arc::clone(&waiting);
+    // It ends with the thread, when all is sent.
+    let sender = handlers.spawn(named("the notifications", async move {
+        while let Some(message) = messages.recv().await {
+            deliver.send(message).await;
+            waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+    }));
+    let notifying = Notifying { bus: bus.clone(), sender, untold, pings: pings.clone() };
+    let sorter = Sorter { bus, work, scheduler, host, groups: Groups::default(), notes, pings, lost: 0 };
     let run = move || {
         own_thread("the thread that notifies");
         sorter.run(&listener);
     };
     std::thread::Builder::new().name("notify".to_owned()).spawn(run)?;
-    Ok(Notifying { bus, senders, waiting })
+    Ok(notifying)
 }
 
 /// The running thread and the tasks that send.
 pub(super) struct Notifying {
     bus: Bus,
-    senders: Vec<JoinHandle<()>>,
-    /// How many notifications and pings wait or are being sent.
-    waiting: [Arc<AtomicUsize>; 2],
+    /// Sends the notifications.
+    sender: JoinHandle<()>,
+    /// How many of them wait or are being sent.
+    untold: Arc<AtomicUsize>,
+    pings: Pings,
 }
 
 impl Notifying {
     /// Sends what waits, until then at most.
     pub(super) async fn end(&mut self, until: Instant) {
-        // Behind the last events; the thread puts all in order and ends, and then the tasks have an end.
+        // Behind the last events; the thread puts all in order and ends, and then what sends has an end.
         self.bus.close_listener(LISTENER);
-        drop(timeout_at(until, join_all(&mut self.senders)).await);
+        let all = async {
+            drop((&mut self.sender).await);
+            self.pings.sent().await;
+        };
+        drop(timeout_at(until, all).await);
     }
 
     /// How many notifications and pings were not sent, or not seen to arrive.
     pub(super) fn untold(&self) -> [usize; 2] {
-        self.waiting.each_ref().map(|waiting| waiting.load(Ordering::Relaxed))
+        [self.untold.load(Ordering::Relaxed), self.pings.waiting()]
     }
 }
 
-/// The way to a task that sends, one message after another.
+/// The way to what sends the notifications, one after another.
 struct Lane {
     sender: mpsc::Sender<Message>,
     waiting: Arc<AtomicUsize>,
@@ -168,7 +172,7 @@ struct Sorter {
     host: String,
     groups: Groups,
     notes: Lane,
-    pings: Lane,
+    pings: Pings,
     /// How many messages were lost since one found room.
     lost: u64,
 }
@@ -272,12 +276,15 @@ impl Sorter {
 
     /// Hands a message on. If too many wait it is lost, because nothing waits here.
     fn put(&mut self, message: Message) {
-        let lane = if matches!(message, Message::Note(_)) { &self.notes } else { &self.pings };
-        if lane.put(message) {
+        let is_put = match &message {
+            Message::Note(_) => self.notes.put(message),
+            Message::Ping { task, .. } => self.pings.put(task.clone(), message),
+        };
+        if is_put {
             return self.found_room();
         }
         if self.lost == 0 {
-            let text = format!("more than {MOST_WAITING} notifications or pings wait to be sent; some are lost");
+            let text = "too many notifications, or pings of a task, wait to be sent; some are lost".to_owned();
             self.bus.emit(Event::Warning { text });
         }
         self.lost += 1;
@@ -287,7 +294,7 @@ impl Sorter {
     fn found_room(&mut self) {
         let lost = std::mem::take(&mut self.lost);
         if lost > 0 {
-            let text = format!("{lost} notifications or pings were lost, because more than {MOST_WAITING} waited");
+            let text = format!("{lost} notifications or pings were lost, because too many waited to be sent");
             self.bus.emit(Event::Warning { text });
         }
     }
