@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use windlass::job::LockKey;
-use windlass::store::effect::Verdict;
+use windlass::store::effect::{Retry, RetryKeys, Verdict};
 use windlass::store::periodic::{Purpose, Reconcile, Reconciled};
 use windlass::store::queueing::{Entered, When};
 
@@ -29,6 +29,7 @@ behaviours! {
     a_task_is_overdue_only_past_its_grace,
     a_copy_left_over_does_not_set_the_schedule_back,
     of_several_delayed_copies_the_earliest_counts,
+    a_tick_that_waits_for_its_next_attempt_is_not_moved,
     a_run_with_arguments_of_its_own_is_not_the_tick,
     a_run_that_was_written_again_is_the_tick,
     a_job_lock_follows_the_claim_that_it_carries,
@@ -305,6 +306,42 @@ async fn of_several_delayed_copies_the_earliest_counts(f: &Fixture) {
     delay(&f.store, &form(2), When::At(NOW_S + 20)).await;
     assert_eq!(reconcile(f).await, Reconciled::Seeded);
     assert_eq!(due_s(f).await, NOW_S + 20);
+}
+
+async fn a_tick_that_waits_for_its_next_attempt_is_not_moved(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    assert_eq!(reconcile(f).await, Reconciled::Seeded);
+    let claim = instance.claim_one("q").await;
+    let retry = Retry {
+        keys: RetryKeys { counter: "resque-retry:clean".into(), failure: "failure-resque-retry:clean:".into() },
+        last_error: Bytes::from_static(b"{}"),
+        attempts: 3,
+        delays_ms: vec![300_000],
+        identity: claim.claim.identity.next_attempt(),
+        last: Some(claim.failure()),
+    };
+    instance.settle(vec![claim.ticks(Verdict::Attempted(Box::new(retry)), &tick(30))]).await;
+    let again_s = NOW_S + 300;
+    assert_eq!(seconds(&f.store).await, [(again_s, 1)], "no other tick comes meanwhile");
+    f.pass(40);
+    assert_eq!(reconcile(f).await, Reconciled::Fine);
+    assert_eq!(due_s(f).await, again_s);
+    // It lies further ahead than the period, as what was written while a clock was ahead.
+    for purpose in [Purpose::Look, Purpose::Boot, Purpose::Look] {
+        let stale = Reconcile { stale_due_s: Some(again_s), purpose, ..request(f).await };
+        assert_eq!(f.store.reconcile(&stale).await.expect("reconcile"), Reconciled::Fine, "{purpose:?}");
+        assert_eq!((seconds(&f.store).await, due_s(f).await), (vec![(again_s, 1)], again_s), "{purpose:?}");
+    }
+    f.pass(260);
+    assert_eq!(promote_all(&f.store, "q", 10).await, 1);
+    let claim = instance.claim_one("q").await;
+    assert_eq!(claim.claim.identity.attempt, 2);
+    instance.settle(vec![claim.ticks(Verdict::Done, &tick(30))]).await;
+    assert_eq!(seconds(&f.store).await, [(again_s + 30, 1)]);
+    // A tick is moved from there.
+    let ahead = Reconcile { tick: tick(20), stale_due_s: Some(again_s + 30), ..request(f).await };
+    assert_eq!(f.store.reconcile(&ahead).await.expect("reconcile"), Reconciled::Moved);
+    assert_eq!(seconds(&f.store).await, [(again_s + 20, 1)]);
 }
 
 async fn a_run_with_arguments_of_its_own_is_not_the_tick(f: &Fixture) {

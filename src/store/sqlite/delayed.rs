@@ -147,6 +147,13 @@ pub(super) fn seconds(step: &Step<'_>, payload: &[u8]) -> Result<Vec<i64>, Store
     Ok(seconds.collect::<Result<_, _>>()?)
 }
 
+/// Was a job of these bytes put off until this second by its run, to be tried again?
+pub(super) fn is_put_off(step: &Step<'_>, second: i64, payload: &[u8]) -> Result<bool, StoreError> {
+    Ok(step
+        .sql("SELECT 1 FROM delayed WHERE digest = ?1 AND second = ?2 AND payload = ?3 AND identity IS NOT NULL")?
+        .exists(params![digest(payload), second, payload])?)
+}
+
 /// Who delayed jobs are that were put off.
 fn identities(step: &Step<'_>, arrow: &DelayedIdentities) -> Result<Vec<Option<Identity>>, StoreError> {
     let mut select = step.sql(

@@ -218,7 +218,8 @@ pub(super) fn reconcile(
     let has_run = entry.last_s == Some(entry.due_s);
     if reconcile.stale_due_s == Some(entry.due_s) {
         let moves = match find(step, reconcile, lookout)? {
-            Some(Found::Delayed(_)) => true,
+            // What waits for its next attempt is no tick: whatever the cadence is, it waits for as long as it was put off.
+            Some(Found::Delayed(second)) => !is_put_off(step, reconcile, second)?,
             // It would be missed only when the clock is there again. One that ran has none.
             None => has_run || entry.due_s > step.now_s(),
             Some(Found::Queued | Found::Running) => false,
@@ -350,6 +351,16 @@ fn is_running(step: &Step<'_>, reconcile: &Reconcile) -> Result<bool, StoreError
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
         if reconcile.is_of(&bytes(row.get_ref(0)?)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Was the task's job put off until this second by its run?
+fn is_put_off(step: &Step<'_>, reconcile: &Reconcile, second: i64) -> Result<bool, StoreError> {
+    for form in &reconcile.forms {
+        if delayed::is_put_off(step, second, form)? {
             return Ok(true);
         }
     }

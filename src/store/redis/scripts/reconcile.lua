@@ -223,6 +223,20 @@ local function forget_delayed()
   return true
 end
 
+-- Was the job put off until this second by its run? That is no tick: whatever the cadence is, it waits for as long as it was
+-- put off.
+local function is_put_off(second)
+  local found = false
+  for _, form in ipairs(forms) do
+    entries(queue, form.raw, function(lines)
+      for _, line in ipairs(lines) do
+        found = found or line.due == second
+      end
+    end)
+  end
+  return found
+end
+
 -- The job is delayed until its next occurrence, if there is one, and the entry says so.
 local function delay_until(coming, second)
   if not coming then
@@ -317,7 +331,13 @@ local function look_after()
   end
   -- A job that is nowhere would be missed only when a clock that was set back is there again. One that ran has none.
   local has_run = last == due
-  if stale == due and (waits or (has_run or due > seconds()) and not queued() and not running()) then
+  local moves = stale == due
+  if moves and waits then
+    moves = not is_put_off(waits)
+  elseif moves then
+    moves = (has_run or due > seconds()) and not queued() and not running()
+  end
+  if moves then
     local coming, second = next_due(cadence)
     if coming then
       may('ZADD', PERIODIC, '0', '')
