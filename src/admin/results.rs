@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::dates::rfc3339_of_ms;
 use super::error::AdminError;
-use super::watching::Watcher;
+use super::watching::{LastWords, Watcher};
 use crate::job::{ClaimToken, KeptResult, RunEnd, RunOutcome, ShownRun};
 use crate::store::handle::Store;
 use crate::store::role::Admin;
@@ -87,6 +87,19 @@ impl ResultView {
             claim: run.claim,
             attempt: run.attempt,
             worker: run.worker,
+        }
+    }
+
+    /// The same as what is left of a run.
+    #[must_use]
+    pub fn last_words(&self) -> LastWords {
+        LastWords {
+            outcome: self.outcome.clone(),
+            error: self.error.clone(),
+            lines: self.output.clone(),
+            claim: self.claim.clone(),
+            worker: self.worker.clone(),
+            failed_id: None,
         }
     }
 

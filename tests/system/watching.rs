@@ -228,6 +228,8 @@ fn a_task_that_keeps_results_keeps_them_under_the_ids_of_its_jobs() {
         eventually("it has run", || folder.json(&["stats"])["processed"] == 1);
         let id = folder.read("id").trim().to_owned();
         assert_eq!(folder.json(&["jobs", "result", &id])["result"], "42");
+        let (code, said) = folder.windlass(&["jobs", "output", &id]);
+        assert!(code == Some(0) && said.contains("the job has ended (done)") && said.contains("\n42"), "{said}");
         daemon.stop();
     });
 }

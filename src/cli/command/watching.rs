@@ -3,6 +3,7 @@
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
+use crate::admin::results;
 use crate::admin::running::{self, Run, Which};
 use crate::admin::watching::{self, ANSWER, LOOK, LastWords, News, Watcher};
 use crate::cli::args::JobsOutputArgs;
@@ -57,7 +58,13 @@ pub(super) async fn run(
     let registry = context.tasks()?.registry;
     match watching::last_words(&store, &registry, id, args.claim.as_deref()).await? {
         Some(left) => print_left(context, id, left, args.follow).map(Some),
-        None => Ok(None),
+        // What the job led to is kept for its producer, with the end of its output.
+        None => match results::find(&store, id).await?.result {
+            Some(result) if args.claim.is_none() || result.claim == args.claim => {
+                print_left(context, id, result.last_words(), args.follow).map(Some)
+            }
+            Some(_) | None => Ok(None),
+        },
     }
 }
 
