@@ -7,6 +7,11 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use super::cut::cut;
+
+/// How much of a name a sentence holds, in bytes.
+const LONGEST_NAMED: usize = 1024;
+
 /// Must this character be written out? These are the Unicode classes Cc, Zl and Zp, and the property Bidi_Control.
 #[must_use]
 pub const fn is_unsafe(c: char) -> bool {
@@ -57,10 +62,10 @@ fn push_quoted(out: &mut String, text: &str) {
 }
 
 /// A name in a sentence: as it is, or in quotes if it is empty, begins or ends with a blank, or holds what must be written out.
-/// It would be missed otherwise, or taken for something else.
+/// It would be missed otherwise, or taken for something else. Of a long one the beginning: anybody can have chosen it.
 #[must_use]
 pub fn named(name: &(impl std::fmt::Display + ?Sized)) -> String {
-    let name = name.to_string();
+    let name = cut(name, LONGEST_NAMED);
     if !name.is_empty() && name.trim().len() == name.len() && !name.contains(is_unsafe) {
         return name;
     }
@@ -130,6 +135,8 @@ mod tests {
         ] {
             assert_eq!(named(name), expected);
         }
+        let long = named(&"\u{1b}x".repeat(2_000_000));
+        assert!(long.len() < 10 * LONGEST_NAMED && long.ends_with("... (4000000 bytes)\""), "{}", long.len());
     }
 
     #[test]
