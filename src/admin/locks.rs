@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::error::AdminError;
 use crate::client::request::nearest;
+use crate::job::own_keys::is_own;
 use crate::store::handle::Store;
 use crate::store::inspection::{DeleteLock, LockEntry, LockPlace, Locks};
 use crate::store::role::Admin;
@@ -92,6 +93,9 @@ fn is_chosen(registry: &Registry, name: &str) -> bool {
 /// Fails for a lock that is not held.
 pub async fn delete(store: &Store<Admin>, registry: &Registry, key: &str) -> Result<(), AdminError> {
     let delete = |verbatim| store.run(DeleteLock { key: key.to_owned(), verbatim });
+    if is_own(key, "") {
+        return Err(AdminError::NotFound { what: "lock", name: key.to_owned(), suggestion: None });
+    }
     // Outside of the namespace anything may stand under this name, so that a task must have chosen it.
     if delete(false).await? || (is_chosen(registry, key) && delete(true).await?) {
         return Ok(());

@@ -15,6 +15,7 @@ pub mod mend;
 pub mod name;
 pub mod outcome;
 pub mod output_end;
+pub mod own_keys;
 pub mod payload;
 pub mod queue_member;
 pub mod retry_keys;

@@ -1,5 +1,6 @@
 //! enter: working -> taken, put back, or dropped, as the gates say.
 
+use windlass::job::LockKey;
 use windlass::store::effect::{Busy, Gate, Verdict};
 use windlass::store::queueing::{Enqueued, Entered, Exchange};
 
@@ -14,6 +15,7 @@ use crate::tick::tick;
 behaviours! {
     a_job_without_gates_is_taken,
     queue_lock_is_freed_whoever_took_it,
+    what_is_no_lock_is_not_freed_as_one,
     job_lock_names_its_claim,
     a_busy_lock_puts_back,
     put_back_is_never_deduplicated_and_keeps_identity,
@@ -56,6 +58,18 @@ async fn queue_lock_is_freed_whoever_took_it(f: &Fixture) {
     assert_eq!(instance.enter(&claim, &gates).await, Entered::Taken);
     assert_eq!(locks(&f.store).await, [""; 0]);
     assert_eq!(admit(&f.store, "q", &job(1), &admissions).await, Enqueued::Yes, "another may be enqueued meanwhile");
+}
+
+async fn what_is_no_lock_is_not_freed_as_one(f: &Fixture) {
+    fill(&f.store, "kept", &jobs(5..8)).await;
+    fill(&f.store, "q", &jobs(0..2)).await;
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    let claim = instance.claim_one("q").await;
+    let gates = [Gate::FreeLock { key: LockKey::Namespaced("queue:kept".to_owned()) }];
+    assert_eq!(instance.enter(&claim, &gates).await, Entered::Taken);
+    assert_eq!(queued(&f.store, "kept").await, jobs(5..8));
+    assert!(!f.store.delete_lock("queue:kept").await.expect("delete_lock"));
+    assert_eq!(queued(&f.store, "kept").await, jobs(5..8));
 }
 
 async fn job_lock_names_its_claim(f: &Fixture) {

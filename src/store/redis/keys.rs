@@ -354,6 +354,7 @@ impl Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::own_keys::is_own;
 
     #[test]
     fn keys_are_spelt_as_node_resque_spells_them() {
@@ -370,5 +371,28 @@ mod tests {
         assert_eq!(keys.lock(&LockKey::Verbatim("mine".into())), "mine");
         assert_eq!(keys.ruby_leadership(), "resque:resque:resque_scheduler_master_lock");
         assert_eq!(keys.lane("00ff"), "resque:windlass:lane:00ff");
+    }
+
+    #[test]
+    fn what_the_engine_keeps_is_never_taken_for_a_lock() {
+        let keys = Keys::new("resque");
+        let worker = WorkerName::parse("vm-windlass:7+1:math,other");
+        let retry = crate::job::RetryKeys::of_job(br#"{"class":"c","args":[1]}"#).expect("it is a job");
+        let known =
+            [keys.queues(), keys.schedule(), keys.workers(), keys.heartbeats(), keys.failed(), keys.pause_all()];
+        let named =
+            [keys.queue(&QueueName::as_stored("a")), keys.delayed(7), keys.timestamps(b"{}"), keys.working(&worker)];
+        let counts = [keys.processed(), keys.failures_of(worker.name()), keys.ping(worker.name()), keys.birth()];
+        let leaders =
+            [keys.leadership(Leadership::Scheduler), keys.leadership(Leadership::Duties), keys.ruby_leadership()];
+        let shadow = keys.lock_shadow(&LockKey::queue_lock("add", "math", "[1,2]"));
+        let others = [shadow, keys.named(&retry.counter), keys.named(&retry.failure)];
+        for own in known.iter().chain(&named).chain(&counts).chain(&leaders).chain(&others) {
+            let name = std::str::from_utf8(&own["resque:".len()..]).expect("it is a text");
+            assert!(is_own(name, "resque"), "{name}");
+        }
+        for free in ["lock:add:math:[1,2]", "workerslock:add:math:[1,2]", "mine", "failed-imports", "queues2"] {
+            assert!(!is_own(free, "resque"), "{free}");
+        }
     }
 }

@@ -14,6 +14,7 @@ use crate::store::inspection::{DeleteLock, LockEntry, LockPlace, Locks, LocksFou
 const KINDS: [&[u8]; 2] = [b"lock:", b"workerslock:"];
 
 static LOCK_VALUES: Script = script!("lock_values");
+static DELETE_LOCK: Script = script!("delete_lock");
 
 /// How many locks one step reads.
 const CHUNK: usize = 500;
@@ -87,6 +88,7 @@ pub(super) async fn delete_lock(connection: &Connection, arrow: &DeleteLock) -> 
         true => Bytes::copy_from_slice(arrow.key.as_bytes()),
         false => connection.keys().named(&arrow.key),
     };
-    let deleted = connection.command("DEL", vec![key]).await?;
-    Ok(reply::count(deleted)? > 0)
+    let mut call = connection.call();
+    call.key(key);
+    Ok(reply::count(connection.run(&DELETE_LOCK, call).await?)? > 0)
 }

@@ -10,6 +10,7 @@ use crate::config::element::duration::{self, Unit};
 use crate::config::error::closest;
 use crate::config::reader::{Table, Value};
 use crate::file::trust::Owners;
+use crate::job::own_keys::is_own;
 use crate::task::plugin_spec::{PluginSpec, RetrySpec};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -213,6 +214,15 @@ fn lock_options(options: &mut Table<'_>, lock_timeout_s: &mut u64, key: &mut Opt
                      and the one slot of a Cluster hold only there"
                 ));
             }
+            // The lock would be refused, or be freed with all that stands there.
+            Some(said) if namespace.is_some_and(|namespace| is_used(said, namespace)) => {
+                let namespace = namespace.unwrap_or_default();
+                let name = name_of(said);
+                value.expected(&format!(
+                    "a key that nothing else uses, such as \"{namespace}:lock:{name}\", because jobs or what is known of them \
+                     stand under this one"
+                ));
+            }
             said => *key = said.map(str::to_owned),
         }
     }
@@ -229,6 +239,11 @@ fn is_within(key: &str, namespace: &str) -> bool {
     key.strip_prefix(namespace).and_then(|rest| rest.strip_prefix(':')).is_some_and(|name| !name.is_empty())
 }
 
+/// Do the engine, or the programs that share it, keep something under this key of the namespace?
+fn is_used(key: &str, namespace: &str) -> bool {
+    key.strip_prefix(namespace).and_then(|rest| rest.strip_prefix(':')).is_some_and(|name| is_own(name, namespace))
+}
+
 #[cfg(test)]
 mod tests {
     use tempfile::TempDir;
@@ -243,6 +258,11 @@ mod tests {
             ("QueueLock", "resque2:lock:one:two", false, "one:two"),
             ("JobLock", "resque:", false, "resque"),
             ("JobLock", "resque:lock:one", true, ""),
+            ("JobLock", "resque:failed-imports", true, ""),
+            ("QueueLock", "resque:failed", false, "failed"),
+            ("QueueLock", "resque:queue:other", false, "other"),
+            ("JobLock", "resque:windlass:birth", false, "birth"),
+            ("JobLock", "resque:resque:resque_scheduler_master_lock", false, "resque_scheduler_master_lock"),
         ] {
             let dir = TempDir::new().unwrap();
             let text = format!(

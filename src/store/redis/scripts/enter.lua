@@ -44,7 +44,7 @@ local function pass(token, mine, record)
   local function drop(refuses)
     for _ = 1, tonumber(arg()) do
       local held = key()
-      if refuses and not remove(held) then
+      if refuses and not remove_locks(held) then
         refused = 'U'
       end
     end
@@ -63,7 +63,7 @@ local function pass(token, mine, record)
   for gate = 0, gates - 1 do
     local kind, lock = arg(), key()
     if kind == 'F' then
-      if mine and not refused and not remove(lock) then
+      if mine and not refused and not remove_locks(lock) then
         refused = 'U'
         free_earlier()
       end

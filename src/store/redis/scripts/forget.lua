@@ -84,6 +84,6 @@ end
 -- Frees the locks of jobs that were deleted: a lock ends with its job. The jobs are gone, so that this ends no script.
 local function free_with(one, gone)
   if gone > 0 and #one.locks > 0 then
-    remove(unpack(one.locks))
+    remove_locks(unpack(one.locks))
   end
 end

@@ -112,6 +112,18 @@ local function remove(...)
   return removed
 end
 
+-- The same for locks. A task's file may call any key a lock, and one that is no string is something else: it stays.
+local function remove_locks(...)
+  local locks = {}
+  for _, place in ipairs({ ... }) do
+    local value = redis.pcall('GET', place)
+    if type(value) ~= 'table' or not string.find(value.err, 'WRONGTYPE', 1, true) then
+      locks[#locks + 1] = place
+    end
+  end
+  return #locks == 0 or remove(unpack(locks))
+end
+
 -- Can the time be read? For scripts that an error must not end.
 local function can_tell_time()
   local told, message = pcall(now)
