@@ -71,6 +71,19 @@ pub enum AuditOutcome {
     Failed,
 }
 
+impl AuditOutcome {
+    /// What is told if the entry of a change could not be written. `what`: who asked for the change.
+    #[must_use]
+    pub fn unwritten(self, what: &str, error: &str) -> String {
+        let told = match self {
+            Self::Done => "was carried out",
+            Self::Refused => "was carried out in part, or not at all,",
+            Self::Failed => "failed, and may have been carried out in part,",
+        };
+        format!("{what} {told} and that is not written to the audit: {error}")
+    }
+}
+
 impl AuditEntry {
     /// An entry of now.
     #[must_use]
@@ -213,6 +226,17 @@ mod tests {
             assert!(read.told.as_ref().is_none_or(|told| told.len() <= LONGEST));
             assert_eq!(read.outcome, AuditOutcome::Failed);
         }
+    }
+
+    #[test]
+    fn what_failed_or_was_refused_is_not_told_as_carried_out() {
+        let told = |outcome: AuditOutcome| outcome.unwritten("the command", "no room");
+        assert_eq!(
+            told(AuditOutcome::Done),
+            "the command was carried out and that is not written to the audit: no room"
+        );
+        assert!(told(AuditOutcome::Refused).starts_with("the command was carried out in part, or not at all,"));
+        assert!(told(AuditOutcome::Failed).starts_with("the command failed, and may have been carried out in part,"));
     }
 
     #[test]

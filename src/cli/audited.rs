@@ -38,7 +38,7 @@ pub(super) async fn keep(context: &CommandContext, line: &[OsString], ended: &Re
         entry = entry.because(error.to_string());
     }
     if let Err(error) = audit::keep(&store, entry).await {
-        warn(&format!("the command was carried out, but not written to the audit: {error}"));
+        warn(&outcome.unwritten("the command", &error.to_string()));
     }
 }
 

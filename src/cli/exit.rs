@@ -224,7 +224,9 @@ impl CliError {
                 },
                 ClientError::Address(_) => Exit::Usage,
                 ClientError::Duplicate { .. } | ClientError::KeyReused | ClientError::Plugin(_) => Exit::Failure,
-                ClientError::Store(error) | ClientError::Unknown(error) => store(error),
+                ClientError::Store(error) | ClientError::Unknown(error) | ClientError::UnknownOnce(error) => {
+                    store(error)
+                }
             },
             Self::Admin(error) | Self::NoTask { error, .. } => match error {
                 AdminError::NotFound { .. }

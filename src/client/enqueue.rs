@@ -101,6 +101,12 @@ pub enum ClientError {
          queues show, or windlass delayed"
     )]
     Unknown(StoreError),
+    /// The same of a job that is enqueued under a key: the same call may be repeated.
+    #[error(
+        "failed to {0}; it is not known whether the job was enqueued. Repeat this under the same key: that never leads to a \
+         second job"
+    )]
+    UnknownOnce(StoreError),
 }
 
 /// Says that nothing was enqueued, where the error leaves a doubt to people who know that answers may be lost.

@@ -96,18 +96,26 @@ impl Client {
         let fingerprint = fingerprint(request, when, duplicate);
         let marking = Some(Marking::new(key, &fingerprint));
         for _ in 0..ATTEMPTS {
-            if let Some(text) = self.store.run(ReadMark { key: key.digest().to_owned() }).await? {
+            let mark = self.store.run(ReadMark { key: key.digest().to_owned() }).await.map_err(unread)?;
+            if let Some(text) = mark {
                 return read(&text, &fingerprint).map(OnceOutcome::Before).ok_or(ClientError::KeyReused);
             }
             let outcome = match when {
                 When::Now { front } => {
                     let with = With::Mark(Marking::new(key, &fingerprint));
-                    self.place(request, front, with).await?.map(|(job, outcome)| OnceOutcome::Now(job, outcome))
+                    self.place(request, front, with)
+                        .await
+                        .map_err(repeatable)?
+                        .map(|(job, outcome)| OnceOutcome::Now(job, outcome))
                 }
                 When::At(at) => {
-                    later(self.schedule(request, queueing::When::At(at.second()), duplicate, marking).await?)
+                    let when = queueing::When::At(at.second());
+                    later(self.schedule(request, when, duplicate, marking).await.map_err(repeatable)?)
                 }
-                When::In(ms) => later(self.schedule(request, queueing::When::In(ms), duplicate, marking).await?),
+                When::In(ms) => {
+                    let when = queueing::When::In(ms);
+                    later(self.schedule(request, when, duplicate, marking).await.map_err(repeatable)?)
+                }
             };
             if let Some(outcome) = outcome {
                 return Ok(outcome);
@@ -115,6 +123,22 @@ impl Client {
         }
         let said = "the mark of the key comes and goes".to_owned();
         Err(ClientError::Store(StoreError::Unreached(said)))
+    }
+}
+
+/// The answer to a read was lost: nothing was enqueued.
+fn unread(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Unavailable(said) => StoreError::Unreached(said),
+        error => error,
+    }
+}
+
+/// The key makes it safe to repeat what may have been done.
+fn repeatable(error: ClientError) -> ClientError {
+    match error {
+        ClientError::Unknown(error) => ClientError::UnknownOnce(error),
+        error => error,
     }
 }
 

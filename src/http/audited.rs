@@ -58,8 +58,7 @@ pub(super) async fn keep(State((site, route)): State<(Site, &'static str)>, requ
             Err(_) => Err("the store is not open".to_owned()),
         };
         if let Err(error) = kept {
-            let text = format!("http: {route} was carried out, but not written to the audit: {error}");
-            site.bus.emit(Event::Warning { text });
+            site.bus.emit(Event::Warning { text: outcome.unwritten(&format!("http: {route}"), &error) });
         }
         Response::from_parts(head, Body::from(answer))
     });

@@ -61,7 +61,7 @@ impl From<ClientError> for Problem {
             ClientError::KeyReused => Self::new(Kind::KeyReused, said),
             ClientError::Plugin(_) => Self::new(Kind::PluginFailed, said),
             ClientError::Store(error) => error.into(),
-            ClientError::Unknown(_) => Self::new(Kind::OutcomeUnknown, said),
+            ClientError::Unknown(_) | ClientError::UnknownOnce(_) => Self::new(Kind::OutcomeUnknown, said),
             ClientError::Address(_) => Self::new(Kind::Internal, said),
         }
     }

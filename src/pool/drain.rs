@@ -97,8 +97,7 @@ pub(super) async fn drain(
             () = sleep_until(next) => match steps.pop() {
                 Some((_, how)) => {
                     let (_, busy) = core.slots.census();
-                    let verb = if how == Stop::Kill { "killed" } else { "asked to end" };
-                    core.warn(format!("the drain takes too long: {busy} jobs are {verb}"));
+                    core.warn(late(busy, how));
                     core.slots.stop_all(how);
                 }
                 None => {
@@ -110,7 +109,30 @@ pub(super) async fn drain(
     }
 }
 
+/// What is told when a drain takes too long, of so many jobs that run.
+fn late(busy: usize, how: Stop) -> String {
+    let verb = if how == Stop::Kill { "killed" } else { "asked to end" };
+    match busy {
+        // All have ended: how they ended is not in the store yet.
+        0 => "the drain takes too long: no job runs any more, and the store has not taken the end of all".to_owned(),
+        1 => format!("the drain takes too long: 1 job is {verb}"),
+        busy => format!("the drain takes too long: {busy} jobs are {verb}"),
+    }
+}
+
 /// Orders that are more urgent than those that were obeyed. `None` if none can come any more.
 async fn orders(control: &mut watch::Receiver<Control>, phase: Phase, heeded: u32) -> Option<Control> {
     control.wait_for(|now| now.phase > phase || now.kills != heeded).await.ok().map(|now| *now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drain_that_waits_for_the_store_alone_asks_no_job_to_end() {
+        assert!(late(0, Stop::Terminate).contains("the store has not taken the end of all"));
+        assert!(late(1, Stop::Terminate).ends_with("1 job is asked to end"));
+        assert!(late(2, Stop::Kill).ends_with("2 jobs are killed"));
+    }
 }

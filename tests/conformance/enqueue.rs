@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use windlass::client::delay::OnDuplicate;
+use windlass::client::once::{OnceKey, When as Asked};
 use windlass::client::{Client, ClientError, Request};
 use windlass::job::LockKey;
 use windlass::store::faults::{Fault, Faults};
@@ -31,6 +32,7 @@ behaviours! {
     the_first_refusing_plugin_is_named,
     two_processes_share_one_lock,
     a_client_without_an_answer_is_told_what_is_known,
+    a_client_with_a_key_is_told_that_it_may_repeat,
 }
 
 async fn a_client_without_an_answer_is_told_what_is_known(f: &Fixture) {
@@ -54,6 +56,28 @@ async fn a_client_without_an_answer_is_told_what_is_known(f: &Fixture) {
         assert_eq!(matches!(error, ClientError::Unknown(_)), unknown, "{arrow}: {error}");
         assert_eq!(error.to_string().contains("not known whether the job was enqueued"), unknown, "{error}");
     }
+}
+
+async fn a_client_with_a_key_is_told_that_it_may_repeat(f: &Fixture) {
+    let mut request = Request::default();
+    request.task = "t".to_owned();
+    request.queue = Some("q".to_owned());
+    request.foreign = true;
+    let key = OnceKey::new("cli", "k").expect("it is a key");
+    for arrow in ["read_mark", "enqueue"] {
+        let faults = Arc::new(Faults::default());
+        let client = Client::new(f.store.layered(Arc::clone(&faults) as _).narrow(), Arc::default());
+        faults.next_named(arrow, Fault::CutAfter);
+        let once = async || client.enqueue_once(&request, Asked::Now { front: false }, OnDuplicate::Refuse, &key).await;
+        let said = once().await.expect_err("there was no answer").to_string();
+        // A step on SQLite is undone if it has no answer.
+        let unknown = arrow == "enqueue" && matches!(f.place, Place::Redis { .. });
+        assert_eq!(said.contains("nothing was enqueued"), !unknown, "{said}");
+        assert_eq!(said.contains("Repeat this under the same key"), unknown, "{said}");
+    }
+    let client = Client::new(f.store.narrow(), Arc::default());
+    client.enqueue_once(&request, Asked::Now { front: false }, OnDuplicate::Refuse, &key).await.expect("again");
+    assert_eq!(queued(&f.store, "q").await.len(), 1);
 }
 
 async fn bytes_and_order_are_kept(f: &Fixture) {
