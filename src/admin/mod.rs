@@ -48,6 +48,7 @@ pub mod runs;
 pub mod schedules;
 pub mod summary;
 pub mod tasks;
+mod waiting_clock;
 mod waiting_locks;
 pub mod watching;
 pub mod worker_life;

@@ -12,6 +12,7 @@ use super::delayed::TimeView;
 use super::error::AdminError;
 use super::runs::{self, PastRunView};
 use super::schedules;
+use super::waiting_clock::ClockWait;
 use crate::client::request::nearest;
 use crate::job::payload::encode;
 use crate::job::{Args, LockKey, PayloadView, QueueName, TaskName};
@@ -60,6 +61,9 @@ pub struct PeriodicView {
     pub zoned: Option<ZonedView>,
     /// Is it defined here? If not, another instance declares it or declared it.
     pub defined: bool,
+    /// Why it waits, if a clock was set back; for people.
+    #[serde(skip)]
+    pub waits: Option<String>,
 }
 
 /// The outcome of a start.
@@ -149,8 +153,16 @@ pub(super) async fn states(
             None if working.contains(entry.task.as_str()) => "running",
             None => "due",
         };
-        let due = (!entry.stopped && entry.due_s != HALTED_S).then(|| delayed.unwrap_or(entry.due_s));
-        views.push(view(&entry.task, &entry.queue, task.map(|task| &**task), state, due, entry.every_s));
+        let mut due = (!entry.stopped && entry.due_s != HALTED_S).then(|| delayed.unwrap_or(entry.due_s));
+        let calendar =
+            task.and_then(|task| if let Some(Cadence::Calendar(one)) = &task.cadence { Some(one) } else { None });
+        let wait = calendar.filter(|_| due.is_some()).zip(ClockWait::of(entry.last_s, now_ms.div_euclid(1000)));
+        if let Some((calendar, wait)) = &wait {
+            due = calendar.after(wait.until_s);
+        }
+        let mut view = view(&entry.task, &entry.queue, task.map(|task| &**task), state, due, entry.every_s);
+        view.waits = wait.map(|(_, wait)| wait.text());
+        views.push(view);
     }
     for task in registry.periodic().filter(|task| is_wanted(&task.name) && !known.contains(&task.name)) {
         let due = match &task.cadence {
@@ -190,6 +202,7 @@ fn view(
         due_in_zone: zoned.as_ref().map(|zoned| zoned.at_in_zone.clone()),
         zoned,
         defined: task.is_some(),
+        waits: None,
     }
 }
 

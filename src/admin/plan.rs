@@ -6,6 +6,7 @@ use super::calendar::ZonedView;
 use super::delayed::{SecondsWalk, TimeView};
 use super::error::AdminError;
 use super::job_view::JobView;
+use super::waiting_clock::ClockWait;
 use crate::job::PayloadView;
 use crate::plugin::chain::Chain;
 use crate::store::effect::HALTED_S;
@@ -70,6 +71,9 @@ pub struct Plan {
     /// The periodic tasks and schedules of which nothing is due until somebody starts them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub at_rest: Vec<AtRest>,
+    /// What waits because a clock was set back, and why; for people.
+    #[serde(skip)]
+    pub waiting: Vec<String>,
 }
 
 /// A periodic task or a schedule of which nothing is due.
@@ -84,9 +88,9 @@ pub struct AtRest {
 }
 
 /// Lists what is due after `now_ms` and up to `until_ms`, at most `limit` entries. A frequency counts from the due time
-/// in the store. What is overdue counts as due now, and what was written before a clock was set back as the scheduler's next
-/// look moves it. Runs that take longer than their period skip ticks; the plan cannot
-/// know that.
+/// in the store. What is overdue counts as due now, what was written before a clock was set back as the scheduler's next
+/// look moves it, and what waits for such a clock as due when the wait ends at the latest. Runs that take longer than their
+/// period skip ticks; the plan cannot know that.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -131,7 +135,7 @@ async fn plan_where(
     let ids: Vec<String> =
         registry.iter().filter(|task| wanted(task.name.as_str())).flat_map(|task| ids(task)).collect();
     let mut last = if ids.is_empty() { Vec::new() } else { store.run(LastFired { ids }).await? }.into_iter();
-    let (mut plan, mut at_rest) = (Vec::new(), Vec::new());
+    let (mut plan, mut at_rest, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
     // One more than the limit shows whether there are more.
     let most = limit.saturating_add(1);
     for task in registry.iter().filter(|task| wanted(task.name.as_str())) {
@@ -144,7 +148,12 @@ async fn plan_where(
             at_rest.push(AtRest { name: task.name.as_str().to_owned(), state });
         }
         if let Some(cadence) = task.cadence.as_ref().filter(|_| state.is_none()) {
-            let seconds = ticks(task, cadence, entry.map(|entry| entry.due_s), now_s, until_s, most);
+            let last_s = entry.and_then(|entry| entry.last_s);
+            let stored = (entry.map(|entry| entry.due_s), last_s);
+            if let (Cadence::Calendar(_), Some(wait)) = (cadence, ClockWait::of(last_s, now_s)) {
+                waiting.push(format!("periodic task {}: {}", task.name, wait.text()));
+            }
+            let seconds = ticks(task, cadence, stored, now_s, until_s, most);
             let zone = if let Cadence::Calendar(calendar) = cadence { Some(calendar) } else { None };
             let entry = |second| of_task(task, task.queue.as_str(), "[{}]", second, (PlanReason::Periodic, zone));
             plan.extend(seconds.into_iter().map(entry));
@@ -154,6 +163,9 @@ async fn plan_where(
             if read_stopped(seen_s).0 {
                 at_rest.push(AtRest { name: schedule.id.clone(), state: "stopped" });
                 continue;
+            }
+            if let Some(wait) = ClockWait::of(seen_s, now_s) {
+                waiting.push(format!("schedule {}: {}", schedule.id, wait.text()));
             }
             let seconds = occurrences(schedule, seen_s, now_s, until_s, most);
             let args = schedule.args.as_str();
@@ -168,16 +180,23 @@ async fn plan_where(
     let more = plan.len() > limit;
     plan.truncate(limit);
     at_rest.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(Plan { plan, more, at_rest })
+    waiting.sort();
+    Ok(Plan { plan, more, at_rest, waiting })
 }
 
 /// The occurrences of a schedule whose last one was `seen_s`.
 fn occurrences(schedule: &JobSchedule, seen_s: Option<i64>, now_s: i64, until_s: i64, most: usize) -> Vec<i64> {
-    let seen_s = seen_s.filter(|seen_s| !JobSchedule::is_ahead(*seen_s, now_s));
+    let after = |last: &i64| schedule.calendar.after(*last).filter(|next| *next <= until_s);
+    if let Some(wait) = ClockWait::of(seen_s, now_s) {
+        // What was due while it waited runs at the end of the wait.
+        let caught_up = if wait.passes() { Vec::new() } else { schedule.due(Some(now_s), wait.until_s) };
+        let caught_up =
+            caught_up.into_iter().filter(|(_, runs)| *runs && wait.until_s <= until_s).map(|_| wait.until_s);
+        return caught_up.chain(std::iter::successors(after(&wait.until_s), after)).take(most).collect();
+    }
     let overdue = schedule.due(seen_s, now_s).into_iter().filter(|(_, runs)| *runs).map(|_| now_s);
     // What was enqueued before a clock was set back by a little is not enqueued again.
     let from = seen_s.map_or(now_s, |seen_s| seen_s.max(now_s));
-    let after = |last: &i64| schedule.calendar.after(*last).filter(|next| *next <= until_s);
     overdue.chain(std::iter::successors(after(&from), after)).take(most).collect()
 }
 
@@ -185,7 +204,7 @@ fn occurrences(schedule: &JobSchedule, seen_s: Option<i64>, now_s: i64, until_s:
 fn ticks(
     task: &TaskDefinition,
     cadence: &Cadence,
-    due_s: Option<i64>,
+    (due_s, last_s): (Option<i64>, Option<i64>),
     now_s: i64,
     until_s: i64,
     most: usize,
@@ -207,6 +226,11 @@ fn ticks(
         }
         Cadence::Calendar(calendar) => {
             let chain = Chain::of(task);
+            if let Some(wait) = ClockWait::of(last_s, now_s) {
+                let next = |last: &i64| calendar.after(*last).filter(|next| *next <= until_s);
+                let seconds = std::iter::successors(next(&wait.until_s), next).map(|due_s| due_s + chain.spread(due_s));
+                return seconds.filter(|second| *second <= until_s).take(most).collect();
+            }
             let due_s = due_s.filter(|_| !ahead);
             let after = |last: &i64| calendar.after(*last).filter(|next| *next <= until_s);
             // The stored tick keeps its due time; the calendar gives the ticks after it.
@@ -288,4 +312,37 @@ fn of_job(listed: &ListedJob, registry: &Registry, wanted: impl Fn(&str) -> bool
         args: job.args,
         why: PlanReason::Delayed,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Args, QueueName};
+
+    /// 2026-11-30 12:00:00 UTC.
+    const NOW_S: i64 = 1_796_040_000;
+
+    fn each_other_minute() -> JobSchedule {
+        JobSchedule {
+            id: "t/x".into(),
+            calendar: Calendar::parse("*/2 * * * *", None).expect("it is an expression"),
+            queue: QueueName::as_stored("q"),
+            args: Args::periodic(),
+            missed_max_age_s: None,
+        }
+    }
+
+    #[test]
+    fn what_ran_before_a_clock_was_set_back_is_planned_for_the_end_of_its_wait() {
+        let schedule = each_other_minute();
+        let plan = |seen_s| occurrences(&schedule, Some(seen_s), NOW_S, NOW_S + 600, 10);
+        // Two hours ahead: the clock is believed after five minutes, and the last of the occurrences until then runs.
+        assert_eq!(plan(NOW_S + 7200), [300, 360, 480, 600].map(|after| NOW_S + after));
+        // What passes within that time does not come again.
+        assert_eq!(plan(NOW_S + 240), [360, 480, 600].map(|after| NOW_S + after));
+        let wait = ClockWait::of(Some(NOW_S + 7200), NOW_S).expect("it waits");
+        assert_eq!(wait.next_s(&schedule.calendar), Some(NOW_S + 300));
+        assert!(wait.text().contains("a clock was set back") && wait.text().contains(":05:00"), "{}", wait.text());
+        assert_eq!(ClockWait::of(Some(NOW_S + 5), NOW_S), None, "that is no more than clocks differ by");
+    }
 }

@@ -9,6 +9,7 @@ use super::calendar::ZonedView;
 use super::delayed::TimeView;
 use super::error::AdminError;
 use super::runs::{self, PastRunView};
+use super::waiting_clock::ClockWait;
 use crate::client::request::nearest;
 use crate::plugin::chain::Chain;
 use crate::store::handle::Store;
@@ -56,6 +57,9 @@ pub struct ScheduleView {
     /// The same for people.
     #[serde(skip)]
     pub zoned: Option<ZonedView>,
+    /// Why it waits, if a clock was set back; for people.
+    #[serde(skip)]
+    pub waits: Option<String>,
 }
 
 /// What came of running one now.
@@ -132,7 +136,12 @@ fn view(OfTask { task, schedule }: OfTask<'_>, last_s: Option<i64>, now_s: i64) 
         Some(_) => "scheduled",
         None => "new",
     };
-    let due_s = if is_stopped { None } else { calendar.after(last_s.unwrap_or(now_s).max(now_s)) };
+    let wait = ClockWait::of(last_s.filter(|_| !is_stopped), now_s);
+    let due_s = match wait {
+        _ if is_stopped => None,
+        Some(wait) => wait.next_s(calendar),
+        None => calendar.after(last_s.unwrap_or(now_s).max(now_s)),
+    };
     // A schedule begins at the second in which it is first seen, which is mostly no occurrence.
     let last_s = last_s.filter(|last_s| calendar.latest(*last_s) == Some(*last_s));
     let zoned = due_s.and_then(|due_s| ZonedView::of(calendar, due_s));
@@ -147,6 +156,7 @@ fn view(OfTask { task, schedule }: OfTask<'_>, last_s: Option<i64>, now_s: i64) 
         last: last_s.map(TimeView::of),
         last_run: None,
         unreadable: None,
+        waits: wait.map(ClockWait::text),
         due: due_s.map(TimeView::of),
         due_in_zone: zoned.as_ref().map(|zoned| zoned.at_in_zone.clone()),
         zoned,

@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::task::schedule::CLOCK_PATIENCE;
+
 /// How long a task waits for a clock that is behind what ran.
-pub const PATIENCE: Duration = Duration::from_secs(300);
+pub const PATIENCE: Duration = CLOCK_PATIENCE;
 /// When the clock moves further than the timers by more, it jumped.
 const JUMP_S: i64 = 60;
 /// For how long it is remembered what the clock showed before a jump. A machine that was asleep jumps, too.

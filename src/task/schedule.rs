@@ -16,6 +16,9 @@ pub enum Cadence {
     Calendar(Calendar),
 }
 
+/// How long a task waits for a clock that is behind what ran. Then the clock is believed.
+pub const CLOCK_PATIENCE: Duration = Duration::from_secs(300);
+
 /// Occurrences of the last so many seconds are all enqueued; of older ones only the last.
 const RECENT_S: i64 = 60;
 /// A last occurrence that lies further ahead is not believed. Up to that, the store's clock may have been set by a little,

@@ -109,8 +109,12 @@ fn of_task(fleet: &Fleet, view: &PeriodicView) -> Option<Finding> {
         ),
         _ => {
             let at = view.due.as_ref().map_or("an unknown time", |due| due.at.as_str());
-            Finding::tells(Cause::DelayedUntil, format!("periodic task {task} runs next at {at}", task = named(&task)))
-                .fact("due_ms", due_ms)
+            let why = view.waits.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
+            Finding::tells(
+                Cause::DelayedUntil,
+                format!("periodic task {task} runs next at {at}{why}", task = named(&task)),
+            )
+            .fact("due_ms", due_ms)
         }
     })
 }
@@ -163,7 +167,8 @@ fn of_schedule(fleet: &Fleet, view: &ScheduleView) -> Finding {
         .command("windlass leader"),
         _ => {
             let at = view.due.as_ref().map_or("an unknown time", |due| due.at.as_str());
-            Finding::tells(Cause::DelayedUntil, format!("schedule {id} is due next at {at}", id = named(&id)))
+            let why = view.waits.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
+            Finding::tells(Cause::DelayedUntil, format!("schedule {id} is due next at {at}{why}", id = named(&id)))
                 .fact("due_ms", due_ms)
         }
     }

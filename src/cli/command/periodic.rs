@@ -195,6 +195,10 @@ fn list_text(output: &PeriodicListOutput, manner: Manner) -> Text {
             table.tone(tone(task.state, &outcome));
         }
         text = text.and(table.text(manner));
+        for task in &output.periodic {
+            text =
+                task.waits.iter().fold(text, |text, waits| text.and(format!("periodic task {}: {waits}", task.task)));
+        }
         if output.more > 0 {
             let more = count_noun(output.more as u64, "task that is", "tasks that are");
             text.push(format!("and {more} not defined here; windlass periodic list --limit N shows more"));
@@ -231,6 +235,9 @@ fn list_text(output: &PeriodicListOutput, manner: Manner) -> Text {
             table.tone(tone(one.state, &outcome));
         }
         text = text.and(table.text(manner));
+        for one in &output.schedules {
+            text = one.waits.iter().fold(text, |text, waits| text.and(format!("schedule {}: {waits}", one.id)));
+        }
     }
     text
 }

@@ -27,6 +27,7 @@ pub(crate) async fn run(context: &CommandContext, args: PlanArgs) -> Result<Exit
     let manner = context.printer.manner();
     context.printer.print(&output, || {
         let at_rest = |text: Text| {
+            let text = output.waiting.iter().fold(text, |text, waits| text.and(waits.clone()));
             output.at_rest.iter().fold(text, |text, one| {
                 text.and(format!("{} is {}: {}", one.name, one.state, command("periodic start", &[&one.name])))
             })
