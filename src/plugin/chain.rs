@@ -143,6 +143,12 @@ impl<'a> Chain<'a> {
         self.job_lock(queue, args).into_iter().map(|(key, ttl_s)| HeldLock { key, ttl_s }).collect()
     }
 
+    /// Does a job of this task hold a lock while it waits in its queue?
+    #[must_use]
+    pub fn has_queue_lock(&self) -> bool {
+        self.task.plugins.iter().any(|plugin| matches!(plugin, PluginSpec::QueueLock { .. }))
+    }
+
     /// The task's QueueLock for a job, and for how many seconds it is taken.
     #[must_use]
     pub fn queue_lock(&self, queue: &QueueName, args: &Args) -> Option<(LockKey, u64)> {

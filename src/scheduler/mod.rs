@@ -5,6 +5,7 @@
 //! and periodic entries, and they must be handled even while node-resque promotes. [`cron`], which enqueues tasks
 //! with arguments, and [`sampling`], which tells how long jobs wait, follow the leadership of the duties.
 
+mod begun;
 pub mod cron;
 pub mod duties;
 pub mod failures;

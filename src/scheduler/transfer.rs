@@ -4,12 +4,16 @@
 //! the failed list, until the queue takes one again. An entry of the schedule whose jobs cannot be read is skipped;
 //! after three tries it is recorded on the failed list and removed from the schedule. So a broken queue or entry delays
 //! only itself.
+//!
+//! Longer than 400 lines because every way in which a step can end is read beside what it leaves for the next.
 
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 
 use super::SchedulerContext;
+use super::begun::queue_without_lock;
 use super::failures::FailureTracker;
 use crate::event::kind::JobInfo;
 use crate::event::{Event, EventKind};
@@ -17,7 +21,7 @@ use crate::job::{Args, Failure, LockKey, PayloadView, QueueName};
 use crate::plugin::chain::Chain;
 use crate::store::StoreError;
 use crate::store::scheduling::{
-    Broken, DropEntry, Due, Promote, PromoteTo, Promoted, Promotion, ReadDue, RubyLeader, entry_of,
+    Broken, DropEntry, Due, LongDue, Promote, PromoteTo, Promoted, Promotion, ReadDue, RubyLeader, entry_of,
 };
 use crate::text::clean::named;
 
@@ -29,6 +33,8 @@ const IN_TIME_MS: i64 = 2_000;
 const SOON: Duration = Duration::from_millis(200);
 /// How often a queue or an entry is tried before its jobs go to the failed list.
 const MAX_TRIES: u32 = 3;
+/// How many entries are left for later at most.
+const MOST_LATER: usize = 100;
 /// If more entries in a row cannot be moved at all, the store is at fault and not the entries.
 const MAX_STUCK_ENTRIES: usize = 8;
 
@@ -72,6 +78,9 @@ pub struct Transfer {
     now_ms: i64,
     /// What came before its time, to be sent again.
     early: Option<Promotion>,
+    /// Entries whose first job must be read whole, with the leader of resque-scheduler that moves nothing: that may take long, so
+    /// that all others come first.
+    later: Vec<(Bytes, Option<RubyLeader>)>,
 }
 
 impl Transfer {
@@ -86,7 +95,7 @@ impl Transfer {
     /// # Errors
     /// Fails when the store cannot be reached.
     pub async fn first(&self, context: &SchedulerContext) -> Result<Due, StoreError> {
-        context.store.run(ReadDue { limit: 0, passed: self.passed(), ahead_ms: 0 }).await
+        context.store.run(ReadDue { limit: 0, passed: self.passed(), ahead_ms: 0, begun: true }).await
     }
 
     /// When the next job or try is due, in milliseconds of the store's time.
@@ -127,7 +136,8 @@ impl Transfer {
     /// Reads the first batch of jobs that are due, or will be within so many milliseconds.
     pub(super) async fn read(&self, context: &SchedulerContext, ahead_ms: u64) -> Result<Due, StoreError> {
         let limit = if self.singly > 0 { 1 } else { BATCH };
-        context.store.run(ReadDue { limit, passed: self.passed(), ahead_ms }).await
+        let passed = self.passed().into_iter().chain(self.later.iter().map(|(entry, _)| entry.clone())).collect();
+        context.store.run(ReadDue { limit, passed, ahead_ms, begun: true }).await
     }
 
     /// Moves a batch that was read, be it ahead of its time. `ruby` is a leader of resque-scheduler that moves nothing.
@@ -145,6 +155,9 @@ impl Transfer {
         }
         let Some(second) = due.second.filter(|_| due.is_due() || due.is_ahead()) else {
             self.singly = 0;
+            if let Some((_, ruby)) = self.later.pop() {
+                return self.step_with_the_first(context, leader, ruby).await;
+            }
             let next_ms = due.due_s.map(|second| second.saturating_mul(1000));
             return Ok(StepOutcome::Nothing { next_ms: next_ms.into_iter().chain(self.entries.next_ms()).min() });
         };
@@ -152,9 +165,17 @@ impl Transfer {
             context.bus.emit(Event::WorkingTimestamp { second });
         }
         self.told_second = Some(second);
+        let has_jobs = !due.jobs.is_empty();
         // What was read ahead is moved when it is due.
         self.now_ms = self.now_ms.max(second.saturating_mul(1000));
-        let jobs: Vec<_> = due.jobs.into_iter().map(|payload| self.route(context, payload)).collect();
+        let jobs = self.route_all(context, due);
+        if jobs.is_empty() && has_jobs {
+            if self.later.len() >= MOST_LATER {
+                return self.step_with_the_first(context, leader, ruby).await;
+            }
+            self.later.push((entry_of(second), ruby));
+            return Ok(StepOutcome::Moved);
+        }
         self.singly = self.singly.saturating_sub(jobs.len());
         self.send(context, Promotion { leader: leader.map(str::to_owned), ruby, second, jobs }).await
     }
@@ -182,7 +203,10 @@ impl Transfer {
                 let jobs = promotion.jobs.len();
                 Ok(if moved == 0 && jobs > 0 {
                     StepOutcome::Futile
-                } else if moved == jobs && self.now_ms.saturating_sub(second.saturating_mul(1000)) < IN_TIME_MS {
+                } else if self.later.is_empty()
+                    && moved == jobs
+                    && self.now_ms.saturating_sub(second.saturating_mul(1000)) < IN_TIME_MS
+                {
                     StepOutcome::InTime
                 } else {
                     StepOutcome::Moved
@@ -215,6 +239,48 @@ impl Transfer {
         }
     }
 
+    /// Reads the first job that is due whole, however long that takes, and moves it.
+    async fn step_with_the_first(
+        &mut self,
+        context: &SchedulerContext,
+        leader: Option<&str>,
+        ruby: Option<RubyLeader>,
+    ) -> Result<StepOutcome, StoreError> {
+        let due =
+            context.store.run(ReadDue { limit: 1, passed: self.passed(), ahead_ms: 0, begun: false }).boxed().await?;
+        // It was read ahead and is not due yet, or another instance moved it.
+        let Some(second) = due.second.filter(|_| due.is_due() && !due.jobs.is_empty()) else {
+            return Ok(StepOutcome::Moved);
+        };
+        let jobs = self.route_all(context, due);
+        self.send(context, Promotion { leader: leader.map(str::to_owned), ruby, second, jobs }).await
+    }
+
+    /// The targets of due jobs, up to the first that must be read whole.
+    fn route_all(&self, context: &SchedulerContext, due: Due) -> Vec<Promote> {
+        let Due { jobs, mut long, .. } = due;
+        let route = |(index, payload)| match long.remove(&index) {
+            None => Some(self.route(context, payload)),
+            Some(long) => self.route_begun(context, payload, long),
+        };
+        jobs.into_iter().enumerate().map_while(route).collect()
+    }
+
+    /// The target of a long job, if its beginning and its end tell it. Whether what lies between is a job is seen when it is
+    /// claimed, as with any job in a queue.
+    fn route_begun(&self, context: &SchedulerContext, payload: Bytes, long: LongDue) -> Option<Promote> {
+        let queue = queue_without_lock(&context.registry(), &payload, &long.end)?;
+        let to = match self.queues.waits(&queue, self.now_ms) {
+            None => PromoteTo::Queue { queue, lock: None },
+            Some((tries, wait_ms, _)) if tries < MAX_TRIES => {
+                PromoteTo::Later { wait_ms: u64::try_from(wait_ms).unwrap_or(1).max(1) }
+            }
+            // Its failure record holds all of it.
+            Some(_) => return None,
+        };
+        Some(Promote { payload, long: Some(long), to })
+    }
+
     /// The target of a due job. No plugin is asked here; an invalid job goes to the failed list, byte for byte.
     fn route(&self, context: &SchedulerContext, payload: Bytes) -> Promote {
         let to = match PayloadView::parse(&payload) {
@@ -227,7 +293,7 @@ impl Transfer {
             },
             Err(bad) => fail_and_tell(context, "", &payload, bad.to_string()),
         };
-        Promote { payload, to }
+        Promote { payload, long: None, to }
     }
 
     fn to_queue(

@@ -1,5 +1,7 @@
 //! The arrows of the scheduler: leaderships, promotion of due jobs, and schedules that fire.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 
 use super::queueing::{Enqueue, Enqueued};
@@ -112,6 +114,8 @@ pub struct ReadDue {
     pub passed: Vec<Bytes>,
     /// How long before they are due jobs are read, in milliseconds.
     pub ahead_ms: u64,
+    /// Are beginnings enough of jobs that are long for the path to the store ([`Due::long`])?
+    pub begun: bool,
 }
 
 arrow!(ReadDue, "due", Reads -> Due; Scheduler);
@@ -128,6 +132,8 @@ pub struct Due {
     /// The first jobs of that second, in order, if it is due or will be within the time that was asked for; empty for a
     /// second without jobs.
     pub jobs: Vec<Bytes>,
+    /// Those of them that are long, by their index among them: of these `jobs` has the beginnings. None on SQLite.
+    pub long: HashMap<usize, LongDue>,
     /// How many jobs that second has, if it is due; by it one sees whether resque-scheduler moves them. Zero on SQLite, where
     /// it cannot be.
     pub length: u64,
@@ -137,6 +143,17 @@ pub struct Due {
     pub broken: Option<Broken>,
     /// The first entry, if its name is not a whole second and its jobs could not be moved to one; `broken` says why.
     pub misnamed: Option<Bytes>,
+}
+
+/// What a long job is known by, of which only the beginning was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LongDue {
+    /// How many bytes it has.
+    pub length: u64,
+    /// Its SHA-1.
+    pub digest: String,
+    /// Its last bytes.
+    pub end: Bytes,
 }
 
 impl Due {
@@ -219,8 +236,10 @@ arrow!(Promotion, "promote", Repeatable -> Promoted; Scheduler);
 /// A due job and where it goes.
 #[derive(Debug, Clone)]
 pub struct Promote {
-    /// The job's bytes.
+    /// The job's bytes, or the beginning of a long job.
     pub payload: Bytes,
+    /// What such a long job is known by. It goes to a queue without a lock, or to a later second.
+    pub long: Option<LongDue>,
     /// The destination.
     pub to: PromoteTo,
 }

@@ -166,7 +166,7 @@ async fn promotion_tidies_up(f: &Fixture) {
 }
 
 fn to_queue(n: usize, lock: Option<(windlass::job::LockKey, u64)>) -> Promote {
-    Promote { payload: job(n), to: PromoteTo::Queue { queue: queue("q"), lock } }
+    Promote { payload: job(n), long: None, to: PromoteTo::Queue { queue: queue("q"), lock } }
 }
 
 async fn what_is_due_soon_can_be_read_ahead(f: &Fixture) {
@@ -177,7 +177,7 @@ async fn what_is_due_soon_can_be_read_ahead(f: &Fixture) {
     delay(&f.store, &job(9), When::At(NOW_S + 3)).await;
     let read = async |limit, ahead_ms, passed: &[i64]| {
         let passed = passed.iter().map(|second| entry_of(*second)).collect();
-        f.store.run(ReadDue { limit, passed, ahead_ms }).await.expect("due")
+        f.store.run(ReadDue { limit, passed, ahead_ms, begun: false }).await.expect("due")
     };
     let due = read(10, 1998, &[]).await;
     assert_eq!((due.second, due.jobs.len(), due.is_ahead()), (Some(NOW_S + 2), 0, false));
@@ -231,9 +231,9 @@ async fn neighbours_of_all_kinds_keep_their_order(f: &Fixture) {
     for n in 0..8 {
         delay(&f.store, &job(n), When::At(NOW_S)).await;
     }
-    let other = |n| Promote { payload: job(n), to: PromoteTo::Queue { queue: queue("p"), lock: None } };
+    let other = |n| Promote { payload: job(n), long: None, to: PromoteTo::Queue { queue: queue("p"), lock: None } };
     let record = Bytes::from_static(b"{\"failed\"}");
-    let failing = Promote { payload: job(4), to: PromoteTo::Failed { record: record.clone() } };
+    let failing = Promote { payload: job(4), long: None, to: PromoteTo::Failed { record: record.clone() } };
     let mut jobs_of_all_kinds =
         vec![to_queue(0, None), to_queue(1, None), other(2), to_queue(3, Some((lock(3), 60))), failing];
     // The last group has a job that is not where it was seen, and stops there.
@@ -256,7 +256,7 @@ async fn bad_jobs_go_to_failed(f: &Fixture) {
         delay(&f.store, payload, When::At(NOW_S)).await;
     }
     let record = Failure::new("Error", "no job").record("windlass", "", &bad, NOW_MS);
-    let failing = Promote { payload: bad.clone(), to: PromoteTo::Failed { record: record.clone() } };
+    let failing = Promote { payload: bad.clone(), long: None, to: PromoteTo::Failed { record: record.clone() } };
     let jobs = vec![to_queue(1, None), failing, to_queue(2, None)];
     let promotion = Promotion { leader: None, ruby: None, second: NOW_S, jobs };
     assert_eq!(f.store.promote(&promotion).await.expect("promote"), Promoted::Moved(3));

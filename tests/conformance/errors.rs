@@ -181,6 +181,7 @@ arrows! {
         second: NOW_S,
         jobs: vec![Promote {
             payload: job(30),
+            long: None,
             to: PromoteTo::Queue { queue: queue("new"), lock: Some((lock(2), 60)) },
         }],
     });
@@ -188,7 +189,7 @@ arrows! {
         leader: None,
         ruby: None,
         second: NOW_S,
-        jobs: vec![Promote { payload: job(30), to: PromoteTo::Failed { record: Bytes::from_static(b"{}") } }],
+        jobs: vec![Promote { payload: job(30), long: None, to: PromoteTo::Failed { record: Bytes::from_static(b"{}") } }],
     });
     claim: Parts |s| {
         let exchange =

@@ -147,8 +147,11 @@ pub(crate) async fn promote_all(store: &Store<Whole>, to: &str, limit: usize) ->
 
 /// A promotion of these jobs without a leader.
 pub(crate) fn promotion(to: &str, second: i64, jobs: &[Bytes]) -> Promotion {
-    let to =
-        |payload: &Bytes| Promote { payload: payload.clone(), to: PromoteTo::Queue { queue: queue(to), lock: None } };
+    let to = |payload: &Bytes| Promote {
+        payload: payload.clone(),
+        long: None,
+        to: PromoteTo::Queue { queue: queue(to), lock: None },
+    };
     Promotion { leader: None, ruby: None, second, jobs: jobs.iter().map(to).collect() }
 }
 

@@ -52,7 +52,7 @@ async fn promote_one(f: &Fixture) {
     assert_eq!((due.is_due(), due.jobs.len()), (true, 1));
     let payload = due.jobs[0].clone();
     let named = PayloadView::parse(&payload).expect("a job").queue.map(|name| queue(&name)).expect("a queue");
-    let jobs = vec![Promote { payload, to: PromoteTo::Queue { queue: named, lock: None } }];
+    let jobs = vec![Promote { payload, long: None, to: PromoteTo::Queue { queue: named, lock: None } }];
     let promotion = Promotion { leader: None, ruby: None, second: due.second.expect("a second"), jobs };
     assert_eq!(f.store.promote(&promotion).await.expect("promote"), Promoted::Moved(1));
 }
@@ -150,6 +150,7 @@ async fn twins_of_two_spellings_meet_in_one_second(f: &Fixture) {
     assert_eq!(due.jobs.len(), 2);
     let to = |payload: &Bytes| Promote {
         payload: payload.clone(),
+        long: None,
         to: PromoteTo::Queue { queue: queue("math"), lock: None },
     };
     let jobs = due.jobs.iter().map(to).collect();

@@ -123,7 +123,7 @@ async fn a_second_that_may_not_be_read_is_told_with_what_to_type() {
     delay(&f.store, &job(1), windlass::store::queueing::When::At(NOW_S - 1)).await;
     let patterns = ["delayed:", "[^d]*", "delayed_*"].map(|pattern| format!("~{namespace}:{pattern}"));
     let store = poor(&f, &server, &patterns).await;
-    let due = || store.run(ReadDue { limit: 10, passed: Vec::new(), ahead_ms: 0 });
+    let due = || store.run(ReadDue { limit: 10, passed: Vec::new(), ahead_ms: 0, begun: false });
     let broken = due().await.expect("due").broken.expect("it may not be read");
     assert_eq!(broken.place, f.key(&format!("delayed:{}", NOW_S - 1)));
     obey(&server, "due", &broken.to_string());

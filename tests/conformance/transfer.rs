@@ -7,8 +7,8 @@ use windlass::store::delayed::DelayedCursor;
 use windlass::store::queueing::When;
 use windlass::store::scheduling::{Promote, PromoteTo, Promoted, Promotion, RubyLeader};
 
-use crate::fixture::{Fixture, NOW_S};
-use crate::look::{delay, delayed_at, failed, job, promotion, queue, queued, seconds};
+use crate::fixture::{Fixture, NOW_S, Place};
+use crate::look::{delay, delayed_at, failed, job, locks, promotion, queue, queued, seconds};
 use crate::scheduler::Scheduler;
 use crate::support::verbs::Verbs as _;
 
@@ -18,6 +18,8 @@ behaviours! {
     a_job_that_is_put_off_is_due_later,
     equal_jobs_that_are_put_off_are_all_kept,
     a_second_that_is_passed_over_hides_no_other,
+    long_jobs_go_where_they_belong_as_they_were,
+    a_job_that_must_be_read_whole_lets_others_go_first,
 }
 
 fn of_queue(name: &str, n: usize) -> Bytes {
@@ -66,8 +68,8 @@ async fn a_job_that_is_put_off_is_due_later(f: &Fixture) {
         delay(&f.store, &job(n), When::At(NOW_S)).await;
     }
     f.clock.advance(1);
-    let put = |n, wait_ms| Promote { payload: job(n), to: PromoteTo::Later { wait_ms } };
-    let to_queue = Promote { payload: job(2), to: PromoteTo::Queue { queue: queue("q"), lock: None } };
+    let put = |n, wait_ms| Promote { payload: job(n), long: None, to: PromoteTo::Later { wait_ms } };
+    let to_queue = Promote { payload: job(2), long: None, to: PromoteTo::Queue { queue: queue("q"), lock: None } };
     let jobs = vec![put(1, 1000), to_queue, put(3, 999)];
     let promotion = Promotion { leader: None, ruby: None, second: NOW_S, jobs };
     assert_eq!(f.store.promote(&promotion).await.expect("promote"), Promoted::Moved(3));
@@ -84,14 +86,14 @@ async fn equal_jobs_that_are_put_off_are_all_kept(f: &Fixture) {
         leader: None,
         ruby: None,
         second,
-        jobs: vec![Promote { payload: job(1), to: PromoteTo::Later { wait_ms } }],
+        jobs: vec![Promote { payload: job(1), long: None, to: PromoteTo::Later { wait_ms } }],
     };
     assert_eq!(f.store.promote(&put(NOW_S, 5000)).await.expect("promote"), Promoted::Moved(1));
     f.pass(1);
     assert_eq!(f.store.promote(&put(NOW_S + 1, 4000)).await.expect("promote"), Promoted::Moved(1));
     assert_eq!(delayed_at(&f.store, NOW_S + 5).await, [job(1), job(1)]);
     f.pass(4);
-    let one = Promote { payload: job(1), to: PromoteTo::Queue { queue: queue("q"), lock: None } };
+    let one = Promote { payload: job(1), long: None, to: PromoteTo::Queue { queue: queue("q"), lock: None } };
     let one = Promotion { leader: None, ruby: None, second: NOW_S + 5, jobs: vec![one] };
     assert_eq!(f.store.promote(&one).await.expect("promote"), Promoted::Moved(1));
     assert_eq!(f.store.scheduled_at(&job(1)).await.expect("scheduled_at"), [NOW_S + 5], "one is left, and is found");
@@ -358,4 +360,49 @@ async fn a_schedule_of_nothing_but_other_entries_is_read_to_its_end_in_steps() {
     let (all, pages) = walk(&f, 1000).await;
     assert_eq!(all, [(1_900_000_000, 1_900_000_000)]);
     assert!(pages > 1, "one step reads only so much");
+}
+
+async fn long_jobs_go_where_they_belong_as_they_were(f: &Fixture) {
+    let padding = "x".repeat(100_000);
+    let first = |n| Bytes::from(format!(r#"{{"class":"c","queue":"q","args":[{n},"{padding}"]}}"#));
+    let last = |n| Bytes::from(format!(r#"{{"class":"c","args":[{n},"{padding}"],"queue":"q"}}"#));
+    let locked = Bytes::from(format!(r#"{{"class":"locked","queue":"q","args":["{padding}"]}}"#));
+    let homeless = Bytes::from(format!(r#"{{"class":"c","args":["{padding}"]}}"#));
+    let bad = Bytes::from(format!(r#"{{"class":"c","args":["{padding}"#));
+    let all = [first(0), job(1), last(2), locked.clone(), homeless.clone(), bad.clone(), first(7)];
+    for payload in &all {
+        delay(&f.store, payload, When::At(NOW_S)).await;
+    }
+    let tasks = "name = \"locked\"\nplugins = [\"QueueLock\"]\n[run]\nbuiltin = \"noop\"\n";
+    let scheduler = Scheduler::of(f, "a", tasks).await;
+    run(&mut Transfer::default(), &scheduler).await;
+    let expected = [first(0), job(1), last(2), locked.clone(), first(7)];
+    assert!(queued(&f.store, "q").await == expected, "in their order");
+    let key = format!("lock:locked:q:[\"{padding}\"]");
+    assert!(locks(&f.store).await.iter().any(|lock| lock.contains(&key)));
+    let records = failed(&f.store).await;
+    assert_eq!(records.len(), 2);
+    assert!(records[0].windows(homeless.len()).any(|part| part == &homeless[..]), "it fails whole");
+    for payload in &all {
+        assert_eq!(f.store.scheduled_at(payload).await.expect("scheduled_at"), [0_i64; 0], "no stamp is left");
+    }
+}
+
+async fn a_job_that_must_be_read_whole_lets_others_go_first(f: &Fixture) {
+    let padding = "x".repeat(100_000);
+    let locked = |n: usize| Bytes::from(format!(r#"{{"class":"locked","queue":"q","args":[{n},"{padding}"]}}"#));
+    delay(&f.store, &locked(0), When::At(NOW_S - 5)).await;
+    delay(&f.store, &locked(1), When::At(NOW_S - 4)).await;
+    delay(&f.store, &job(2), When::At(NOW_S - 3)).await;
+    delay(&f.store, &locked(3), When::At(NOW_S + 5)).await;
+    let tasks = "name = \"locked\"\nplugins = [\"QueueLock\"]\n[run]\nbuiltin = \"noop\"\n";
+    let scheduler = Scheduler::of(f, "a", tasks).await;
+    let rest = run(&mut Transfer::default(), &scheduler).await;
+    assert_eq!(rest, StepOutcome::Nothing { next_ms: Some((NOW_S + 5) * 1000) });
+    let expected = match f.place {
+        Place::Redis { .. } => [job(2), locked(0), locked(1)],
+        // Nothing is far away there.
+        Place::Sqlite { .. } => [locked(0), locked(1), job(2)],
+    };
+    assert!(queued(&f.store, "q").await == expected);
 }

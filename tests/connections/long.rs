@@ -142,3 +142,79 @@ async fn jobs_that_take_longer_to_arrive_than_an_answer_is_waited_for_are_run() 
     eventually("all are settled", || server.command(&["GET", "resque:stat:processed"]).texts() == ["30"]);
     daemon.stop();
 }
+
+/// Delays a job to a second that is long past.
+fn delay(command: &impl Fn(&[&str]) -> Reply, second: u64, job: &str) {
+    let second = second.to_string();
+    command(&["RPUSH", &format!("resque:delayed:{second}"), job]);
+    command(&["SADD", &format!("resque:timestamps:{job}"), &format!("delayed:{second}")]);
+    command(&["ZADD", "resque:delayed_queue_schedule", &second, &second]);
+}
+
+/// The same job as programs in Ruby write it: its queue comes last.
+fn in_ruby(job: &str) -> String {
+    format!("{},\"queue\":\"default\"}}", job.replace("\"queue\":\"default\",", "").trim_end_matches('}'))
+}
+
+#[test]
+fn delayed_jobs_that_fit_into_no_reply_are_promoted_moved_and_retried() {
+    let server = server("--client-output-buffer-limit normal 1mb 1mb 0");
+    let folder = folder(&format!("redis://127.0.0.1:{}", server.port));
+    folder.add_keys("gated", "plugins = [\"QueueLock\"]");
+    let command = |args: &[&str]| server.command(args);
+    delay(&command, 1000, &job("long", 0, 3_000_000));
+    delay(&command, 1000, &in_ruby(&job("long", 1, 3_000_000)));
+    // The name of its lock has all of its arguments.
+    delay(&command, 1001, &job("gated", 2, 3_000_000));
+    delay(&command, 1001, &job("fails", 3, 3_000_000));
+    delay(&command, 1002, &job("long", 4, 10));
+    fs::write(folder.path("gate"), "").expect("the gate must open");
+    let daemon = folder.daemon();
+    eventually("all are run", || runs(&folder) >= 5);
+    all_ran(&folder, 5);
+    eventually("one has failed", || server.command(&["LLEN", "resque:failed"]) == Reply::Int(1));
+    assert_eq!(server.command(&["KEYS", "resque:timestamps:*"]).texts().len(), 0, "no stamp is left");
+    assert_eq!(server.command(&["KEYS", "resque:lock:*"]).texts().len(), 0, "the lock was taken under its whole name");
+    daemon.stop();
+    delay(&command, 4_000_000_000, &job("long", 5, 3_000_000));
+    delay(&command, 4_000_000_001, &job("long", 6, 10));
+    for args in [&["failed", "retry", "--all", "--yes"][..], &["delayed", "run", "--task", "long", "--yes"]] {
+        let (code, said) = folder.windlass(args);
+        assert_eq!(code, Some(0), "{args:?}: {said}");
+    }
+    assert_eq!(server.command(&["LLEN", "resque:failed"]), Reply::Int(0));
+    let daemon = folder.daemon_with_log("second");
+    eventually("all are run", || runs(&folder) >= 8);
+    all_ran(&folder, 7);
+    daemon.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delayed_job_that_takes_long_to_arrive_holds_up_neither_others_nor_the_lease() {
+    let server = RedisServer::start(Options { tcp: false, durable: false });
+    let proxy = Proxy::start(&server.socket()).await;
+    let folder = folder(&proxy.url());
+    folder.reconfigure("max_task_processors = 2", "max_task_processors = 8");
+    folder.reconfigure("min_task_processors = 2", "min_task_processors = 8");
+    let command = |args: &[&str]| server.command(args);
+    push(&command, [job("gated", 0, 10)].into_iter());
+    // It takes 6 s, and no answer is waited for as long as that.
+    proxy.throttle(500);
+    // All of such a job is read, for the name of its lock.
+    folder.add_keys("fails", "plugins = [\"QueueLock\"]");
+    let daemon = folder.daemon();
+    eventually("it runs", || runs(&folder) == 1);
+    delay(&command, 1000, &job("long", 1, 3_000_000));
+    delay(&command, 1001, &job("long", 2, 10));
+    let waits = || server.command(&["ZCARD", "resque:delayed_queue_schedule"]) != Reply::Int(0);
+    eventually("both are promoted", || !waits());
+    assert!(!folder.read("notes").contains("job1"), "the long one was not read for that");
+    eventually("both run", || runs(&folder) >= 3);
+    delay(&command, 1000, &job("fails", 3, 3_000_000));
+    delay(&command, 1001, &job("long", 4, 10));
+    eventually("both run", || runs(&folder) >= 5);
+    fs::write(folder.path("gate"), "").expect("the gate must open");
+    eventually("all are settled", || server.command(&["GET", "resque:stat:processed"]).texts() == ["4"]);
+    daemon.stop();
+    assert_eq!(runs(&folder), 5, "no run was cut off: {}", folder.read("notes"));
+}

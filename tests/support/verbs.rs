@@ -60,7 +60,7 @@ verbs! {
         Unregister { instance: instance.to_owned(), workers: workers.to_vec() };
     extend(extend: &Extend) -> Extend extend.clone();
     leave(record: &InstanceRecord) -> Leave Leave { record: record.clone(), ran: Vec::new() };
-    due(limit: usize, passed: &[Bytes]) -> ReadDue ReadDue { limit, passed: passed.to_vec(), ahead_ms: 0 };
+    due(limit: usize, passed: &[Bytes]) -> ReadDue ReadDue { limit, passed: passed.to_vec(), ahead_ms: 0, begun: false };
     promote(promotion: &Promotion) -> Promotion promotion.clone();
     lead(which: Leadership, owner: &str, ttl_ms: u64) -> Lead Lead { which, owner: owner.to_owned(), ttl_ms };
     resign(which: Leadership, owner: &str) -> Resign Resign { which, owner: owner.to_owned() };

@@ -20,14 +20,19 @@ const BATCH: usize = 1000;
 impl Connection {
     /// Runs a script. A server that does not know it (`NOSCRIPT`) has not run it, and gets its source.
     pub(super) async fn try_run(&self, script: &Script, call: Call) -> Result<Frame, Fault> {
+        self.try_run_for(script, call, 0).await
+    }
+
+    /// The same for an answer of about so many bytes.
+    async fn try_run_for(&self, script: &Script, call: Call, answer: usize) -> Result<Frame, Fault> {
         let [first, second] = script.ways(&call);
         let mut arguments = call.into_command(first.1);
-        let mut frame = self.send(first.0, arguments.clone()).await?;
+        let mut frame = self.send_for(first.0, arguments.clone(), answer).await?;
         if is_not_run(&frame) {
             if let Some(name) = arguments.first_mut() {
                 *name = Value::Bytes(second.1);
             }
-            frame = of_both(frame, self.send(second.0, arguments).await?);
+            frame = of_both(frame, self.send_for(second.0, arguments, answer).await?);
         }
         self.checked(frame).map_err(Fault::of)
     }
@@ -46,8 +51,13 @@ impl Connection {
 
     /// Runs a script. If the server refuses one of its keys, the error names it.
     pub(super) async fn run(&self, script: &Script, call: Call) -> Result<Frame, StoreError> {
+        self.run_for(script, call, 0).await
+    }
+
+    /// The same for an answer of about so many bytes.
+    pub(super) async fn run_for(&self, script: &Script, call: Call, answer: usize) -> Result<Frame, StoreError> {
         let keys = call.declared();
-        match self.try_run(script, call).await {
+        match self.try_run_for(script, call, answer).await {
             Ok(frame) => Ok(frame),
             Err(fault) => Err(rights::explain_to_instance(self, naming(self, fault, keys).await).await),
         }

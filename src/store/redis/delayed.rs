@@ -4,15 +4,17 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use fred::interfaces::Resp3Frame as Frame;
+use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 
 use super::connection::Connection;
 use super::engine::RedisStore;
 use super::enqueue::together;
 use super::lending::Lending;
+use super::members::Told;
 use super::script::{Call, Script, calls_of, script};
 use super::standing::{Long, Standing};
-use super::{inspect, refusal, reply, rights, scan, verdict};
+use super::{inspect, members, refusal, reply, rights, scan, verdict};
 use crate::job::{PayloadView, RetryKeys};
 use crate::store::arrow::Perform;
 use crate::store::delayed::{DeleteDelayed, MoveDelayed, MoveTo, ScheduledAt};
@@ -22,7 +24,7 @@ use crate::store::queueing::{Schedule, ScheduleBatch, Scheduled, When};
 use crate::store::scheduling::{Broken, DropEntry, Due, ReadDue, ReadTime, RubyLeader};
 
 static SCHEDULE: Script = script!("schedule");
-static DUE: Script = script!("page", "ruby_leader", "due");
+static DUE: Script = script!("page", "announce", "ruby_leader", "due");
 static SCHEDULE_LENT: Script = script!("lend", "lent", "schedule");
 static RENAME_ENTRY: Script = script!("places", "delay", "rename_entry");
 static RENAME_STANDING: Script = script!("lend", "standing", "places", "delay", "rename_entry");
@@ -181,7 +183,31 @@ async fn due(connection: &Connection, read: &ReadDue) -> Result<Due, StoreError>
 }
 
 async fn look(connection: &Connection, read: &ReadDue) -> Result<Due, StoreError> {
-    let ReadDue { limit, passed, ahead_ms } = read;
+    for _ in 0..members::TRIES {
+        let (mut due, told) = look_once(connection, read).await?;
+        if read.begun {
+            for (index, member) in told.into_iter().enumerate() {
+                match member {
+                    Told::Whole(job) => due.jobs.push(job),
+                    Told::Long(beginning, long) => {
+                        due.jobs.push(beginning);
+                        due.long.insert(index, long);
+                    }
+                }
+            }
+            return Ok(due);
+        }
+        let list = connection.keys().delayed(due.second.unwrap_or(0));
+        if let Some(jobs) = members::whole(connection, &list, 0.., told).boxed().await? {
+            return Ok(Due { jobs, ..due });
+        }
+    }
+    Err(members::changes(&connection.keys().schedule()))
+}
+
+/// What is due, without its jobs, and what is told of these.
+async fn look_once(connection: &Connection, read: &ReadDue) -> Result<(Due, Vec<Told>), StoreError> {
+    let ReadDue { limit, passed, ahead_ms, begun: _ } = read;
     let keys = connection.keys();
     let mut call = connection.call();
     call.key(keys.schedule()).key(keys.ruby_leadership()).key(keys.delayed_prefix());
@@ -195,7 +221,7 @@ async fn look(connection: &Connection, read: &ReadDue) -> Result<Due, StoreError
     let now_ms = reply::number(next())?;
     let second = reply::bytes(next())?.as_deref().and_then(reply::parsed);
     let due_s = reply::bytes(next())?.as_deref().and_then(reply::due_second);
-    let jobs = reply::strings(next())?;
+    let told = members::told(next())?;
     let wrong = reply::bytes(next())?.filter(|wrong| !wrong.is_empty());
     let misnamed = reply::bytes(next())?.filter(|entry| !entry.is_empty());
     let length = u64::try_from(reply::number(next())?).unwrap_or(0);
@@ -209,7 +235,8 @@ async fn look(connection: &Connection, read: &ReadDue) -> Result<Due, StoreError
             error => Broken { place, reason: error.to_string() },
         }
     });
-    Ok(Due { now_ms, second, due_s, jobs, length, ruby, broken, misnamed })
+    let due = Due { now_ms, second, due_s, length, ruby, broken, misnamed, ..Due::default() };
+    Ok((due, told))
 }
 
 /// The same where all entries that name a second were taken out of the schedule: some jobs of the first other entry go to

@@ -4,12 +4,13 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 use fred::interfaces::Resp3Frame as Frame;
+use futures_util::FutureExt as _;
 
 use super::connection::Connection;
 use super::engine::RedisStore;
 use super::recover;
 use super::script::{Script, script};
-use super::{reply, scan, values, verdict};
+use super::{members, reply, scan, values, verdict};
 use crate::job::{FirstQueues, QueueName, WorkerName};
 use crate::store::arrow::Perform;
 use crate::store::delayed::{DelayedAt, DelayedCursor, DelayedSecond, DelayedSeconds, DelayedSecondsPage};
@@ -24,8 +25,8 @@ use crate::store::scheduling::entry_of;
 use crate::store::unreadable::{PassedOver, RecordKind};
 
 static DELETE_QUEUE: Script = script!("places", "departed", "unlink", "delete_queue");
-static RANGE: Script = script!("page", "range");
-static FAILED_PART: Script = script!("page", "failed_part");
+static RANGE: Script = script!("page", "announce", "range");
+static FAILED_PART: Script = script!("page", "announce", "failed_part");
 
 impl Perform<QueueNames> for RedisStore {
     async fn perform(&self, arrow: QueueNames) -> Result<Vec<QueueName>, StoreError> {
@@ -87,13 +88,21 @@ impl Perform<ReadFailed> for RedisStore {
             FailedSide::From(position) => (position, false),
             FailedSide::Before(position) => (position, true),
         };
-        let mut call = self.connection.call();
-        // Further back no number of Lua is exact, and no list goes that far.
-        call.key(self.connection.keys().failed()).number(position.clamp(0, 1 << 53)).number(arrow.most).flag(is_back);
-        let mut reply = reply::list(self.connection.run(&FAILED_PART, call).await?)?.into_iter();
-        let mut next = || reply.next().unwrap_or(Frame::Null);
-        let position = reply::bytes(next())?.as_deref().and_then(reply::parsed).unwrap_or(0);
-        Ok(FailedPart { position, records: reply::strings(next())? })
+        let failed = self.connection.keys().failed();
+        for _ in 0..members::TRIES {
+            let mut call = self.connection.call();
+            // Further back no number of Lua is exact, and no list goes that far.
+            call.key(failed.clone()).number(position.clamp(0, 1 << 53)).number(arrow.most).flag(is_back);
+            let mut reply = reply::list(self.connection.run(&FAILED_PART, call).await?)?.into_iter();
+            let mut next = || reply.next().unwrap_or(Frame::Null);
+            let position: i64 = reply::bytes(next())?.as_deref().and_then(reply::parsed).unwrap_or(0);
+            let positions = (0_i64..).map(|passed| if is_back { position - passed } else { position + passed });
+            let told = members::told(next())?;
+            if let Some(records) = members::whole(&self.connection, &failed, positions, told).boxed().await? {
+                return Ok(FailedPart { position, records });
+            }
+        }
+        Err(members::changes(&failed))
     }
 }
 
@@ -222,12 +231,18 @@ pub(super) async fn page(
     start: i64,
     stop: i64,
 ) -> Result<(Vec<Bytes>, Option<i64>), StoreError> {
-    let mut call = connection.call();
-    call.key(list).number(start).number(stop);
-    let mut reply = reply::list(connection.run(&RANGE, call).await?)?.into_iter();
-    let mut next = || reply.next().unwrap_or(Frame::Null);
-    let rest = reply::bytes(next())?.as_deref().and_then(reply::parsed);
-    Ok((reply::strings(next())?, rest))
+    for _ in 0..members::TRIES {
+        let mut call = connection.call();
+        call.key(list.clone()).number(start).number(stop);
+        let mut reply = reply::list(connection.run(&RANGE, call).await?)?.into_iter();
+        let mut next = || reply.next().unwrap_or(Frame::Null);
+        let rest = reply::bytes(next())?.as_deref().and_then(reply::parsed);
+        let first = reply::bytes(next())?.as_deref().and_then(reply::parsed).unwrap_or(0);
+        if let Some(members) = members::whole(connection, &list, first.., members::told(next())?).boxed().await? {
+            return Ok((members, rest));
+        }
+    }
+    Err(members::changes(&list))
 }
 
 pub(super) async fn delete_queue(connection: &Connection, queue: &QueueName, most: u64) -> Result<u64, StoreError> {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use memchr::memmem;
 
 use super::script::{Call, Script};
+use crate::store::scheduling::LongDue;
 
 /// From how many bytes on a job is lent.
 pub(super) const LONG: usize = 32 * 1024;
@@ -118,6 +119,18 @@ impl Lending {
         };
         let behind = behind + record.len();
         self.lenders.push(Lender { position, check, behind, loans });
+    }
+
+    /// The same for a record of which no more is known than its length and its digest: the first key since the call had so many
+    /// is `prefix` and ends with the record, and the first argument is the record.
+    pub(super) fn lend_whole(&mut self, (keys, args): (usize, usize), prefix: Bytes, position: usize, long: &LongDue) {
+        let length = usize::try_from(long.length).unwrap_or(usize::MAX);
+        let pieces = |text| Pieces { ranges: vec![(text, 0, length)], rest: Bytes::new() };
+        let loans = vec![
+            Loan { is_key: true, place: keys + 1, pieces: pieces(prefix) },
+            Loan { is_key: false, place: args + 1, pieces: pieces(Bytes::new()) },
+        ];
+        self.lenders.push(Lender { position, check: Bytes::from(format!("#{}", long.digest)), behind: length, loans });
     }
 
     /// The same for values that stand in the call's own argument `at`, counted from 0, which goes once: a script that reads

@@ -37,6 +37,7 @@ mod listed;
 mod locks;
 mod looked;
 mod marks;
+mod members;
 mod memory;
 mod moving;
 mod new_queues;

@@ -53,7 +53,9 @@ async fn promote(connection: &Connection, promotion: &Promotion) -> Result<Promo
         }
         for (at, job) in group.iter().enumerate() {
             let from = call.lengths();
-            call.key(keys.timestamps(&job.payload)).arg(job.payload.clone());
+            // Of a long job neither is known here: both are put together where it stands.
+            let payload = if job.long.is_some() { Bytes::new() } else { job.payload.clone() };
+            call.key(keys.timestamps(&payload)).arg(payload);
             if at + 1 == group.len() {
                 match &first.to {
                     PromoteTo::Queue { lock: Some((lock, ttl_s)), .. } => call.number(ttl_s).key(keys.lock(lock)),
@@ -63,7 +65,9 @@ async fn promote(connection: &Connection, promotion: &Promotion) -> Result<Promo
                 };
             }
             position += 1;
-            if job.payload.len() >= LONG {
+            if let Some(long) = &job.long {
+                lending.lend_whole(from, keys.timestamps(b""), position, long);
+            } else if job.payload.len() >= LONG {
                 lending.lend(&mut call, from, (position, &job.payload), &Known::Digest);
             }
         }

@@ -14,7 +14,7 @@ use super::refusal::{Fault, may_not_touch};
 use super::script::{Script, script};
 use crate::store::error::StoreError;
 
-static RANGE: Script = script!("page", "range");
+static RANGE: Script = script!("page", "announce", "range");
 
 /// How many keys one message names.
 const NAMED: usize = 8;

@@ -146,38 +146,57 @@ impl<'a> Long<'a> {
 
     /// Finds out where they stand now.
     async fn look(&mut self) -> Result<(), StoreError> {
-        let seen = self.positions.values().min().map_or(0, |first| (first - BEFORE).max(0));
-        self.positions.clear();
+        let seen = self.positions.values().min().copied().unwrap_or(0);
         let left = self.values.iter().filter(|(index, _)| !self.gone.contains(index));
         let mut wanted =
             left.map(|(index, value)| Wanted { index: *index, length: value.len(), digest: digest(value) }).collect();
-        self.walk(&mut wanted, seen, i64::MAX).await?;
-        self.walk(&mut wanted, 0, seen).await?;
+        self.positions = search(self.connection, &self.list, seen, &mut wanted).await?;
         self.gone.extend(wanted.into_iter().map(|one: Wanted| one.index));
         Ok(())
     }
+}
 
-    /// Looks from one position to another, and takes what it finds off the list of what is wanted.
-    async fn walk(&mut self, wanted: &mut Vec<Wanted>, from: i64, to: i64) -> Result<(), StoreError> {
+/// Where the value of this length and digest stands that was seen at this position.
+pub(super) async fn position_of(
+    connection: &Connection,
+    list: &Bytes,
+    seen: i64,
+    length: usize,
+    digest: &str,
+) -> Result<Option<i64>, StoreError> {
+    let mut wanted = vec![Wanted { index: 0, length, digest: digest.to_owned() }];
+    let mut positions = search(connection, list, seen, &mut wanted).boxed().await?;
+    Ok(positions.remove(&0))
+}
+
+/// Where these values stand, of which the first was seen at this position. What it finds it takes off the list of what is wanted.
+async fn search(
+    connection: &Connection,
+    list: &Bytes,
+    seen: i64,
+    wanted: &mut Vec<Wanted>,
+) -> Result<HashMap<usize, i64>, StoreError> {
+    let (mut positions, near) = (HashMap::new(), (seen - BEFORE).max(0));
+    for (from, to) in [(near, i64::MAX), (0, near)] {
         let mut next = Some(from);
         while let Some(from) = next.filter(|from| *from < to && !wanted.is_empty()) {
-            let mut call = self.connection.call();
-            call.key(self.list.clone()).number(from).number(wanted.len());
+            let mut call = connection.call();
+            call.key(list.clone()).number(from).number(wanted.len());
             for Wanted { length, digest, .. } in &*wanted {
                 call.number(length).text(digest);
             }
-            let mut answer = reply::list(self.connection.run(&LOCATE, call).await?)?.into_iter();
+            let mut answer = reply::list(connection.run(&LOCATE, call).await?)?.into_iter();
             next = answer.next().map(reply::bytes).transpose()?.flatten().as_deref().and_then(reply::parsed);
             let mut found = HashSet::new();
             while let (Some(number), Some(position)) = (answer.next(), answer.next()) {
                 let number = usize::try_from(reply::count(number)?).unwrap_or(usize::MAX);
                 if let Some(one) = number.checked_sub(1).and_then(|number| wanted.get(number)) {
-                    self.positions.insert(one.index, reply::number(position)?);
+                    positions.insert(one.index, reply::number(position)?);
                     found.insert(one.index);
                 }
             }
             wanted.retain(|one| !found.contains(&one.index));
         }
-        Ok(())
     }
+    Ok(positions)
 }

@@ -238,7 +238,7 @@ pub(super) fn earliest(step: &Step<'_>) -> Result<Option<i64>, StoreError> {
 
 /// The earliest second that is not passed over and, if it is due or soon will be, its first jobs.
 fn due(step: &Step<'_>, read: &ReadDue) -> Result<Due, StoreError> {
-    let ReadDue { limit, passed, ahead_ms } = read;
+    let ReadDue { limit, passed, ahead_ms, begun: _ } = read;
     let mut second = earliest(step)?;
     count_unreadable(step, second)?;
     while let Some(first) = second.filter(|second| passed.contains(&entry_of(*second))) {

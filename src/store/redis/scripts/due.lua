@@ -3,7 +3,7 @@
 -- KEYS   delayed_queue_schedule, the lock of resque-scheduler's leader, "delayed:". The key of the second's list is built from this prefix, because only the
 --        script knows which second comes first.
 -- ARGV   now, limit, how many ms before they are due jobs are read, number of entries that are passed over, their names
--- returns {now in ms, the entry or "", its score, {job, ...}, what is wrong with the list or "",
+-- returns {now in ms, the entry or "", its score, {job, ...} as announce.lua tells them, what is wrong with the list or "",
 --          the first entry that is due and names no whole second or "", the length of the list if it is due,
 --          resque-scheduler's leader or "", when its lock lapses in ms or -1; both only for jobs that are due or were read}
 --
@@ -43,7 +43,7 @@ if is_due then
   if type(counted) == 'number' then
     length = counted
     if limit > 0 then
-      jobs = read_page(DELAYED .. entry, 0, limit)
+      jobs = announce(read_page(DELAYED .. entry, 0, limit, false, ROOM))
     end
   elseif limit > 0 then
     local message = named('LLEN', DELAYED .. entry, counted.err)
@@ -56,7 +56,7 @@ if is_due then
 elseif is_second and tonumber(entry) == tonumber(score) and tonumber(score) * 1000 <= now() + ahead then
   -- A list that cannot be read is named when it is due. An entry whose name and score differ is read when it is due.
   if type(redis.pcall('LLEN', DELAYED .. entry)) == 'number' then
-    jobs = read_page(DELAYED .. entry, 0, limit)
+    jobs = announce(read_page(DELAYED .. entry, 0, limit, false, ROOM))
     ruby, ruby_until = ruby_leader(RUBY)
   end
 end

@@ -234,7 +234,7 @@ async fn delayed_jobs_stand_where_node_resque_looks_and_move_as_they_are() {
     let to = PromoteTo::Queue { queue: queue("math"), lock: Some((lock, 60)) };
     let batch =
         |leader: Option<&str>, second, jobs| Promotion { leader: leader.map(str::to_owned), ruby: None, second, jobs };
-    let jobs = vec![Promote { payload: raw.clone(), to }];
+    let jobs = vec![Promote { payload: raw.clone(), long: None, to }];
     assert!(store.lead(Leadership::Scheduler, "a:1", 15_000).await.unwrap());
     let promoted = store.promote(&batch(Some("b:2"), second - 1, jobs.clone())).await.unwrap();
     assert_eq!(promoted, Promoted::NotLeader);
