@@ -332,7 +332,7 @@ async fn states(connection: &Connection, call: Call, alone: Option<&InstanceReco
     let (leads, also) = (held()? == 1, Some(held()?).filter(|held| *held >= 0).map(|held| held == 1));
     let (mut states, mut passed) = (Vec::new(), PassedOver::new(RecordKind::Instance));
     let parts: Vec<Bytes> = reply.map(|part| reply::bytes(part).ok().flatten().unwrap_or_default()).collect();
-    if parts.len() % 3 > 0 || alone.is_some() {
+    if !parts.len().is_multiple_of(3) || alone.is_some() {
         // Others were left, or not looked at.
         passed.ends_early();
     }
