@@ -53,7 +53,7 @@ async fn jobs_of_any_type_are_claimed_promoted_and_shown() {
          INSERT INTO delayed VALUES (5, 1, 0, 'text', x'00');
          INSERT INTO failed VALUES (1, 0, 'a record');
          INSERT INTO locks (key, value, expires_ms) VALUES ('l', x'ff', NULL);
-         INSERT INTO periodic VALUES (x'ff', 7, 'soon', 'often', 'no', 'late');
+         INSERT INTO periodic VALUES (x'ff', 7, 'soon', 'often', 'no', 'late', 'asked');
          INSERT INTO paused VALUES (x'fe');
          INSERT INTO queues VALUES (x'fd');
          INSERT INTO workers VALUES (x'fc', 1, 2, 3, 'now', 'many', 1.5)",

@@ -23,8 +23,8 @@ const MANY: usize = 100_000;
 /// How many jobs or records one step looks at, at most.
 const PAGE: usize = 500;
 
-/// In how many parts the server reads a page.
-const PARTS: usize = 15;
+/// How many parts of a list one step reads at most: the first job by itself, then eight at a time (`page.lua`).
+const PARTS: usize = PAGE / 8 + 3;
 
 /// A server of its own, which counts the calls.
 struct Counted {
