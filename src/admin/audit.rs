@@ -50,7 +50,7 @@ pub struct AuditEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schema(value_type = Option<serde_json::Value>))]
     pub result: Option<Box<RawValue>>,
-    /// Why it was not done, or the answer if it is too long to stand here whole.
+    /// For people: what was done or why not, or the answer if it is too long to stand here whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<String>,
 }
@@ -112,7 +112,7 @@ impl AuditEntry {
         self
     }
 
-    /// Adds why it was not done.
+    /// Adds what people read of it: what was done, or why not.
     #[must_use]
     pub fn because(mut self, why: String) -> Self {
         self.told = Some(why);

@@ -243,7 +243,7 @@ pub(super) async fn add_identities(
 }
 
 /// The error in a record as node-resque's Retry writes it, cut for a listing.
-fn error_in(record: &[u8]) -> Option<String> {
+pub(super) fn error_in(record: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct LastError {
         error: String,

@@ -4,10 +4,12 @@
 //! nobody up, and an interrupted command has done what it told. The ticks of periodic tasks stay: they belong to their
 //! task, and a scheduler would put them back.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::delayed::SecondsWalk;
+use super::delayed::{SecondsWalk, TimeView};
 use super::error::AdminError;
 use crate::client::moment::Moment;
 use crate::job::{Args, PayloadView};
@@ -102,6 +104,30 @@ pub async fn count(
     })
     .await?;
     Ok(found)
+}
+
+/// The times at which jobs that are meant are due, the first one first.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn times(store: &Store<Admin>, selection: &DelayedSelection) -> Result<Vec<TimeView>, AdminError> {
+    let mut seconds = BTreeSet::new();
+    each_second(store, selection, async |second, _| {
+        let mut start = 0;
+        loop {
+            let page = store.run(DelayedAt { second, start, stop: start + PAGE - 1 }).await?;
+            if page.iter().any(|job| selection.is_meant(job)) {
+                seconds.insert(second);
+                return Ok(());
+            }
+            start += PAGE;
+            if page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX) {
+                return Ok(());
+            }
+        }
+    })
+    .await?;
+    Ok(seconds.into_iter().map(TimeView::of).collect())
 }
 
 /// Moves or deletes them. `progress` is told what is done so far, after each step.

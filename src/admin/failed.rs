@@ -11,6 +11,8 @@ use serde::Serialize;
 
 use super::dates::rfc3339;
 use super::error::AdminError;
+use super::failed_address::{Address, MIN_ID_DIGITS};
+use super::id_text::begins;
 use super::job_view::JobView;
 use super::listing::{SHOWN, cut, positions};
 use crate::job::{FailureView, digest};
@@ -24,9 +26,6 @@ pub(super) const PAGE: usize = 200;
 
 /// How many lines of a backtrace a listing holds.
 const LISTED_LINES: usize = 200;
-
-/// The fewest digits that count as an id; fewer are a position.
-const MIN_ID_DIGITS: usize = 8;
 
 /// How many digits of an id the listings for people show.
 pub const SHOWN_ID: usize = 12;
@@ -235,10 +234,37 @@ pub async fn find(store: &Store<Admin>, address: &str) -> Result<FoundFailure, A
 /// Fails if there is none for one of them, or if one means several.
 pub async fn find_each<A: AsRef<str>>(store: &Store<Admin>, addresses: &[A]) -> Result<Vec<FoundFailure>, AdminError> {
     let parsed = addresses.iter().map(|address| Address::parse(address.as_ref())).collect::<Result<Vec<_>, _>>()?;
+    let mut found = search(store, &parsed).await?;
+    // The id of a job begins with such digits, too.
+    let jobs: Vec<(usize, Address)> = (0..found.len())
+        .filter(|index| found[*index].is_none())
+        .filter_map(|index| match &parsed[index] {
+            Address::Id(digits) => Some((index, Address::Job(digits.clone()))),
+            _ => None,
+        })
+        .collect();
+    if !jobs.is_empty() {
+        let (indexes, jobs): (Vec<usize>, Vec<Address>) = jobs.into_iter().unzip();
+        for (index, one) in indexes.into_iter().zip(search(store, &jobs).await?) {
+            found[index] = one;
+        }
+    }
+    let mut all: Vec<FoundFailure> = Vec::with_capacity(found.len());
+    for (one, address) in found.into_iter().zip(addresses) {
+        let one = one.ok_or_else(|| AdminError::NotFailed(address.as_ref().to_owned()))?;
+        if !all.iter().any(|other| other.position == one.position) {
+            all.push(one);
+        }
+    }
+    Ok(all)
+}
+
+/// What these addresses mean, in their order; the list is gone through once.
+async fn search(store: &Store<Admin>, parsed: &[Address]) -> Result<Vec<Option<FoundFailure>>, AdminError> {
     let mut found: Vec<Option<FoundFailure>> = vec![None; parsed.len()];
     // By the digits that every address of an id has, the addresses that begin with them.
     let mut wanted: HashMap<&str, Vec<(usize, &str)>> = HashMap::new();
-    // By the id of a job, the addresses that name it.
+    // By the id of a job or its beginning, the addresses that name it.
     let mut of_jobs: HashMap<&str, Vec<usize>> = HashMap::new();
     let mut length = None;
     for (index, address) in parsed.iter().enumerate() {
@@ -269,7 +295,8 @@ pub async fn find_each<A: AsRef<str>>(store: &Store<Admin>, addresses: &[A]) -> 
             if !of_jobs.is_empty()
                 && let Some(identity) = FailureView::parse(record).identity
             {
-                meant.extend(of_jobs.get(&*identity.id).into_iter().flatten());
+                let is_its = |job: &str| *identity.id == *job || begins(&identity.id, job);
+                meant.extend(of_jobs.iter().filter(|(job, _)| is_its(job)).flat_map(|(_, indexes)| indexes));
             }
             for index in meant {
                 match &found[index] {
@@ -277,7 +304,7 @@ pub async fn find_each<A: AsRef<str>>(store: &Store<Admin>, addresses: &[A]) -> 
                     Some(first) if first.record == *record => {}
                     Some(first) => {
                         let second = FoundFailure { position, id: id.clone(), record: record.clone() };
-                        return Err(ambiguous(addresses[index].as_ref(), first, &second));
+                        return Err(ambiguous(parsed[index].text(), first, &second));
                     }
                     None => found[index] = Some(FoundFailure { position, id: id.clone(), record: record.clone() }),
                 }
@@ -288,14 +315,7 @@ pub async fn find_each<A: AsRef<str>>(store: &Store<Admin>, addresses: &[A]) -> 
         }
         start += i64::try_from(page.len()).unwrap_or(i64::MAX);
     }
-    let mut all: Vec<FoundFailure> = Vec::with_capacity(found.len());
-    for (one, address) in found.into_iter().zip(addresses) {
-        let one = one.ok_or_else(|| AdminError::NotFailed(address.as_ref().to_owned()))?;
-        if !all.iter().any(|other| other.position == one.position) {
-            all.push(one);
-        }
-    }
-    Ok(all)
+    Ok(found)
 }
 
 /// These digits begin the ids of two.
@@ -321,41 +341,6 @@ pub async fn remove_all(store: &Store<Admin>) -> Result<u64, AdminError> {
     Ok(store.run(ClearFailed).await?)
 }
 
-/// How a person names a failed job.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Address {
-    Position(i64),
-    Id(String),
-    Job(String),
-}
-
-impl Address {
-    /// Is this record meant, if it is not named by its position?
-    pub(super) fn names(&self, one: &FoundFailure) -> bool {
-        match self {
-            Self::Position(_) => false,
-            Self::Id(prefix) => one.id.starts_with(prefix),
-            Self::Job(job) => FailureView::parse(&one.record).identity.is_some_and(|identity| *identity.id == **job),
-        }
-    }
-
-    pub(super) fn parse(text: &str) -> Result<Self, AdminError> {
-        let (written, text) = (text.trim(), text.trim().to_lowercase());
-        let is_id = (MIN_ID_DIGITS..=16).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if is_id {
-            return Ok(Self::Id(text));
-        }
-        match text.parse() {
-            Ok(position) => Ok(Self::Position(position)),
-            Err(_) if !written.is_empty() => Ok(Self::Job(written.to_owned())),
-            Err(_) => Err(AdminError::BadAddress(format!(
-                "{text:?} names no failed job: expected a position, at least {MIN_ID_DIGITS} digits of an id as a listing \
-                 shows it, or the id of a job"
-            ))),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -372,19 +357,6 @@ mod tests {
             other[at] ^= 1;
             assert!(ids.insert(id(&other)[..MIN_ID_DIGITS].to_owned()), "byte {at}");
         }
-    }
-
-    #[test]
-    fn a_few_digits_are_a_position_many_an_id_and_the_rest_names_a_job() {
-        assert_eq!(Address::parse("0").unwrap(), Address::Position(0));
-        assert_eq!(Address::parse("-1").unwrap(), Address::Position(-1));
-        assert_eq!(Address::parse("1234567").unwrap(), Address::Position(1_234_567));
-        assert_eq!(Address::parse("12345678").unwrap(), Address::Id("12345678".into()));
-        assert_eq!(Address::parse("DEADBEEF00").unwrap(), Address::Id("deadbeef00".into()));
-        for job in ["dead", "5c0b9a1e-0-17-3", "deadbeefdeadbeef0", "Host:7+1"] {
-            assert_eq!(Address::parse(job).unwrap(), Address::Job(job.into()));
-        }
-        assert!(Address::parse(" ").is_err());
     }
 
     #[test]

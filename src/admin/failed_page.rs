@@ -12,6 +12,7 @@ use super::error::AdminError;
 use super::failed::{self, FailedView, FoundFailure};
 use super::failed_search::FailedFilter;
 use super::failed_walk::Walk;
+use super::id_text::{LEAST, begins};
 use crate::job::FailureView;
 use crate::store::handle::Store;
 use crate::store::inspection::FailedCount;
@@ -151,4 +152,43 @@ pub(super) async fn of_job(store: &Store<Admin>, job: &str) -> Result<Option<Fou
         }
     }
     Ok(None)
+}
+
+/// The newest failures of jobs whose ids, or whose own ids, are this text or begin with it, each with the id of its job.
+pub(super) async fn of_jobs_begun(store: &Store<Admin>, text: &str) -> Result<Vec<(FoundFailure, String)>, AdminError> {
+    let is_digits = (LEAST..=16).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let digits = text.to_ascii_lowercase();
+    newest_of_jobs(store, |job, failure| {
+        job == text || begins(job, text) || is_digits && failure().starts_with(&digits)
+    })
+    .await
+}
+
+/// The newest failures of the jobs whose ids are meant, the newest first, each with the id of its job.
+pub(super) async fn of_jobs(
+    store: &Store<Admin>,
+    is_meant: impl Fn(&str) -> bool,
+) -> Result<Vec<(FoundFailure, String)>, AdminError> {
+    newest_of_jobs(store, |job, _| is_meant(job)).await
+}
+
+/// `is_meant` is asked with the id of a job, and how to have that of its failure.
+async fn newest_of_jobs(
+    store: &Store<Admin>,
+    is_meant: impl Fn(&str, &dyn Fn() -> String) -> bool,
+) -> Result<Vec<(FoundFailure, String)>, AdminError> {
+    let end = i64::try_from(store.run(FailedCount).await?).unwrap_or(i64::MAX);
+    let (mut walk, mut scanned, mut found) = (Walk::before(store, end), 0, Vec::new());
+    while scanned < MOST
+        && let Some(records) = walk.next().await?
+    {
+        scanned += records.len();
+        for (position, record) in records {
+            let Some(identity) = FailureView::parse(&record).identity else { continue };
+            if is_meant(&identity.id, &|| failed::id(&record)) {
+                found.push((FoundFailure { position, id: failed::id(&record), record }, identity.id.to_string()));
+            }
+        }
+    }
+    Ok(found)
 }

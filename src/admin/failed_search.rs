@@ -7,7 +7,8 @@ use bytes::Bytes;
 
 use super::brake::Brake;
 use super::error::AdminError;
-use super::failed::{self, Address, FailedPage, FailedView, FoundFailure};
+use super::failed::{self, FailedPage, FailedView, FoundFailure};
+use super::failed_address::Address;
 use super::failed_walk::Walk;
 use super::filter::{Filter, at_ms, error_tells};
 use crate::job::{FailureView, PayloadView};
@@ -138,8 +139,10 @@ pub(super) async fn find_among_newest(
     if matches!(wanted, Address::Position(_)) {
         return failed::find(store, address).await;
     }
+    // The id of a job begins with such digits, too; those of a failure come first.
+    let of_job = if let Address::Id(digits) = &wanted { Some(Address::Job(digits.clone())) } else { None };
     let count = store.run(FailedCount).await?;
-    let (mut found, mut looked_at): (Option<FoundFailure>, u64) = (None, 0);
+    let (mut by_id, mut by_job, mut looked_at) = (Vec::new(), Vec::new(), 0);
     each_from_end(store, count, async |page| {
         for (position, record) in page {
             looked_at += 1;
@@ -147,17 +150,28 @@ pub(super) async fn find_among_newest(
                 return Ok(false);
             }
             let one = FoundFailure { position, id: failed::id(&record), record };
-            match &found {
-                _ if !wanted.names(&one) => {}
-                Some(other) if other.record == one.record => {}
-                Some(other) => return Err(failed::ambiguous(address, &one, other)),
-                None => found = Some(one),
+            if wanted.names(&one.id, &one.record) {
+                by_id.push(one);
+            } else if by_job.len() < 2 && of_job.as_ref().is_some_and(|job| job.names(&one.id, &one.record)) {
+                by_job.push(one);
+            }
+            if let Some((first, others)) = by_id.split_first()
+                && let Some(other) = others.iter().find(|other| other.record != first.record)
+            {
+                return Err(failed::ambiguous(address, other, first));
             }
         }
         Ok(true)
     })
     .await?;
-    found.ok_or_else(|| AdminError::NotFailed(address.to_owned()))
+    let found = if by_id.is_empty() { by_job } else { by_id };
+    match found.split_first() {
+        Some((first, others)) => match others.iter().find(|other| other.record != first.record) {
+            Some(other) => Err(failed::ambiguous(address, other, first)),
+            None => Ok(first.clone()),
+        },
+        None => Err(AdminError::NotFailed(address.to_owned())),
+    }
 }
 
 /// How many match. `progress` is told how many were found. Asked to stop, it tells those that it found.

@@ -4,7 +4,6 @@
 use std::collections::{BTreeSet, HashSet};
 
 use bytes::Bytes;
-use futures_util::stream::{self, StreamExt as _};
 use serde::Serialize;
 
 use super::calendar::ZonedView;
@@ -13,11 +12,10 @@ use super::error::AdminError;
 use super::runs::{self, PastRunView};
 use super::schedules;
 use super::waiting_clock::ClockWait;
+use super::waiting_tick::{self, WaitingTick, forms};
 use crate::client::request::nearest;
-use crate::job::payload::encode;
 use crate::job::{Args, LockKey, PayloadView, QueueName, TaskName};
 use crate::plugin::chain::{Chain, waiting_lock};
-use crate::store::delayed::ScheduledAt;
 use crate::store::effect::HALTED_S;
 use crate::store::handle::Store;
 use crate::store::periodic::{Periodic, PeriodicEntry, Purpose, Reconcile, Reconciled, Stop};
@@ -46,6 +44,12 @@ pub struct PeriodicView {
     /// `delayed`, `running`, `due` (on its queue, or about to be), `stopped`, `halted` (it failed and its
     /// `re_enqueue_after_failure` is false), `new` (no scheduler has seen it yet).
     pub state: &'static str,
+    /// How many attempts of its present run failed, if it waits for the next one. Left out of JSON if none did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_attempts: Option<u64>,
+    /// The error of the last of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
     /// Its last run that has ended, if it keeps runs.
     pub last_run: Option<PastRunView>,
     /// What stands in its place and cannot be read.
@@ -76,9 +80,6 @@ pub enum StartOutcome {
     /// Its job was already queued, delayed or running.
     Already,
 }
-
-/// How many tasks are looked after at once.
-const AT_ONCE: usize = 32;
 
 /// The outcome of a request to run a task now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -140,12 +141,11 @@ pub(super) async fn states(
         more += usize::from(!stays);
         stays
     });
-    // No closure lives on while others are waited for: with one, only the present thread could go on with this.
-    let looks: Vec<_> = entries.iter().map(|entry| first_delayed(store, &entry.task, &entry.queue)).collect();
-    let looked: Vec<_> = stream::iter(looks).buffered(AT_ONCE).collect().await;
+    let tasks: Vec<_> = entries.iter().map(|entry| (&entry.task, &entry.queue)).collect();
     let mut views = Vec::new();
-    for (entry, delayed) in entries.iter().zip(looked) {
-        let (task, delayed) = (of_task(&entry.task), delayed?);
+    for (entry, waiting) in entries.iter().zip(waiting_tick::of_tasks(store, &tasks).await?) {
+        let WaitingTick { seconds, failed_attempts, last_error } = waiting;
+        let (task, delayed) = (of_task(&entry.task), seconds.first().copied());
         let state = match delayed {
             _ if entry.stopped => "stopped",
             _ if entry.due_s == HALTED_S => "halted",
@@ -162,6 +162,9 @@ pub(super) async fn states(
         }
         let mut view = view(&entry.task, &entry.queue, task.map(|task| &**task), state, due, entry.every_s);
         view.waits = wait.map(|(_, wait)| wait.text());
+        if state == "delayed" {
+            (view.failed_attempts, view.last_error) = (failed_attempts, last_error);
+        }
         views.push(view);
     }
     for task in registry.periodic().filter(|task| is_wanted(&task.name) && !known.contains(&task.name)) {
@@ -196,6 +199,8 @@ fn view(
         schedule: calendar.map(|calendar| calendar.expression().to_owned()),
         time_zone: calendar.map(|calendar| calendar.zone().to_owned()),
         state,
+        failed_attempts: None,
+        last_error: None,
         last_run: None,
         unreadable: None,
         due: due_s.map(TimeView::of),
@@ -209,20 +214,6 @@ fn view(
 /// The class of the job that a worker runs.
 fn class_of(registered: crate::store::workers::Registered) -> Option<String> {
     registered.working?.class()
-}
-
-/// Every byte form of a task's job.
-fn forms(task: &TaskName, queue: &QueueName) -> Vec<Bytes> {
-    Args::all_periodic().iter().map(|args| encode(task.as_str(), queue.as_str(), args)).collect()
-}
-
-async fn first_delayed(store: &Store<Admin>, task: &TaskName, queue: &QueueName) -> Result<Option<i64>, AdminError> {
-    let mut first: Option<i64> = None;
-    for form in forms(task, queue) {
-        let found = store.run(ScheduledAt { payload: form }).await?.first().copied();
-        first = first.into_iter().chain(found).min();
-    }
-    Ok(first)
 }
 
 /// Stops a task until it is started, removes its delayed and queued copies, and returns how many there were. A task

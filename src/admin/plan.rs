@@ -1,5 +1,7 @@
 //! The jobs that will run: ticks of periodic tasks, occurrences of schedules and delayed jobs, in order of time.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use super::calendar::ZonedView;
@@ -7,7 +9,8 @@ use super::delayed::{SecondsWalk, TimeView};
 use super::error::AdminError;
 use super::job_view::JobView;
 use super::waiting_clock::ClockWait;
-use crate::job::PayloadView;
+use super::waiting_tick::{self, WaitingTick};
+use crate::job::{PayloadView, TaskName};
 use crate::plugin::chain::Chain;
 use crate::store::effect::HALTED_S;
 use crate::store::handle::Store;
@@ -32,6 +35,8 @@ pub enum PlanReason {
     Schedule,
     /// Somebody delayed it.
     Delayed,
+    /// An attempt of a periodic task failed, and Retry runs it again.
+    Retry,
 }
 
 /// A job that will run.
@@ -88,7 +93,8 @@ pub struct AtRest {
 }
 
 /// Lists what is due after `now_ms` and up to `until_ms`, at most `limit` entries. A frequency counts from the due time
-/// in the store. What is overdue counts as due now, what was written before a clock was set back as the scheduler's next
+/// in the store. While the present run of a periodic task waits for its next attempt, that is planned, and the ticks after it.
+/// What is overdue counts as due now, what was written before a clock was set back as the scheduler's next
 /// look moves it, and what waits for such a clock as due when the wait ends at the latest. Runs that take longer than their
 /// period skip ticks; the plan cannot know that.
 ///
@@ -138,6 +144,10 @@ async fn plan_where(
     let (mut plan, mut at_rest, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
     // One more than the limit shows whether there are more.
     let most = limit.saturating_add(1);
+    let periodic: Vec<_> = registry.periodic().filter(|task| wanted(task.name.as_str())).collect();
+    let places: Vec<_> = periodic.iter().map(|task| (&task.name, &task.queue)).collect();
+    let put_off = waiting_tick::of_tasks(store, &places).await?;
+    let put_off: HashMap<&TaskName, WaitingTick> = places.into_iter().map(|(name, _)| name).zip(put_off).collect();
     for task in registry.iter().filter(|task| wanted(task.name.as_str())) {
         let entry = entries.iter().find(|entry| entry.task == task.name);
         let state = entry.and_then(|entry| match entry {
@@ -153,7 +163,15 @@ async fn plan_where(
             if let (Cadence::Calendar(_), Some(wait)) = (cadence, ClockWait::of(last_s, now_s)) {
                 waiting.push(format!("periodic task {}: {}", task.name, wait.text()));
             }
-            let seconds = ticks(task, cadence, stored, now_s, until_s, most);
+            let due_s = stored.0;
+            let waits = put_off.get(&task.name).map(|waiting| PutOff::of(task, waiting, due_s)).unwrap_or_default();
+            let why = if waits.is_retry { PlanReason::Retry } else { PlanReason::Periodic };
+            let beside = waits.seconds.iter().map(|second| (*second).max(now_s)).filter(|second| *second <= until_s);
+            plan.extend(beside.map(|second| of_task(task, task.queue.as_str(), "[{}]", second, (why, None))));
+            let seconds = match waits.until_s {
+                Some(second) => ticks_after(task, cadence, due_s, second.max(now_s), until_s, most),
+                None => ticks(task, cadence, stored, now_s, until_s, most),
+            };
             let zone = if let Cadence::Calendar(calendar) = cadence { Some(calendar) } else { None };
             let entry = |second| of_task(task, task.queue.as_str(), "[{}]", second, (PlanReason::Periodic, zone));
             plan.extend(seconds.into_iter().map(entry));
@@ -239,6 +257,67 @@ fn ticks(
             let rest = std::iter::successors(after(&from), after).map(|due_s| due_s + chain.spread(due_s));
             let rest = rest.filter(|second| *second <= until_s);
             overdue.map(|_| now_s).into_iter().chain(rest).take(most).collect()
+        }
+    }
+}
+
+/// The jobs of a periodic task that wait for another time than that of its next tick.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct PutOff {
+    /// Their seconds, in order.
+    seconds: Vec<i64>,
+    /// Do they wait for another attempt?
+    is_retry: bool,
+    /// The next tick is written when what is due then has ended.
+    until_s: Option<i64>,
+}
+
+impl PutOff {
+    fn of(task: &TaskDefinition, waiting: &WaitingTick, due_s: Option<i64>) -> Self {
+        let is_calendar = matches!(task.cadence, Some(Cadence::Calendar(_)));
+        let own_s = due_s.map(|due_s| if is_calendar { due_s + Chain::of(task).spread(due_s) } else { due_s });
+        let (mut seconds, is_retry) = (waiting.seconds.clone(), waiting.failed_attempts.is_some());
+        // The entry of a run that is put off for long has the time of that, which is no tick of its own.
+        let put_off = is_retry && !task.overlap;
+        let own = seconds.iter().position(|second| Some(*second) == own_s && !put_off);
+        if let Some(own) = own {
+            seconds.remove(own);
+        }
+        // What overlaps has its next tick beside the runs.
+        let until_s = seconds.first().copied().filter(|_| own.is_none() && due_s.is_some() && !task.overlap);
+        Self { is_retry, until_s, seconds }
+    }
+}
+
+/// For how long the entry of a run that is put off keeps the time of its tick, about: schedulers wait for that.
+const ENTRY_WAITS_S: i64 = 5;
+
+/// The ticks of a periodic task whose present run, that of `due_s`, is put off until `second`: those after it.
+fn ticks_after(
+    task: &TaskDefinition,
+    cadence: &Cadence,
+    due_s: Option<i64>,
+    second: i64,
+    until_s: i64,
+    most: usize,
+) -> Vec<i64> {
+    // The entry of what waits for longer becomes that of its time: the next tick counts from there.
+    let due_s = due_s.filter(|due_s| second.saturating_sub(*due_s) <= ENTRY_WAITS_S).unwrap_or(second);
+    // A tick that is due just when the run ends is not skipped.
+    let from = due_s.max(second.saturating_sub(1));
+    match cadence {
+        Cadence::Every(every) => {
+            let every_s = i64::try_from(every.as_secs()).unwrap_or(i64::MAX).max(1);
+            let periods = (from.saturating_sub(due_s)).div_euclid(every_s).saturating_add(1).max(1);
+            let first = due_s.saturating_add(periods.saturating_mul(every_s));
+            let next = |last: &i64| last.checked_add(every_s);
+            std::iter::successors(Some(first), next).take_while(|second| *second <= until_s).take(most).collect()
+        }
+        Cadence::Calendar(calendar) => {
+            let chain = Chain::of(task);
+            let after = |last: &i64| calendar.after(*last).filter(|next| *next <= until_s);
+            let rest = std::iter::successors(after(&from), after).map(|due_s| due_s + chain.spread(due_s));
+            rest.filter(|second| *second <= until_s).take(most).collect()
         }
     }
 }

@@ -16,16 +16,7 @@ pub(super) fn remedy(refused_by: &Admission, job: &PayloadView<'_>) -> String {
                 command("locks delete", &[key.as_str()])
             )
         }
-        Admission::NotDelayed { .. } => {
-            let args = job.args();
-            let args = if args.len() > TYPED { "@FILE" } else { &args };
-            let verb = with_value("delayed run --args", args);
-            let verb = job
-                .queue
-                .as_deref()
-                .map_or_else(|| verb.clone(), |queue| with_value(&format!("{verb} --queue"), queue));
-            format!("an equal job is delayed; to run that one now: {}", command(&verb, &[&job.class]))
-        }
+        Admission::NotDelayed { .. } => format!("an equal job is delayed; {}", run_delayed(job)),
         // Nothing that waits has a mark.
         Admission::Once { .. } => "it was enqueued before under the same key".to_owned(),
         Admission::NotRepeating { .. } => {
@@ -33,6 +24,16 @@ pub(super) fn remedy(refused_by: &Admission, job: &PayloadView<'_>) -> String {
             format!("a later run failed and waits for its next attempt; to run that now: {run}")
         }
     }
+}
+
+/// How the equal job that is delayed runs now.
+#[must_use]
+pub fn run_delayed(job: &PayloadView<'_>) -> String {
+    let args = job.args();
+    let args = if args.len() > TYPED { "@FILE" } else { &args };
+    let verb = with_value("delayed run --args", args);
+    let verb = job.queue.as_deref().map_or_else(|| verb.clone(), |queue| with_value(&format!("{verb} --queue"), queue));
+    format!("to run that one now: {}", command(&verb, &[&job.class]))
 }
 
 /// How a person sends a signal to the daemon of this process id. The host is a comment, so that it can be typed as it is.

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
@@ -13,12 +14,13 @@ use super::dates::rfc3339;
 use super::error::AdminError;
 use super::failed;
 use super::failed_walk::Walk;
+use super::id_text::{begins, one_of};
 use super::job_view::JobView;
 use super::watching;
 use super::worker_page::Room;
 use crate::clock::{Clock as _, SystemClock};
 use crate::job::shown_run::RunUsage;
-use crate::job::{ClaimToken, FailureView, Progress, WorkerName, date};
+use crate::job::{ClaimToken, FailureView, Progress, QueueName, WorkerName, date};
 use crate::store::handle::Store;
 use crate::store::role::Admin;
 use crate::store::showing::{LookAtRuns, SeenRun};
@@ -146,6 +148,20 @@ impl Run {
         &self.0.worker
     }
 
+    /// Its queue and its bytes, if all of them were read.
+    #[must_use]
+    pub fn whole_job(&self) -> Option<(&QueueName, &Bytes)> {
+        let record = Some(&self.0).filter(|record| record.left_out == 0)?;
+        record.queue.as_ref().zip(record.payload.as_ref())
+    }
+
+    /// Is this its id or its claim, or the beginning of one?
+    #[must_use]
+    pub fn is_named(&self, text: &str) -> bool {
+        let id = self.0.identity.as_ref().is_some_and(|identity| begins(&identity.id, text));
+        self.0.has_id(text) || id || self.claim().is_some_and(|claim| begins(claim.as_str(), text))
+    }
+
     /// Its claim; nothing if another program runs it.
     #[must_use]
     pub fn claim(&self) -> Option<&ClaimToken> {
@@ -163,6 +179,8 @@ pub enum Which<'a> {
     Class(&'a str),
     /// Those whose job has one of these ids, or whose claim is one of them.
     Ids(&'a [String]),
+    /// The same, also of ids of which only the beginning is given.
+    Begun(&'a [String]),
 }
 
 impl Which<'_> {
@@ -171,6 +189,7 @@ impl Which<'_> {
             Self::All => true,
             Self::Class(class) => run.0.class().is_some_and(|of| of == class),
             Self::Ids(ids) => ids.iter().any(|id| run.0.has_id(id)),
+            Self::Begun(ids) => ids.iter().any(|id| run.is_named(id)),
         }
     }
 }
@@ -196,6 +215,25 @@ pub async fn find(store: &Store<Admin>, which: Which<'_>, limit: usize) -> Resul
         }
     }
     Ok((runs, cut))
+}
+
+/// The runs of the jobs that these ids name, in full or by their beginnings; what a beginning means must be one job.
+///
+/// # Errors
+/// If it is several, and when the store cannot be reached.
+pub async fn find_named(store: &Store<Admin>, names: &[String]) -> Result<Vec<Run>, AdminError> {
+    let (runs, _) = find(store, Which::Begun(names), usize::MAX).await?;
+    for name in names.iter().filter(|name| !runs.iter().any(|run| run.0.has_id(name))) {
+        let meant = runs.iter().filter(|run| run.is_named(name)).filter_map(|run| {
+            let view = run.view();
+            Some((view.id?, format!("{} on {}", view.class.as_deref().unwrap_or("it"), view.worker)))
+        });
+        one_of(name, meant.collect())?;
+    }
+    let is_meant = |run: &Run, name: &String| {
+        run.0.has_id(name) || run.is_named(name) && !runs.iter().any(|other| other.0.has_id(name))
+    };
+    Ok(runs.iter().filter(|run| names.iter().any(|name| is_meant(run, name))).cloned().collect())
 }
 
 /// The jobs that run, at most `limit`, with what they tell of themselves. `usage`: asks their instances what their processes use,

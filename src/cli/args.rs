@@ -309,7 +309,15 @@ impl CliCommand {
                 matches!(verb, Some(PeriodicVerb::Start { .. } | PeriodicVerb::Stop { .. } | PeriodicVerb::Run { .. }))
             }
             Self::Failed { verb, .. } => {
-                matches!(verb, Some(FailedVerb::Remove { .. } | FailedVerb::RetryStuck | FailedVerb::Retry(_)))
+                matches!(
+                    verb,
+                    Some(
+                        FailedVerb::Remove { .. }
+                            | FailedVerb::RetryStuck
+                            | FailedVerb::Retry(_)
+                            | FailedVerb::Import { .. }
+                    )
+                )
             }
             Self::Workers { verb } => {
                 matches!(verb, Some(WorkersVerb::Clean { .. } | WorkersVerb::ForceClean { .. }))

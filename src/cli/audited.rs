@@ -31,8 +31,8 @@ pub(super) async fn keep(context: &CommandContext, line: &[OsString], ended: &Re
     let redactor = Redactor::new(&redacted);
     let mut entry = AuditEntry::new(SystemClock.now_ms(), context.user(), context.host(), what, outcome)
         .request(redactor.hide(&request).into_owned());
-    if let Some(reported) = reported {
-        entry = entry.answered(redactor.hide(&reported).into_owned());
+    if let Some((document, told)) = reported {
+        entry = entry.answered(redactor.hide(&document).into_owned()).because(redactor.hide(&told).into_owned());
     }
     if let Err(error) = ended {
         entry = entry.because(error.to_string());

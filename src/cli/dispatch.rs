@@ -19,8 +19,10 @@ use super::context::CommandContext;
 use super::exit::{CliError, Exit};
 use super::manner::Manner;
 use super::meant::meant;
-use super::output::{Printer, warn};
-use super::watch::Watch;
+use super::missing::{Lacking, lacking};
+use super::output::{Printer, show_output, warn};
+use super::watch::{Away, Watch};
+use crate::clock::{Clock as _, SystemClock};
 use crate::daemon::extensions::Extensions;
 use crate::daemon::handover;
 use crate::daemon::options::{RunError, RunOptions};
@@ -31,8 +33,8 @@ use crate::telemetry::stderr::write_line;
 use crate::text::clean;
 use crate::text::shell::{command_with_bytes, word_of_bytes};
 
-/// The shortest pause of `--watch`.
-const SHORTEST_WATCH: Duration = Duration::from_millis(100);
+/// The shortest pause of `--watch`: nobody reads faster, and each look costs the store.
+const SHORTEST_WATCH: Duration = Duration::from_millis(500);
 
 /// Runs the command that the command line names.
 pub fn main(line: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -102,8 +104,16 @@ fn print_usage_error(line: &[OsString], error: &clap::Error) {
         // Without the words that it quotes.
         _ => clap::Error::new(error.kind()).with_cmd(&Cli::command()),
     };
-    // An error of writing it is ignored.
-    let _ = error.print();
+    let lacking = lacking(line, &error);
+    match &lacking {
+        Some(Lacking { what, examples, more }) => {
+            warn(what);
+            examples.iter().for_each(|example| show_output(&format!("  {example}")));
+            warn(&format!("all that it takes: {more}"));
+        }
+        // An error of writing it is ignored.
+        None => drop(error.print()),
+    }
     if let Some(meant) = meant(line, &error) {
         warn(&meant);
     }
@@ -115,7 +125,7 @@ fn print_usage_error(line: &[OsString], error: &clap::Error) {
         warn(&format!("{word} is no text in UTF-8; if a queue has that name, give it one that is: {rename}"));
     }
     if line.iter().any(|word| word == "--json") {
-        let text = error.to_string();
+        let text = lacking.map_or_else(|| error.to_string(), |lacking| lacking.what);
         let first = text.lines().next().unwrap_or_default();
         let error = first.strip_prefix("error: ").unwrap_or(first).to_owned();
         let _ = Printer::new(true, Manner::default()).print(&ErrorOutput { error }, String::new);
@@ -163,6 +173,10 @@ fn print_error(context: &CommandContext, error: &CliError) {
     if let Some(hint) = error.hint() {
         warn(hint);
     }
+    print_error_document(context, error);
+}
+
+fn print_error_document(context: &CommandContext, error: &CliError) {
     if context.printer.is_json() && !error.is_of_the_output() {
         let document = ErrorOutput { error: error.to_string() };
         if let Err(error) = context.printer.print(&document, String::new) {
@@ -204,6 +218,7 @@ fn daemon(context: &CommandContext, args: RunArgs) -> Result<ExitCode, CliError>
 fn watch(line: &[OsString], extensions: Arc<Extensions>, every: Duration) -> Result<ExitCode, CliError> {
     let words: Vec<_> = line.iter().skip(1).map(|word| clean::line(&word.to_string_lossy()).into_owned()).collect();
     let watch = Arc::new(Mutex::new(Watch::new(every.max(SHORTEST_WATCH), format!("windlass {}", words.join(" ")))));
+    let mut away = Away::default();
     loop {
         // Parsed anew, because a command uses up what it was told, and files may have changed.
         let cli = Cli::try_parse_from(line).map_err(|error| CliError::Usage(error.to_string()))?;
@@ -213,16 +228,32 @@ fn watch(line: &[OsString], extensions: Arc<Extensions>, every: Duration) -> Res
             return Err(CliError::Usage(text.to_owned()));
         };
         match client(&context, command, line) {
-            Ok(_) => {}
+            Ok(_) => {
+                // On a terminal the picture says it, and would be written over.
+                let back = away.is_back(SystemClock.now_ms());
+                if let Some(back) = back.filter(|_| context.printer.manner().terminal.is_none()) {
+                    warn(&back);
+                }
+            }
             Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
                 return Ok(ExitCode::from(Exit::Done.code()));
             }
             // The store may come back.
-            Err(error) if error.exit() == Exit::Unavailable => print_error(&context, &error),
+            Err(error) if error.exit() == Exit::Unavailable => tell_away(&context, &error, &mut away),
             Err(error) => return Err(error),
         }
         std::thread::sleep(every.max(SHORTEST_WATCH));
     }
+}
+
+/// Tells once that the store is away; as JSON each look is a document.
+fn tell_away(context: &CommandContext, error: &CliError, away: &mut Away) {
+    let manner = context.printer.manner();
+    if let Some(told) = away.failed(&error.to_string(), (SystemClock.now_ms(), manner.utc)) {
+        warn(&told);
+        error.hint().into_iter().for_each(warn);
+    }
+    print_error_document(context, error);
 }
 
 /// Runs a command other than the daemon, on a runtime of this thread.

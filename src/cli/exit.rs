@@ -95,6 +95,9 @@ pub(super) enum CliError {
         /// What to do.
         hint: &'static str,
     },
+    /// A queue that does not exist so far, in a command that can do without.
+    #[error("{0}")]
+    NoQueue(AdminError),
     /// This command runs in a job, and its daemon does not lead it to the store.
     #[error("this command runs in a job, and the daemon of the job {0}")]
     Undirected(String),
@@ -163,6 +166,7 @@ impl CliError {
         match self {
             Self::Admin(AdminError::NotFound { name, .. } | AdminError::Name { text: name, .. })
             | Self::NoTask { error: AdminError::NotFound { name, .. }, .. }
+            | Self::NoQueue(AdminError::NotFound { name, .. })
             | Self::Client(ClientError::Request(
                 RequestError::UnknownTask { task: name, .. } | RequestError::Name { text: name, .. },
             )) => Some(name),
@@ -179,6 +183,9 @@ impl CliError {
             Self::NoTask { hint, .. } => hint,
             Self::Uncertain(_) => {
                 "correct them first: they may decide which store or which tasks are meant, so that this command might work on others"
+            }
+            Self::NoQueue(_) => {
+                "list the queues: windlass queues; to pause one before its first job: queues pause QUEUE --new"
             }
             Self::Client(ClientError::Request(RequestError::Broken { .. })) => "see its mistakes: windlass check",
             Self::Admin(AdminError::NotFailed(_)) => "list the failed jobs: windlass failed",
@@ -228,7 +235,7 @@ impl CliError {
                     store(error)
                 }
             },
-            Self::Admin(error) | Self::NoTask { error, .. } => match error {
+            Self::Admin(error) | Self::NoTask { error, .. } | Self::NoQueue(error) => match error {
                 AdminError::NotFound { .. }
                 | AdminError::NotFailed(_)
                 | AdminError::Ambiguous { .. }

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
-use chrono::{DateTime, Local, Utc};
+use chrono::{DateTime, Local, Offset as _, Utc};
 
 use crate::task::zone::NamedZone;
 
@@ -32,7 +32,7 @@ pub(super) fn here() -> &'static Here {
 
 /// The zone that this machine is set to, by the link that its clocks are read from. The system computes the times; this has
 /// their names.
-pub(super) fn of_machine() -> Option<NamedZone> {
+fn of_machine() -> Option<NamedZone> {
     static ZONE: OnceLock<Option<NamedZone>> = OnceLock::new();
     let is_set = std::env::var_os("TZ").is_some_and(|tz| !tz.is_empty());
     *ZONE.get_or_init(|| if is_set { None } else { named_by(&std::fs::read_link("/etc/localtime").ok()?) })
@@ -47,7 +47,19 @@ fn named_by(link: &Path) -> Option<NamedZone> {
 pub(super) fn shown(at: DateTime<Utc>, format: &str) -> String {
     match here() {
         Here::Zone(zone) => at.with_timezone(zone).format(format).to_string(),
-        Here::System => at.with_timezone(&Local).format(format).to_string(),
+        // The system tells no names. Where it computes as the zone of its link does, that one has them.
+        Here::System => {
+            let here = at.with_timezone(&Local);
+            let offset_s = here.offset().local_minus_utc();
+            match of_machine()
+                .map(|zone| at.with_timezone(&zone))
+                .filter(|there| there.offset().fix().local_minus_utc() == offset_s)
+            {
+                Some(named) => named.format(format).to_string(),
+                None if offset_s == 0 => at.format(format).to_string(),
+                None => here.format(format).to_string(),
+            }
+        }
         Here::Unknown(_) => at.format(format).to_string(),
     }
 }

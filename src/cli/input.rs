@@ -9,6 +9,7 @@ use super::exit::CliError;
 use super::value::ArgsSource;
 use crate::file::bounded;
 use crate::job::Args;
+use crate::text::shell::command;
 
 /// The bytes of this file; `-` is stdin.
 ///
@@ -32,6 +33,31 @@ pub(super) fn arguments(context: &CommandContext, said: &JobArgs) -> Result<Opti
         None => Ok(None),
         Some(ArgsSource::Json(args)) => Ok(Some(args)),
         Some(ArgsSource::File(file)) => of_file(context, &file).map(Some),
+    }
+}
+
+/// The arguments by which a line names jobs that exist; nothing: whatever their arguments are. Who gives none and does not say so
+/// may mean all of them as well as those without any, and something is deleted.
+///
+/// # Errors
+/// What to say, and as [`arguments`].
+pub(super) fn naming(
+    context: &CommandContext,
+    verb: &str,
+    task: &str,
+    (said, any_args): (&JobArgs, bool),
+) -> Result<Option<Args>, CliError> {
+    match arguments(context, said)? {
+        None if !any_args => {
+            let typed = |args: &str| command(&format!("{verb} {args}"), &[task]);
+            Err(CliError::Usage(format!(
+                "which jobs of {task}? Name their arguments: {}; those without any: {}; all of them: {}",
+                typed("--args '[...]'"),
+                typed("--args '[]'"),
+                if verb.starts_with("explain") { command("explain task", &[task]) } else { typed("--any-args") },
+            )))
+        }
+        given => Ok(given),
     }
 }
 

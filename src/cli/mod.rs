@@ -14,6 +14,7 @@ mod here;
 mod input;
 mod manner;
 mod meant;
+mod missing;
 mod output;
 mod past_runs;
 mod program;

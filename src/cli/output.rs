@@ -14,6 +14,7 @@ use super::here::shown;
 use super::manner::Manner;
 use super::watch::Watch;
 use crate::text::clean;
+use crate::text::count::counted;
 
 /// How wide a terminal is taken for that does not tell it.
 const USUAL: usize = 80;
@@ -24,8 +25,8 @@ pub(super) struct Printer {
     json: bool,
     manner: Manner,
     watch: Option<Arc<Mutex<Watch>>>,
-    /// The last change that was reported, as JSON.
-    reported: Arc<Mutex<Option<String>>>,
+    /// The last change that was reported: as JSON, and as people read it.
+    reported: Arc<Mutex<Option<(String, String)>>>,
 }
 
 impl Printer {
@@ -87,10 +88,10 @@ impl Printer {
         document: &T,
         text: impl Fn() -> P,
     ) -> Result<(), CliError> {
-        if let Ok(document) = serde_json::to_string(document) {
-            *self.reported.lock().unwrap_or_else(PoisonError::into_inner) = Some(document);
-        }
         let outcome = || text().into().0.lines().collect::<Vec<_>>().join("; ");
+        if let Ok(document) = serde_json::to_string(document) {
+            *self.reported.lock().unwrap_or_else(PoisonError::into_inner) = Some((document, outcome()));
+        }
         self.print(document, &text).map_err(|error| CliError::Unreported { outcome: outcome(), error })
     }
 
@@ -103,7 +104,7 @@ impl Printer {
     }
 
     /// What was reported last, which is asked for once.
-    pub(super) fn take_reported(&self) -> Option<String> {
+    pub(super) fn take_reported(&self) -> Option<(String, String)> {
         self.reported.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
@@ -305,7 +306,7 @@ pub(super) fn local_time(date: &str) -> String {
 /// `1 job`, `2 jobs`.
 #[must_use]
 pub(super) fn count_noun(number: u64, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
+    counted(number, one, many)
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Times and durations as people are told them on a terminal: in one form everywhere.
 
-use chrono::{DateTime, Datelike as _, Local, Offset as _, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
 
-use super::here::{Here, here, of_machine};
+use super::here::shown;
 
 /// Milliseconds since the Unix epoch of a date in a document.
 #[must_use]
@@ -18,23 +18,7 @@ pub(super) fn time(ms: i64, utc: bool) -> String {
         // What lies beyond has no form that people read.
         return format!("@{}", ms.div_euclid(1000));
     };
-    match here() {
-        Here::Zone(zone) if !utc => at.with_timezone(zone).format(FORMAT).to_string(),
-        // The system tells no names. Where it computes as the zone of its link does, that one has them.
-        Here::System if !utc => {
-            let here = at.with_timezone(&Local);
-            let offset = here.offset().local_minus_utc();
-            match of_machine()
-                .map(|zone| at.with_timezone(&zone))
-                .filter(|there| there.offset().fix().local_minus_utc() == offset)
-            {
-                Some(named) => named.format(FORMAT).to_string(),
-                None if offset == 0 => at.format(FORMAT).to_string(),
-                None => here.format(FORMAT).to_string(),
-            }
-        }
-        _ => at.format(FORMAT).to_string(),
-    }
+    if utc { at.format(FORMAT).to_string() } else { shown(at, FORMAT) }
 }
 
 /// How long ago or ahead a time is: `2m 5s ago`, `in 3h`, `now`.

@@ -7,7 +7,7 @@ use super::meant::{object, pair, repaired};
 use crate::admin::filter::Filter;
 use crate::client::moment::{Moment, MomentError, parse_ago, parse_typed_delay};
 use crate::client::once::{LONGEST_KEY, OnceKey};
-use crate::client::wall_time::WallTime;
+use crate::client::wall_time::{TimeName, WallTime};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::error::closest;
 use crate::job::Args;
@@ -40,21 +40,42 @@ pub(super) enum TimeForm {
     Moment(Moment),
     /// By the clocks of a zone.
     Wall(WallTime),
+    /// The same, when they call the time so: as listings show it.
+    Named(WallTime, TimeName),
 }
 
 /// `--at TIME`.
 pub(super) fn time(text: &str) -> Result<TimeArg, String> {
-    let time = match (Moment::parse(text), WallTime::parse(text)) {
+    // As a listing shows it beside how long ago that was.
+    let written = text.split_once(" (").filter(|(_, rest)| rest.ends_with(')')).map_or(text, |(time, _)| time);
+    let time = match (Moment::parse(written), WallTime::parse(written)) {
         (Ok(moment), _) => TimeForm::Moment(moment),
         (Err(_), Some(wall)) => TimeForm::Wall(wall),
         (Err(error @ MomentError::NoTime(_)), None) => {
-            return Err(format!(
-                "{error}, or as clocks show it: \"tomorrow 10:00\", \"2026-12-24 08:00\", \"fri 9:30\""
-            ));
+            let now_ms = SystemClock.now_ms();
+            let apart = apart(written).and_then(|ms| Moment::of_ms(now_ms.saturating_add(ms)));
+            match (apart, WallTime::parse_named(written)) {
+                (Some(moment), _) => TimeForm::Moment(moment),
+                (None, Some((wall, name))) => TimeForm::Named(wall, name),
+                (None, None) => {
+                    return Err(format!(
+                        "{error}, or as clocks show it: \"tomorrow 10:00\", \"2026-12-24 08:00\", \"fri 9:30\""
+                    ));
+                }
+            }
         }
         (Err(error), None) => return Err(error.to_string()),
     };
     Ok(TimeArg { time, text: text.to_owned() })
+}
+
+/// How many milliseconds from now a listing says: `in 3h`, `2m 5s ago`, `now`.
+fn apart(text: &str) -> Option<i64> {
+    match text.strip_prefix("in ") {
+        Some(ahead) => parse_typed_delay(ahead).ok().filter(|ms| *ms >= 0),
+        None if text == "now" || text.ends_with(" ago") => parse_ago(text).ok()?.map(|ms| -ms),
+        None => None,
+    }
 }
 
 /// `--since`: a time, or how long ago.
@@ -95,7 +116,11 @@ pub(super) fn filter(text: &str) -> Result<Filter, String> {
                 .to_owned(),
         );
     }
-    Filter::parse(text, SystemClock.now_ms()).map_err(|error| error.to_string())
+    let read = |text: &str| match time(text) {
+        Ok(time) => time.said(None).map(|said| Some(said.moment.ms())).map_err(|error| error.to_string()),
+        Err(_) => Ok(None),
+    };
+    Filter::parse_by(text, SystemClock.now_ms(), &read).map_err(|error| error.to_string())
 }
 
 /// `--error TEXT`. An empty text is in every error, and comes from a variable of the shell that nobody set.
@@ -183,6 +208,35 @@ fn explain(text: &str, error: &EcmaError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_read_as_listings_show_them() {
+        let ms = |text: &str| match time(text).unwrap().time {
+            TimeForm::Moment(moment) => moment.ms(),
+            _ => panic!("{text} is told by clocks"),
+        };
+        let now_ms = SystemClock.now_ms();
+        for (text, apart_ms) in [("in 3h", 10_800_000), ("2m 5s ago", -125_000), ("now", 0)] {
+            assert!((ms(text) - now_ms - apart_ms).abs() < 60_000, "{text}");
+        }
+        let shown = "2026-11-24 03:26:18 UTC (2m 5s ago)";
+        let said = time(shown).unwrap().said(None).unwrap();
+        assert_eq!(said.moment.rfc3339(), "2026-11-24T03:26:18Z");
+        let told = |text: &str, zone: &str| time(text).unwrap().said(Some(zone.parse().unwrap()));
+        let berlin =
+            |text: &str| told(text, "Europe/Berlin").map(|said| said.moment.rfc3339()).map_err(|e| e.to_string());
+        assert_eq!(berlin("2026-11-24 04:26:18 CET").as_deref(), Ok("2026-11-24T03:26:18Z"));
+        assert_eq!(berlin("2026-10-25 02:30:00 CEST").as_deref(), Ok("2026-10-25T00:30:00Z"));
+        assert_eq!(berlin("2026-10-25 02:30:00 CET").as_deref(), Ok("2026-10-25T01:30:00Z"), "the second time");
+        let wrong = berlin("2026-11-24 04:26:18 CEST").unwrap_err();
+        assert!(wrong.contains("clocks in Europe/Berlin call that time CET"), "{wrong}");
+        assert_eq!(told("2026-11-24 00:26:18 -03", "UTC").unwrap().moment.rfc3339(), "2026-11-24T03:26:18Z");
+        let refused = time("1795490778").unwrap_err();
+        assert!(refused.ends_with("for seconds write @1795490778"), "{refused}");
+        for bad in ["in", "in soon", "ago", "soon ago", "2026-11-24 CET", "2026-11-24 04:26:18 C3T"] {
+            assert!(time(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn bad_json_is_told_with_its_place() {

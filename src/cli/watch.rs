@@ -68,9 +68,62 @@ impl Watch {
     }
 }
 
+/// The store is away while it is watched: told once, with since when.
+#[derive(Debug, Default)]
+pub(super) struct Away {
+    since_ms: Option<i64>,
+    /// What was told of it. A store that comes and goes has more than one error.
+    told: Vec<String>,
+}
+
+impl Away {
+    /// How many errors of one outage are told.
+    const MOST: usize = 4;
+
+    /// A look failed for this reason: what to tell, if anything is new.
+    #[must_use]
+    pub(super) fn failed(&mut self, why: &str, (now_ms, utc): (i64, bool)) -> Option<String> {
+        let since_ms = *self.since_ms.get_or_insert(now_ms);
+        if self.told.len() >= Self::MOST || self.told.iter().any(|told| told == why) {
+            return None;
+        }
+        self.told.push(why.to_owned());
+        Some(format!("the store is away since {}, and looked for until it is back: {why}", told::time(since_ms, utc)))
+    }
+
+    /// A look succeeded: what to tell if it was away.
+    #[must_use]
+    pub(super) fn is_back(&mut self, now_ms: i64) -> Option<String> {
+        let since_ms = std::mem::take(self).since_ms?;
+        let ms = u64::try_from(now_ms.saturating_sub(since_ms)).unwrap_or(0);
+        Some(format!("the store is back after {}", told::span(ms / 1000 * 1000)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_outage_is_told_once_with_since_when() {
+        let mut away = Away::default();
+        assert_eq!(away.is_back(0), None);
+        let at = |s: i64| (1_795_490_778_000 + s * 1000, true);
+        let told = away.failed("connection refused", at(0)).unwrap();
+        assert_eq!(
+            told,
+            "the store is away since 2026-11-24 03:26:18 UTC, and looked for until it is back: connection refused"
+        );
+        assert_eq!(away.failed("connection refused", at(2)), None);
+        assert!(away.failed("it loads its data", at(4)).unwrap().contains("since 2026-11-24 03:26:18 UTC"));
+        assert_eq!((away.failed("connection refused", at(6)), away.failed("it loads its data", at(8))), (None, None));
+        for n in 0..9 {
+            let _ = away.failed(&n.to_string(), at(9));
+        }
+        assert_eq!(away.told.len(), Away::MOST);
+        assert_eq!(away.is_back(at(75).0).as_deref(), Some("the store is back after 1m 15s"));
+        assert!(away.failed("connection refused", at(80)).is_some(), "the next outage");
+    }
 
     #[test]
     fn what_has_changed_is_marked_and_nothing_is_left_of_the_last_picture() {

@@ -1,13 +1,13 @@
 //! Times as people say and read them: in a zone that they name, and in the one here.
 
-use chrono::{DateTime, Local};
+use chrono::{DateTime, FixedOffset, Local};
 
 use super::exit::CliError;
 use super::here::{Here, here, shown};
 use super::output::warn;
 use super::value::{TimeArg, TimeForm};
 use crate::client::moment::Moment;
-use crate::client::wall_time::Clocks;
+use crate::client::wall_time::{Clocks, Found, TimeName, WallTime};
 use crate::clock::{Clock as _, SystemClock};
 use crate::task::zone::NamedZone;
 
@@ -36,28 +36,31 @@ impl TimeArg {
     pub(super) fn said(&self, zone: Option<NamedZone>) -> Result<SaidTime, CliError> {
         let clocks = zone.map_or(Zone::Here, Zone::Named);
         let wall = match self.time {
-            TimeForm::Moment(moment) => {
-                if let Some(hint) = moment.hint(&self.text) {
-                    warn(&hint);
-                }
+            TimeForm::Moment(moment) => return Ok(SaidTime { moment, clocks_of: zone.map(Zone::Named) }),
+            TimeForm::Named(wall, TimeName::Offset(seconds)) => {
+                let offset = FixedOffset::east_opt(seconds);
+                let found = offset.and_then(|offset| wall.find(&offset, SystemClock.now_ms()));
+                let moment = found.ok_or_else(|| self.outside())?.moment;
                 return Ok(SaidTime { moment, clocks_of: zone.map(Zone::Named) });
+            }
+            TimeForm::Named(wall, name) => {
+                let found = clocks.find(wall)?.ok_or_else(|| self.outside())?;
+                let second = if let Clocks::Twice(second) = found.clocks { Some(second) } else { None };
+                let meant = [Some(found.moment), second].into_iter().flatten().find(|at| name.is(&clocks.name(*at)));
+                let moment = meant.ok_or_else(|| {
+                    CliError::Usage(format!(
+                        "{:?}: clocks {} call that time {}; write it with its offset: {}",
+                        self.text,
+                        clocks.place(),
+                        clocks.name(found.moment),
+                        clocks.rfc3339(found.moment)
+                    ))
+                })?;
+                return Ok(SaidTime { moment, clocks_of: Some(clocks) });
             }
             TimeForm::Wall(wall) => wall,
         };
-        let now_ms = SystemClock.now_ms();
-        let found = match clocks {
-            Zone::Here => {
-                here().known().map_err(CliError::Usage)?;
-                match here() {
-                    Here::Zone(zone) => wall.find(zone, now_ms),
-                    Here::System | Here::Unknown(_) => wall.find(&Local, now_ms),
-                }
-            }
-            Zone::Named(zone) => wall.find(&zone, now_ms),
-        };
-        let found = found.ok_or_else(|| {
-            CliError::Usage(format!("{:?} lies outside of what the Resque world can hold (from 1970 on)", self.text))
-        })?;
+        let found = clocks.find(wall)?.ok_or_else(|| self.outside())?;
         let said = SaidTime { moment: found.moment, clocks_of: Some(clocks) };
         let text = &self.text;
         match found.clocks {
@@ -75,6 +78,12 @@ impl TimeArg {
             )),
         }
         Ok(said)
+    }
+}
+
+impl TimeArg {
+    fn outside(&self) -> CliError {
+        CliError::Usage(format!("{:?} lies outside of what the Resque world can hold (from 1970 on)", self.text))
     }
 }
 
@@ -113,6 +122,29 @@ impl SaidTime {
 }
 
 impl Zone {
+    /// The moment at which its clocks show this.
+    ///
+    /// # Errors
+    /// If nobody knows the clocks here.
+    fn find(self, wall: WallTime) -> Result<Option<Found>, CliError> {
+        let now_ms = SystemClock.now_ms();
+        Ok(match self {
+            Self::Here => {
+                here().known().map_err(CliError::Usage)?;
+                match here() {
+                    Here::Zone(zone) => wall.find(zone, now_ms),
+                    Here::System | Here::Unknown(_) => wall.find(&Local, now_ms),
+                }
+            }
+            Self::Named(zone) => wall.find(&zone, now_ms),
+        })
+    }
+
+    /// What its clocks call the time at a moment.
+    fn name(self, moment: Moment) -> String {
+        self.shows(moment).rsplit(' ').next().unwrap_or_default().to_owned()
+    }
+
     fn place(self) -> String {
         match self {
             Self::Here => "here".to_owned(),

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::request::ResolvedJob;
 use crate::event::Bus;
 use crate::job::{QueueName, TaskName};
+use crate::plugin::chain::DELAY_QUEUE_LOCK;
 use crate::plugin::hook::{HookJob, HookPoint, HookPoints};
 use crate::plugin::hooks::{HookFailure, Hooks, Refusal};
 use crate::plugin::registry::Plugins;
@@ -58,8 +59,9 @@ pub(super) fn of(job: &ResolvedJob, plugins: &Plugins) -> Result<Option<EnqueueH
     EnqueueHooks::new(task, &job.queue, Bytes::from(job.args.as_str().to_owned()), plugins)
 }
 
-/// The refusal of a built-in plugin. It has no reason, because the plugin's name says enough.
+/// The refusal of a built-in plugin. That of a lock has no reason, because the lock and its end are told.
 #[must_use]
 pub(crate) fn refused_by_rule(plugin: &str) -> Refusal {
-    Refusal { plugin: Arc::from(plugin), reason: None }
+    let reason = (plugin == DELAY_QUEUE_LOCK).then(|| "an equal job is delayed".to_owned());
+    Refusal { plugin: Arc::from(plugin), reason }
 }

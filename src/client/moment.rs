@@ -28,6 +28,14 @@ pub enum MomentError {
          milliseconds (1795490778000) or @seconds (@1795490778)"
     )]
     NoTime(String),
+    /// The number is most likely meant as seconds: what is due in January 1970 would run at once.
+    #[error("{text} counts as milliseconds and means {means}; for seconds write @{text}")]
+    Seconds {
+        /// The number.
+        text: String,
+        /// The time that it means as milliseconds.
+        means: String,
+    },
     /// The time is before 1970 or after the year 275760.
     #[error("{0:?} lies outside of what the Resque world can hold (1970 to the year 275760)")]
     OutOfRange(String),
@@ -84,6 +92,9 @@ impl Moment {
         } else {
             DateTime::parse_from_rfc3339(text).map_err(|_| no_time())?.timestamp_millis()
         };
+        if is_integer(text) && (1..LOOKS_LIKE_SECONDS_MS).contains(&ms) {
+            return Err(MomentError::Seconds { text: text.to_owned(), means: Self(ms).rfc3339() });
+        }
         if (0..=LAST_MS).contains(&ms) { Ok(Self(ms)) } else { Err(out_of_range()) }
     }
 
@@ -129,15 +140,6 @@ impl Moment {
             Some(date) => date.to_rfc3339_opts(SecondsFormat::Millis, true),
             None => self.rfc3339(),
         }
-    }
-
-    /// A hint, if `text` was read as milliseconds but most likely meant as seconds.
-    #[must_use]
-    pub fn hint(self, text: &str) -> Option<String> {
-        let text = text.trim();
-        let bare = text.bytes().all(|byte| byte.is_ascii_digit());
-        (bare && self.0 > 0 && self.0 < LOOKS_LIKE_SECONDS_MS)
-            .then(|| format!("{text} counts as milliseconds and means {}; for seconds write @{text}", self.rfc3339()))
     }
 }
 
@@ -194,6 +196,11 @@ pub fn parse_ago(text: &str) -> Result<Option<i64>, MomentError> {
             _ => Err(MomentError::NoUnitAgo { text: text.to_owned(), number: number.to_owned() }),
         };
     }
+    // As listings show it.
+    if text == "now" {
+        return Ok(Some(0));
+    }
+    let number = number.strip_suffix(" ago").unwrap_or(number);
     match parse_delay(number) {
         Ok(ms) if ms >= 0 => Ok(Some(ms)),
         Err(error @ MomentError::Months { .. }) => Err(error),
@@ -207,7 +214,15 @@ mod tests {
 
     #[test]
     fn how_long_ago_has_a_unit() {
-        for (text, ago) in [("2h", 7_200_000), ("-2h", 7_200_000), (" -1day 2h ", 93_600_000), ("-0", 0), ("0s", 0)] {
+        for (text, ago) in [
+            ("2h", 7_200_000),
+            ("-2h", 7_200_000),
+            (" -1day 2h ", 93_600_000),
+            ("-0", 0),
+            ("0s", 0),
+            ("2m 5s ago", 125_000),
+            ("now", 0),
+        ] {
             assert_eq!(parse_ago(text), Ok(Some(ago)), "{text}");
         }
         for text in ["0", "1795490778000", "@5", "2026-11-24", "soon", "", "-", "--2", "--2h", "99999999999999999999"] {
@@ -267,11 +282,15 @@ mod tests {
     }
 
     #[test]
-    fn seconds_taken_for_milliseconds_are_hinted_at() {
-        let hint = |text: &str| Moment::parse(text).unwrap().hint(text);
-        assert!(hint("1795490778").unwrap().ends_with("for seconds write @1795490778"));
-        assert_eq!(hint("1795490778000"), None);
-        assert_eq!(hint("@1795490778"), None);
+    fn seconds_that_would_be_taken_for_milliseconds_are_refused() {
+        let refused = Moment::parse("1795490778").unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            "1795490778 counts as milliseconds and means 1970-01-21T18:44:50.778Z; for seconds write @1795490778"
+        );
+        for text in ["0", "@1", "100000000000", "1970-01-21T18:44:50Z", "@1795490778"] {
+            assert!(Moment::parse(text).is_ok(), "{text}");
+        }
     }
 
     #[test]

@@ -28,6 +28,52 @@ enum Day {
     Date(NaiveDate),
 }
 
+/// What clocks call a time: what a listing shows behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeName {
+    /// So many seconds ahead of UTC, which needs no zone: `UTC`, `+01:00`, `-03`.
+    Offset(i32),
+    /// The letters that the clocks of a zone show, such as `CET`.
+    Letters([u8; LONGEST_NAME]),
+}
+
+/// The longest name of a time.
+const LONGEST_NAME: usize = 6;
+
+impl TimeName {
+    /// The time of the world.
+    pub const UTC: Self = Self::Offset(0);
+
+    fn parse(word: &str) -> Option<Self> {
+        if ["UTC", "GMT", "Z"].contains(&word) {
+            return Some(Self::UTC);
+        }
+        if let Some(digits) = word.strip_prefix(['+', '-']).filter(|digits| digits.is_ascii()) {
+            let (hours, minutes) = digits.split_once(':').unwrap_or_else(|| digits.split_at(digits.len().min(2)));
+            let part = |text: &str, most: i32| {
+                let number = text.bytes().all(|byte| byte.is_ascii_digit()) && text.len() == 2;
+                text.parse::<i32>().ok().filter(|value| number && *value <= most)
+            };
+            let minutes = if minutes.is_empty() { 0 } else { part(minutes, 59)? };
+            let seconds = part(hours, 23)? * 3600 + minutes * 60;
+            return Some(Self::Offset(if word.starts_with('-') { -seconds } else { seconds }));
+        }
+        let is_name = (3..=LONGEST_NAME).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_uppercase());
+        let mut letters = [0; LONGEST_NAME];
+        letters.get_mut(..word.len())?.copy_from_slice(word.as_bytes());
+        is_name.then_some(Self::Letters(letters))
+    }
+
+    /// Do clocks call a time so?
+    #[must_use]
+    pub fn is(&self, name: &str) -> bool {
+        match self {
+            Self::Offset(_) => false,
+            Self::Letters(letters) => letters.iter().copied().filter(|letter| *letter > 0).eq(name.bytes()),
+        }
+    }
+}
+
 /// The moment of a wall time in a zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Found {
@@ -58,6 +104,14 @@ impl WallTime {
             None => (Day::Next, text),
         };
         Some(Self { day, time: time_of(time)? })
+    }
+
+    /// Reads one of a date, with what clocks call it behind it: `2026-11-24 04:26:18 CET`. `None`: it is none.
+    #[must_use]
+    pub fn parse_named(text: &str) -> Option<(Self, TimeName)> {
+        let (time, name) = text.trim().rsplit_once(' ')?;
+        let wall = Self::parse(time).filter(|wall| matches!(wall.day, Day::Date(_)))?;
+        Some((wall, TimeName::parse(name)?))
     }
 
     /// The moment in this zone. `None`: it lies outside of the years that can be counted.

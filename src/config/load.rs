@@ -23,7 +23,7 @@ use super::event_levels;
 use super::model::{Config, LogConfig, ReloadMode, ShutdownConfig, StoreOrigin};
 use super::overrides;
 use super::reader::{Document, Table, Value};
-use crate::file::bounded;
+use crate::file::{bounded, plain};
 
 pub use super::effective::{effective_settings, show_patience};
 
@@ -240,7 +240,9 @@ impl ConfigLoader<'_> {
                 .unwrap_or(25),
             unstarted: patience(&mut top, "unstarted"),
             unknown: patience(&mut top, "unknown"),
-            tasks_dir: self.defaults.folder.join(tasks_dir(&mut top).unwrap_or(self.defaults.tasks_dir.as_ref())),
+            tasks_dir: plain(
+                self.defaults.folder.join(tasks_dir(&mut top).unwrap_or(self.defaults.tasks_dir.as_ref())),
+            ),
             defaults: None,
             skip_broken_tasks: top.take("skip_broken_tasks").and_then(|value| value.boolean()).unwrap_or(false),
             reload: top

@@ -24,6 +24,7 @@ use crate::supervise::scope::{contained, own_thread};
 use crate::task::Registry;
 use crate::telemetry::log::LevelControl;
 use crate::telemetry::log_line::LineStyle;
+use crate::text::count::counted;
 
 /// The index of the log among the listeners of the bus.
 const LOG: usize = 0;
@@ -84,7 +85,7 @@ impl Reloader {
             Ok(Err(problems)) => {
                 let count = error::count(&problems.0);
                 let (told, rest) = error::to_tell(&problems.0);
-                self.refuse(&format!(", because of {count} problems:"));
+                self.refuse(&format!(", because of {}:", counted(count, "problem", "problems")));
                 for problem in told {
                     self.warn(problem.to_string());
                 }

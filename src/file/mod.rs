@@ -7,9 +7,12 @@ pub mod bounded;
 pub mod data;
 pub mod lacking;
 mod members;
+mod plain;
 pub mod rights;
 pub mod shortage;
 pub mod trust;
+
+pub use plain::plain;
 
 /// The path from the root on, by which folders above it can be judged. It stays as it is where there is no working directory.
 #[must_use]

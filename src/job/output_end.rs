@@ -12,10 +12,16 @@ pub fn place(host: &str, path: &str, print: &str) -> String {
     format!("{PLACE}{host} in {path} ({print})")
 }
 
+/// Does this line say where the whole output is?
+#[must_use]
+pub fn is_place(line: &str) -> bool {
+    line.starts_with(PLACE)
+}
+
 /// What the run wrote: the lines without those that Windlass added.
 pub fn written(lines: &[String]) -> impl Iterator<Item = &str> {
     let lines = match lines.split_last() {
-        Some((last, before)) if last.starts_with(PLACE) => before,
+        Some((last, before)) if is_place(last) => before,
         _ => lines,
     };
     lines.iter().map(String::as_str).filter(|line| *line != STDOUT_FOLLOWS)
@@ -25,7 +31,7 @@ pub fn written(lines: &[String]) -> impl Iterator<Item = &str> {
 #[must_use]
 pub fn last_of_stderr(lines: &[String]) -> Option<&str> {
     let stderr = lines.iter().position(|line| line == STDOUT_FOLLOWS).map_or(lines, |end| &lines[..end]);
-    let is_said = |line: &&String| !line.trim().is_empty() && !line.starts_with(PLACE);
+    let is_said = |line: &&String| !line.trim().is_empty() && !is_place(line);
     stderr.iter().rev().find(is_said).map(String::as_str)
 }
 

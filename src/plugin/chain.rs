@@ -20,7 +20,8 @@ pub(crate) const MISSED: &str = "missed";
 /// The names of the plugins in their refusals.
 pub const QUEUE_LOCK: &str = "QueueLock";
 const JOB_LOCK: &str = "JobLock";
-const DELAY_QUEUE_LOCK: &str = "DelayQueueLock";
+/// The same of DelayQueueLock.
+pub const DELAY_QUEUE_LOCK: &str = "DelayQueueLock";
 
 /// The plugins of one task.
 #[derive(Debug, Clone, Copy)]

@@ -14,6 +14,7 @@ use crate::event::Event;
 use crate::handler::contract::Stop;
 use crate::store::instance::Halt;
 use crate::supervise::pulse::{Pulse, TURN};
+use crate::text::count::counted;
 
 /// How long a second signal waits for what it killed to be settled.
 const KILLED_SETTLE: Duration = Duration::from_secs(3);
@@ -50,7 +51,12 @@ pub(super) async fn end_lost_runs(
     }
     let (_, busy) = core.slots.census();
     core.warn(format!(
-        "{busy} runs whose claims were lost have not ended and are left behind; nothing is recorded for them"
+        "{} left behind; nothing more is recorded",
+        counted(
+            busy,
+            "run whose claim was lost has not ended and is",
+            "runs whose claims were lost have not ended and are"
+        )
     ));
     (phase > Phase::Run).then_some(Ended::Unsettled)
 }
@@ -69,7 +75,8 @@ pub(super) async fn drain(
     core.hunger.notify_all();
     let (_, busy) = core.slots.census();
     if busy > 0 {
-        core.bus.emit(Event::Notice { text: format!("draining: {busy} jobs are still running") });
+        core.bus
+            .emit(Event::Notice { text: format!("draining: {} still running", counted(busy, "job is", "jobs are")) });
     }
     let (timeout, grace) = (config.shutdown.timeout, config.shutdown.kill_grace);
     // The time between the kill and the deadline is for reaping, settling and unregistering.

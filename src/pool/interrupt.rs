@@ -12,6 +12,7 @@ use super::core::Core;
 use crate::event::Event;
 use crate::handler::contract::Stop;
 use crate::job::ClaimToken;
+use crate::text::count::counted;
 
 /// The runs that were asked to end, and until when they may take.
 pub(super) struct Interrupts {
@@ -42,7 +43,8 @@ impl Interrupts {
         let asked = |run| self.asked.contains(run);
         let again = news > 1 || (Instant::now() < self.until && running.iter().any(asked));
         let (count, verb) = (running.len(), if again { "killed" } else { "asked to end" });
-        core.bus.emit(Event::Notice { text: format!("{count} running jobs are {verb}; work goes on") });
+        let jobs = counted(count, "running job is", "running jobs are");
+        core.bus.emit(Event::Notice { text: format!("{jobs} {verb}; work goes on") });
         self.asked = running;
         if again {
             return core.slots.kill(&self.asked);

@@ -98,7 +98,10 @@ pub(super) async fn guard(core: Rc<Core>, pulse: Pulse) {
                     Suspicion::Unknown | Suspicion::Trusted => kill,
                 });
                 let when = if silent < lease { "before it runs out" } else { "because it has run out" };
-                core.warn(format!("{why}; running jobs are ended {when}"));
+                core.warn(match core.slots.census() {
+                    (_, 0) => format!("{why}; no job runs here"),
+                    _ => format!("{why}; running jobs are ended {when}"),
+                });
                 core.slots.stop_all(Stop::Terminate);
                 // After a suspension of the machine the next extension may be far away.
                 core.lease.want_extension();

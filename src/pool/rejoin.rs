@@ -15,6 +15,7 @@ use crate::job::failure::iso_date;
 use crate::store::instance::{InstanceRecord, LockRenewal};
 use crate::store::rejoin::{HeldJob, Rejoin, Rejoined};
 use crate::supervise::pulse::Pulse;
+use crate::text::count::counted;
 
 /// How soon a step that failed is tried again, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
@@ -109,9 +110,9 @@ fn tell(core: &Core, rejoin: &Rejoin, lost_locks: &[usize]) {
     core.warn(format!(
         "the store has lost all that it held: it was emptied, or was started again without its data. Jobs that waited in \
          queues or were delayed are gone, and so is the failed list; enqueue again what is missing. Instance {} has \
-         registered again, and the {} jobs that it holds are on record again and go on",
+         registered again, and {} on record again",
         rejoin.record.id,
-        rejoin.jobs.len()
+        counted(rejoin.jobs.len(), "job that it holds is", "jobs that it holds are")
     ));
     for lock in lost_locks.iter().filter_map(|&index| rejoin.locks.get(index)) {
         core.warn(format!(

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use crate::job::QueueName;
+use crate::text::count::counted;
 
 /// After so many of them from one queue, advice is given.
 const BEFORE_ADVICE: u64 = 10;
@@ -31,8 +32,9 @@ impl UnknownClasses {
 
 fn advice(count: u64, queue: &QueueName) -> String {
     format!(
-        "{count} jobs of classes unknown here came from queue {:?} and failed; if other workers know them, list this \
+        "{} unknown here came from queue {:?} and failed; if other workers know them, list this \
          instance's queues in `queues` instead of a pattern, or exclude that one with {:?}",
+        counted(count, "job of a class", "jobs of classes"),
         queue,
         format!("!{queue}")
     )

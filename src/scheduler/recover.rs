@@ -27,6 +27,7 @@ use crate::store::wishes::{ReadWishes, Wish};
 use crate::store::workers::{Recovered, Working};
 use crate::store::working::WorkingRecord;
 use crate::text::clean::named;
+use crate::text::count::counted;
 
 /// Watches the counters of instances.
 #[derive(Debug, Default)]
@@ -190,7 +191,8 @@ pub async fn recover(
         bulkheads.note(bus, "the duties of a dead instance", duties)?;
     }
     if buried && let Some(worker) = workers.into_iter().next() {
-        let why = format!("instance {} on {} is dead; {recovered} jobs recovered", dead.record.id, dead.record.name);
+        let jobs = counted(recovered, "job", "jobs");
+        let why = format!("instance {} on {} is dead; {jobs} recovered", dead.record.id, dead.record.name);
         bus.emit(Event::CleaningWorker { worker, why });
     }
     Ok(buried)

@@ -1,8 +1,8 @@
-//! Arrows for people, who look at delayed jobs and correct them. All fail when the store cannot be reached.
+//! Arrows for people, who look at delayed jobs and correct them; the scheduler asks for attempts. All fail when the store cannot be reached.
 
 use bytes::Bytes;
 
-use super::role::{Admin, arrow};
+use super::role::{Admin, Scheduler, arrow};
 use crate::job::{Identity, QueueName, RetryKeys};
 
 /// The delayed seconds behind a place in the schedule, in the order in which they are due, at most `limit`.
@@ -100,7 +100,7 @@ pub struct ReadAttempts {
     pub keys: Vec<RetryKeys>,
 }
 
-arrow!(ReadAttempts, "attempts", Reads -> Vec<Option<FailedAttempts>>; Admin);
+arrow!(ReadAttempts, "attempts", Reads -> Vec<Option<FailedAttempts>>; Scheduler, Admin);
 
 /// What Retry keeps of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -98,7 +98,14 @@ impl Outage {
             failing.reasons.insert(reason)
         };
         if is_news {
-            bus.emit(Event::InternalError { error: format!("{doing}: failed to {error}; trying again") });
+            let until = match reason {
+                Reason::NoAnswer => {
+                    "; until the store answers no job begins here, and what ends is recorded afterwards: start the store, or mend \
+                     the way to it"
+                }
+                Reason::NoRoom | Reason::State(_) => "",
+            };
+            bus.emit(Event::InternalError { error: format!("{doing}: failed to {error}; trying again{until}") });
         }
     }
 

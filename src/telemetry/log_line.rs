@@ -157,7 +157,7 @@ impl LineStyle {
                 why: Some(self.redact.text(why)),
                 ..self.worker_line("[ worker ] cleaning old worker", worker.name())
             },
-            Event::InternalError { error } => LogLine::of(format!("internal error: {}", self.redact.text(error))),
+            Event::InternalError { error } => LogLine::of(self.redact.text(error).to_string()),
             Event::MultiWorkerAction { verb, delay, processors } => LogLine::of(format!(
                 "*** checked for worker status: {verb} (event loop delay: {:.1}ms, processors: {processors})",
                 delay.as_secs_f64() * 1000.0

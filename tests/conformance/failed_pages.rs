@@ -1,12 +1,17 @@
-//! Pages of failed jobs take a bounded time.
+//! Pages of failed jobs take a bounded time, and exports come back.
 
 use bytes::Bytes;
 use tokio::time::Instant;
+use windlass::admin::brake::Brake;
+use windlass::admin::failed::remove_all;
+use windlass::admin::failed_export::export_whole;
 use windlass::admin::failed_groups::groups;
+use windlass::admin::failed_import::{import, record_of};
 use windlass::admin::failed_page::{FailedPlace, page};
 use windlass::admin::failed_search::{FailedFilter, newest};
 use windlass::store::failed_part::{FAILED_READ_BYTES, FailedSide, ReadFailed};
-use windlass::store::role::Admin;
+use windlass::store::inspection::FailedRecords;
+use windlass::store::role::{Admin, Mover};
 
 use crate::fixture::Fixture;
 use crate::inspect::fail;
@@ -14,9 +19,42 @@ use crate::look::jobs;
 use crate::support::verbs::Verbs as _;
 
 behaviours! {
+    an_export_comes_back_once_as_it_was,
     a_page_whose_time_is_over_has_a_next_one,
     groups_whose_time_is_over_are_not_complete,
     a_step_meets_one_long_record_at_most,
+}
+
+async fn an_export_comes_back_once_as_it_was(f: &Fixture) {
+    let mut records: Vec<Bytes> = fail(f, &jobs(0..5)).await;
+    records.extend(fail(f, &[Bytes::from_static(b"{\"class\":\"a\",\"args\":[\"\xff\"]}")]).await);
+    let (list, mover) = (f.store.narrow::<Admin>(), f.store.narrow::<Mover>());
+    let mut lines = Vec::new();
+    export_whole(&list, &FailedFilter::default(), async |some| {
+        lines.extend(some.iter().map(|one| serde_json::to_vec(one).expect("a document")));
+        true
+    })
+    .await
+    .expect("export");
+    let read = |line: &Vec<u8>| record_of(line).expect("a line of an export");
+    let mut back: Vec<Bytes> = lines.iter().map(read).collect();
+    back.reverse();
+    assert_eq!(back, records);
+    let brake = Brake::default();
+    let again = || import((&list, &mover), &back, &brake, |_| {});
+    let there = again().await.expect("import");
+    assert_eq!((there.imported, there.already), (0, 6), "each is there");
+    remove_all(&list).await.expect("remove");
+    // Two at once, of the same jobs.
+    let (one, other) = tokio::join!(again(), again());
+    let (one, other) = (one.expect("import"), other.expect("import"));
+    assert_eq!((one.imported + other.imported, one.already + other.already), (6, 6));
+    let on_list = f.store.run(FailedRecords { start: 0, stop: -1 }).await.expect("records");
+    assert_eq!(on_list, records, "in order, byte for byte");
+    let twice: Vec<Bytes> = back.iter().chain(&back).cloned().collect();
+    remove_all(&list).await.expect("remove");
+    let done = import((&list, &mover), &twice, &brake, |_| {}).await.expect("import");
+    assert_eq!((done.imported, done.already), (6, 6));
 }
 
 async fn a_page_whose_time_is_over_has_a_next_one(f: &Fixture) {

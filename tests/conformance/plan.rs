@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use windlass::admin::TaskApi;
 use windlass::admin::periodic::StartOutcome;
-use windlass::admin::plan::{PlanEntry, plan};
+use windlass::admin::plan::{PlanEntry, PlanReason, plan};
 use windlass::clock::{Clock, ManualClock};
 use windlass::config::element::crash_policy::OnCrash;
-use windlass::job::{Outcome, PayloadView};
+use windlass::job::{Failure, Outcome, PayloadView};
 use windlass::plugin::chain::Chain;
 use windlass::plugin::ending::{CrashPolicy, Run, ending};
 use windlass::scheduler::failures::Bulkheads;
@@ -31,6 +31,7 @@ behaviours! {
     after_the_clock_was_set_ahead_by_hours,
     after_the_clock_was_set_ahead_by_a_month,
     a_task_starts_by_the_clock_of_the_store,
+    while_a_run_waits_for_its_next_attempt_that_is_planned_and_what_follows_it,
 }
 
 const TASKS: &str = r#"
@@ -74,17 +75,41 @@ args = [1, "two"]
 const START_S: i64 = 1_792_872_007;
 const HOURS: i64 = 40;
 
+/// Tasks whose first runs fail, and are retried long after their next ticks.
+const FAILING: &str = r#"
+[[task]]
+name = "often"
+queue = "q"
+frequency = "7m"
+plugins = ["Retry"]
+plugin_options = { Retry = { retry_limit = 5, retry_delay = "2h 3m" } }
+run = { builtin = "noop" }
+
+[[task]]
+name = "hourly"
+queue = "q"
+schedule = "0 * * * *"
+jitter = "90s"
+plugins = ["Retry"]
+plugin_options = { Retry = { retry_limit = 5, retry_delay = "3h 7m" } }
+run = { builtin = "noop" }
+"#;
+
 fn tasks() -> Registry {
+    read(TASKS)
+}
+
+fn read(tasks: &str) -> Registry {
     let dir = tempfile::tempdir().expect("a temporary folder must be had");
-    std::fs::write(dir.path().join("tasks.toml"), TASKS).expect("a new folder must be writable");
+    std::fs::write(dir.path().join("tasks.toml"), tasks).expect("a new folder must be writable");
     let tasks = load(dir.path(), &["noop"]);
     assert!(tasks.problems.is_empty(), "{:?}", tasks.problems);
     tasks.registry
 }
 
 /// Runs every job of the queue without letting time pass; returns the jobs.
-/// Adds to `late` how many seconds late each tick was.
-async fn work(f: &Fixture, instance: &mut Instance, registry: &Registry, late: &mut Vec<i64>) -> Vec<Ran> {
+/// Adds to `late` how many seconds late each tick was. With `fails` every first attempt does.
+async fn work(f: &Fixture, instance: &mut Instance, registry: &Registry, fails: bool, late: &mut Vec<i64>) -> Vec<Ran> {
     let now_ms = f.clock.now_ms();
     let mut ran = Vec::new();
     loop {
@@ -101,8 +126,11 @@ async fn work(f: &Fixture, instance: &mut Instance, registry: &Registry, late: &
                 let gates = Chain::of(task).gates(&claim.queue, &args, &claim.identity);
                 let (entered, due_s) = instance.enter_tick(&one, &gates).await;
                 assert_eq!(entered, Entered::Taken, "{}", view.class);
-                let due_s = due_s.unwrap_or_else(|| panic!("{} must know for when it was due", view.class));
-                late.push(now_ms / 1000 - due_s - Chain::of(task).spread(due_s));
+                // With `overlap` the entry is that of the next tick, and a second attempt is told nothing.
+                if claim.identity.attempt == 1 || !task.overlap {
+                    let due_s = due_s.unwrap_or_else(|| panic!("{} must know for when it was due", view.class));
+                    late.push(now_ms / 1000 - due_s - Chain::of(task).spread(due_s));
+                }
             }
             ran.push((now_ms / 1000, view.class.to_string(), args.as_str().to_owned()));
             let run = Run {
@@ -113,7 +141,11 @@ async fn work(f: &Fixture, instance: &mut Instance, registry: &Registry, late: &
                 ms: None,
             };
             let policy = CrashPolicy { on_crash: OnCrash::Requeue, max_redeliveries: 25 };
-            let ended = ending(task.map(|task| &**task), policy, run, Outcome::Success { result: None }, now_ms);
+            let outcome = match fails && claim.identity.attempt == 1 {
+                true => Outcome::Failure(Failure::new("Error", "no luck")),
+                false => Outcome::Success { result: None },
+            };
+            let ended = ending(task.map(|task| &**task), policy, run, outcome, now_ms);
             let settlement = Settlement { free: ended.free, tick: ended.tick, ..one.ends(ended.verdict) };
             assert_eq!(instance.settle(vec![settlement]).await, [0_usize; 0]);
         }
@@ -133,12 +165,18 @@ struct World<'a> {
     checked: CheckedTasks,
     /// How many seconds late each tick was.
     late: Vec<i64>,
+    /// Does every first attempt fail?
+    fails: bool,
 }
 
 impl<'a> World<'a> {
     async fn new(f: &'a Fixture) -> Self {
+        Self::of(f, tasks()).await
+    }
+
+    async fn of(f: &'a Fixture, tasks: Registry) -> Self {
         f.clock.set(START_S * 1000);
-        let registry = Arc::new(tasks());
+        let registry = Arc::new(tasks);
         let instance = Instance::join(&f.store, "a", 4).await;
         let policy = CrashPolicy { on_crash: OnCrash::Requeue, max_redeliveries: 25 };
         let config = SchedulerConfig::new(Arc::clone(&registry), policy).without_reload();
@@ -146,18 +184,18 @@ impl<'a> World<'a> {
         let mut context = SchedulerContext::new(f.store.narrow(), config, "host-windlass:7".to_owned(), host);
         context.clock = Arc::clone(&f.clock) as Arc<dyn Clock>;
         let (bulkheads, checked) = (Bulkheads::default(), CheckedTasks::default());
-        Self { f, registry, instance, context, bulkheads, checked, late: Vec::new() }
+        Self { f, registry, instance, context, bulkheads, checked, late: Vec::new(), fails: false }
     }
 
     /// Does what is due now; returns what ran, and when more is due.
     async fn look(&mut self) -> (Vec<Ran>, i64) {
         let now_s = self.f.second();
-        let Self { f, registry, instance, context, bulkheads, checked, late } = self;
+        let Self { f, registry, instance, context, bulkheads, checked, late, fails } = self;
         periodic::reconcile(context, bulkheads, checked).await.expect("reconcile");
         let next_fired = cron::run_once(context, bulkheads, true).await.expect("look");
         let next_fired = next_fired.map(|next| now_s + i64::try_from(next.wait.as_secs()).expect("a time"));
         promote_all(&f.store, "q", 100).await;
-        let ran = work(f, instance, registry, late).await;
+        let ran = work(f, instance, registry, *fails, late).await;
         let next_due = f.store.due(1, &[]).await.expect("due").second;
         let next_s = next_due.into_iter().chain(next_fired).min().expect("something is always due");
         assert!(next_s > now_s, "{next_s} at {now_s}");
@@ -237,6 +275,38 @@ async fn after_the_clock_was_set_ahead_by_hours(f: &Fixture) {
 
 async fn after_the_clock_was_set_ahead_by_a_month(f: &Fixture) {
     set_and_compare(f, -30 * 86_400).await;
+}
+
+async fn while_a_run_waits_for_its_next_attempt_that_is_planned_and_what_follows_it(f: &Fixture) {
+    let mut world = World::of(f, read(FAILING)).await;
+    world.fails = true;
+    // Until each has failed: the calendars have their first occurrence within an hour.
+    for _ in 0..8 {
+        let (_, next_s) = world.look().await;
+        if next_s - START_S > 3700 {
+            break;
+        }
+        f.clock.set(next_s * 1000);
+    }
+    world.fails = false;
+    let now_ms = f.clock.now_ms();
+    let planned = plan(&f.store.narrow(), &world.registry, now_ms, now_ms + 8 * 3_600_000, 1000).await.expect("plan");
+    let of = |task: &str| {
+        let of_task = planned.plan.iter().filter(|one| one.task == task);
+        of_task.map(|one| (one.second - f.second(), one.why)).collect::<Vec<_>>()
+    };
+    for task in ["often", "hourly"] {
+        let planned = of(task);
+        assert_eq!(planned[0].1, PlanReason::Retry, "{task}: {planned:?}");
+        assert!(planned[0].0 > 600, "the ticks before it are skipped: {planned:?}");
+        assert!(planned[1..].iter().all(|(_, why)| *why == PlanReason::Periodic), "{planned:?}");
+    }
+    let states = windlass::admin::periodic::list(&f.store.narrow(), &world.registry, now_ms, 10).await.expect("list").0;
+    for one in &states {
+        let told = (one.state, one.failed_attempts, one.last_error.as_deref());
+        assert_eq!(told, ("delayed", Some(1), Some("Error: no luck")), "{}", one.task);
+    }
+    world.runs_as_planned(8).await;
 }
 
 #[tokio::test]

@@ -95,7 +95,7 @@ fn the_documented_rights_are_enough() {
         &["delayed"],
         &["delayed", "delete", "note", "--queue", "default", "--args", "\"tomorrow\""],
         &["failed"],
-        &["failed", "retry", "--all"],
+        &["failed", "retry", "--all", "--yes"],
         &["failed", "remove", "--all", "--yes"],
         &["periodic"],
         &["locks"],

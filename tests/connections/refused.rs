@@ -208,7 +208,7 @@ fn a_failure_that_cannot_be_recorded_is_kept_and_the_job_is_not_run_again() {
     std::thread::sleep(std::time::Duration::from_secs(6));
     let log = daemon.log();
     assert_eq!(log.matches("could not be recorded").count(), 1, "{log}");
-    assert_eq!(log.matches("error: internal error: failed to read resque:failed").count(), 1, "{log}");
+    assert_eq!(log.matches("error: failed to read resque:failed").count(), 1, "{log}");
     server.command(&["DEL", "resque:failed"]);
     eventually("it is recorded", || server.command(&["LLEN", "resque:failed"]) == Reply::Int(1));
     let record = server.command(&["LINDEX", "resque:failed", "0"]).texts().concat();
@@ -229,7 +229,7 @@ const CHANGES: [&[&str]; 13] = [
     &["failed", "remove", "0", "--yes"],
     &["failed", "remove", "--all", "--yes"],
     &["failed", "retry", "0"],
-    &["failed", "retry", "--all"],
+    &["failed", "retry", "--all", "--yes"],
     &["locks", "delete", "lock:x"],
     &["workers", "force-clean", "gone:1+1:default", "--yes"],
 ];
@@ -390,7 +390,7 @@ fn keys_of_another_type_are_named_once_and_cost_no_other_job() {
     assert_eq!(runs(&folder), expected, "{}", daemon.log());
     let log = daemon.log();
     for key in ["resque:stat:processed", "resque:windlass:identity"] {
-        assert_eq!(log.matches(&format!("internal error: failed to read {key}:")).count(), 1, "{key}: {log}");
+        assert_eq!(log.matches(&format!("failed to read {key}:")).count(), 1, "{key}: {log}");
         assert!(log.contains(&format!("redis-cli RENAMENX {key} {key}.aside")), "{key}: {log}");
     }
     let records = server.command(&["LRANGE", "resque:failed", "0", "-1"]).texts().concat();

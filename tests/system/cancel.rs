@@ -1,5 +1,7 @@
 //! `jobs list` and `jobs cancel`: what runs is seen, and ends when a person says so.
 
+use std::process::Stdio;
+
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -62,6 +64,66 @@ fn a_run_that_ignores_the_wish_is_killed_after_the_grace() {
         assert!(code == Some(0) && said.contains("cancelled deaf"), "{said}");
         daemon.stop();
         assert_eq!(folder.read("runs").lines().count(), 1);
+    });
+}
+
+#[test]
+fn the_beginning_of_an_id_is_enough_unless_it_means_several_jobs() {
+    on_both(|folder| {
+        folder.script("long", "echo begun >>runs; exec sleep 600");
+        let daemon = folder.daemon();
+        folder.enqueue(&["long", "--args", "[1]"]);
+        folder.enqueue(&["long", "--args", "[2]"]);
+        eventually("both run", || folder.read("runs").lines().count() == 2);
+        let ids = running(folder, "long");
+        let (instance, _) = ids[0].split_once('-').expect("an id has parts");
+        for command in [&["jobs", "cancel"][..], &["jobs", "output"], &["jobs", "result"], &["explain", "job"]] {
+            let (code, said) = folder.windlass(&[command, &[instance]].concat());
+            assert!(code == Some(1) && ids.iter().all(|id| said.contains(id)), "{command:?}: {said}");
+        }
+        assert_eq!(running(folder, "long").len(), 2, "nothing was cancelled");
+        let (code, said) = folder.windlass(&["jobs", "cancel", &instance[..7]]);
+        assert!(code == Some(1) && said.contains("no run has the id"), "{said}");
+        // The last part is the slot: without it the rest still tells one from the other.
+        let begun = ids[0].trim_end_matches(|last: char| last.is_ascii_digit());
+        let others = ids.iter().filter(|id| id.starts_with(begun)).count();
+        let named = if others == 1 { begun } else { &ids[0] };
+        let (code, said) = folder.windlass(&["jobs", "cancel", named]);
+        assert!(code == Some(0) && said.contains(&format!("cancelled long {}", ids[0])), "{said}");
+        assert_eq!(running(folder, "long"), ids[1..]);
+        let (code, said) = folder.windlass(&["failed", "show", begun]);
+        assert!(code == Some(0) && said.contains(&ids[0]), "{said}");
+        let other = if others == 1 { &ids[1][..ids[1].len() - 1] } else { &ids[1] };
+        let (_, said) = folder.windlass(&["explain", "job", other]);
+        assert!(said.contains("it runs on"), "{said}");
+        daemon.stop();
+    });
+}
+
+#[test]
+fn who_does_not_wait_for_the_end_is_told_what_was_asked() {
+    on_both(|folder| {
+        folder.reconfigure("timeout = \"4s\"\nkill_grace = \"1s\"", "timeout = \"90s\"\nkill_grace = \"60s\"");
+        folder
+            .script("deaf", "trap 'echo asked >asked' TERM; echo begun >>runs; until [ -e gate ]; do sleep 0.1; done");
+        let daemon = folder.daemon();
+        folder.enqueue(&["deaf"]);
+        eventually("it runs", || folder.path("runs").exists());
+        let id = running(folder, "deaf")[0].clone();
+        let mut cancel = folder.command(&["jobs", "cancel", &id]);
+        let cancel = cancel.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary must start");
+        eventually("it is asked", || folder.path("asked").exists());
+        signal(cancel.id(), Signal::INT);
+        let ended = cancel.wait_with_output().expect("it is ours");
+        let said = String::from_utf8_lossy(&ended.stdout).into_owned();
+        assert_eq!(ended.status.code(), Some(130), "{said}");
+        assert!(
+            said.contains(&format!("deaf {id} is asked to end\n")) && said.contains("windlass jobs list"),
+            "{said}"
+        );
+        std::fs::write(folder.path("gate"), "").expect("the gate must open");
+        eventually("it ends", || running(folder, "deaf").is_empty());
+        daemon.stop();
     });
 }
 

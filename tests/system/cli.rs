@@ -175,7 +175,7 @@ fn what_cannot_be_enqueued_is_refused_with_64_and_a_reason() {
         (&["enqueue", "add", "--at", "noon"], "is no time: expected RFC 3339"),
         (&["enqueue", "add", "--in", "soon"], "is no duration"),
         (&["enqueue", "add", "--queue", " "], "must not be empty"),
-        (&["enqueue"], "Usage:"),
+        (&["enqueue"], "enqueue needs a task, or a file of jobs (--bulk FILE)\n  windlass enqueue sendMail "),
         (&["nonsense"], "unrecognized subcommand"),
         (&["--store", "mysql://x", "queues"], "--store: expected sqlite:PATH"),
         (&["--config", "nope.toml", "queues"], "nope.toml: cannot be read"),
@@ -230,13 +230,22 @@ fn a_job_is_delayed_once_for_each_second() {
     );
     assert_eq!(place.run(&["delayed", "list", "--limit", "1", "--json"]).json()["more"], json!(true));
     assert!(place.run(&["delayed"]).done().contains("2033-05-18T03:33:19Z  1999999999000  math   add"));
-    assert_eq!(place.run(&["delayed", "find", "add", "--json"]).json()["times"].as_array().unwrap().len(), 2);
-    assert_eq!(place.run(&["delayed", "delete", "add", "--queue", "math", "--json"]).json()["deleted"], json!(2));
-    assert_eq!(place.run(&["delayed", "delete", "add"]).done(), "add is not delayed with these arguments\n");
+    assert_eq!(
+        place.run(&["delayed", "find", "add", "--args", "[]", "--json"]).json()["times"].as_array().unwrap().len(),
+        2
+    );
+    assert_eq!(
+        place.run(&["delayed", "delete", "add", "--queue", "math", "--args", "[]", "--json"]).json()["deleted"],
+        json!(2)
+    );
+    assert_eq!(
+        place.run(&["delayed", "delete", "add", "--args", "[]"]).done(),
+        "add is not delayed with these arguments\n"
+    );
     let within = place.run(&["enqueue", "add", "--in", "1h", "--json"]).json();
     assert!(within["ms"].as_i64().unwrap() > 1_700_000_000_000, "{within}");
     let seconds = place.run(&["enqueue", "add", "--at", "1795490778"]);
-    assert!(seconds.stderr.contains("for seconds write @1795490778"), "{seconds:?}");
+    assert!(seconds.code == 64 && seconds.stderr.contains("for seconds write @1795490778"), "{seconds:?}");
 }
 
 #[test]
@@ -374,11 +383,11 @@ async fn failed_jobs_of_every_writer_are_listed_removed_and_retried() {
     assert_eq!(place.run(&["failed", "retry", &ids[1]]).code, 1);
 
     // The task's own rules hold: the second of two equal jobs is refused and its record stays.
-    let retried = place.run(&["failed", "retry", "--task", "sendMail", "--json"]);
+    let retried = place.run(&["failed", "retry", "--task", "sendMail", "--yes", "--json"]);
     assert_eq!(retried.code, 1);
     assert_eq!(retried.json()["retried"], json!(1));
     assert_eq!(retried.json()["refused"][0]["refused_by"], json!("QueueLock"));
-    let all = place.run(&["failed", "retry", "--all", "--json"]);
+    let all = place.run(&["failed", "retry", "--all", "--yes", "--json"]);
     assert_eq!((all.code, &all.json()["retried"]), (1, &json!(1)));
     assert_eq!(all.json()["not_retriable"].as_array().unwrap().len(), 2);
     let mail = store.queued(&QueueName::as_stored("mail"), 0, -1).await.unwrap();

@@ -77,6 +77,35 @@ fn nothing_that_matches_is_told_and_a_name_that_does_not_exist_ends_with_1() {
 }
 
 #[test]
+fn a_task_without_arguments_may_mean_all_its_jobs_or_those_without_any_so_that_the_line_says_which() {
+    let place = place();
+    place.run(&["enqueue", "add", "--at", "2036-01-01T00:00:01Z"]).done();
+    for verb in [
+        &["delayed", "find", "add"][..],
+        &["delayed", "run", "add", "--yes"],
+        &["delayed", "move", "add", "--to", "2037-01-01T00:00:00Z", "--yes"],
+        &["delayed", "delete", "add", "--yes"],
+        &["jobs", "delete", "add"],
+        &["explain", "job", "--task", "add"],
+    ] {
+        let refused = place.run(verb);
+        let told = |part: &str| refused.stderr.contains(part);
+        assert!(refused.code == 64 && told("which jobs of add?") && told("--args '[]' "), "{verb:?}: {refused:?}");
+        assert!(told(if verb[0] == "explain" { "explain task add" } else { "--any-args " }), "{verb:?}: {refused:?}");
+        assert_eq!(due(&place).len(), 5, "{verb:?}");
+    }
+    let found = place.run(&["delayed", "find", "add", "--any-args", "--json"]).json();
+    let times: Vec<_> = found["times"].as_array().unwrap().iter().map(|time| time["at"].as_str().unwrap()).collect();
+    assert_eq!(times, ["2036-01-01T00:00:00Z", "2036-01-01T00:00:01Z"]);
+    let help = place.run(&["delayed", "run", "--help"]).done();
+    assert!(help.contains("TASK names jobs by their arguments"), "{help}");
+    let deleted = place.run(&["delayed", "delete", "add", "--args", "[]", "--json"]).json();
+    assert_eq!(deleted["deleted"], json!(1));
+    assert_eq!(place.run(&["delayed", "delete", "add", "--any-args", "--yes"]).done(), "deleted: 3 delayed jobs\n");
+    assert_eq!(due(&place).len(), 1);
+}
+
+#[test]
 fn all_jobs_of_a_queue_are_changed_whatever_their_task_is() {
     let place = place();
     let moved = ["delayed", "move", "--queue", "math", "--to", "2037-01-01T00:00:00Z", "--yes"];

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use rustix::process::Signal;
 use serde_json::Value;
+use windlass::clock::{Clock as _, SystemClock};
 
 use crate::daemon::{Folder, eventually, signal};
 use crate::engines::on_both;
@@ -107,11 +108,18 @@ fn how_a_job_failed_and_waits_for_its_retry_or_a_lock_is_told() {
         expect(folder, &["failed", "0"], 1, &["failed"]);
         let (_, said) = folder.windlass(&["explain", "failed", "0"]);
         assert!(said.contains("no space left") && said.contains("windlass failed retry "), "{said}");
-        eventually("the second waits", || causes(folder, &["job", "--task", "again"]).1 == ["retry_waiting"]);
+        eventually("the second waits", || {
+            causes(folder, &["job", "--task", "again", "--args", "[]"]).1 == ["retry_waiting"]
+        });
         eventually("the third runs", || folder.path("begun").exists());
         folder.enqueue(&["alone"]);
-        eventually("its equal is put off", || causes(folder, &["job", "--task", "alone"]).1.len() == 4);
-        expect(folder, &["job", "--task", "alone"], 1, &["lock_held", "running", "put_off", "delayed_until"]);
+        eventually("its equal is put off", || causes(folder, &["job", "--task", "alone", "--args", "[]"]).1.len() == 4);
+        expect(
+            folder,
+            &["job", "--task", "alone", "--args", "[]"],
+            1,
+            &["lock_held", "running", "put_off", "delayed_until"],
+        );
         expect(folder, &[], 0, &["failing"]);
         daemon.stop();
     });
@@ -128,7 +136,7 @@ fn a_daemon_that_is_dead_is_named_until_its_jobs_are_recovered() {
         signal(parent, Signal::KILL);
         signal(proper, Signal::KILL);
         daemon.wait();
-        eventually("it is silent", || causes(folder, &["job", "--task", "long"]).1 == ["owner_silent"]);
+        eventually("it is silent", || causes(folder, &["job", "--task", "long", "--args", "[]"]).1 == ["owner_silent"]);
         assert!(causes(folder, &[]).1.contains(&"instance_silent".to_owned()));
     });
 }
@@ -149,6 +157,44 @@ fn a_periodic_task_that_does_not_run_is_told_with_what_starts_it() {
         assert_eq!(findings[0], ("stopped".to_owned(), "windlass periodic start nightly".to_owned()));
         daemon.stop();
     });
+}
+
+#[test]
+fn a_periodic_task_whose_run_is_retried_runs_then_and_not_at_its_next_tick() {
+    on_both(|folder| {
+        folder.script("often", "exit 3");
+        folder.add_keys(
+            "often",
+            "frequency = \"5s\"\nplugins = [\"Retry\"]\n[plugin_options.Retry]\nretry_limit = 3\nretry_delay = \"1h\"",
+        );
+        let daemon = folder.daemon();
+        eventually("it waits", || causes(folder, &["schedule", "often"]).1 == ["retry_waiting"]);
+        let (_, said) = folder.windlass(&["explain", "schedule", "often"]);
+        assert!(said.contains("1 attempt of the present run of periodic task often failed (ExitStatus: "), "{said}");
+        assert!(said.contains("windlass periodic run often"), "{said}");
+        let plan = folder.json(&["plan", "--hours", "2", "--limit", "9", "--task", "often"]);
+        assert_eq!((&plan["plan"][0]["why"], &plan["plan"][1]["why"]), (&"retry".into(), &"periodic".into()), "{plan}");
+        let ms = plan["plan"][0]["ms"].as_i64().expect("a time");
+        assert!(ms > SystemClock.now_ms() + 3_000_000, "{plan}");
+        daemon.stop();
+    });
+}
+
+#[test]
+fn a_failure_tells_its_last_words_also_if_its_whole_output_is_in_a_file() {
+    let folder = Folder::new("sqlite:jobs.db", "");
+    folder.script("dies", "echo no space left >&2; exit 3");
+    let path = folder.path("tasks.d/dies.toml");
+    let task = fs::read_to_string(&path).expect("the task must be readable");
+    fs::write(&path, task + "output = \"file\"\n").expect("the task must be written");
+    let config = folder.read("tasks.toml") + "[output]\nfolder = \"kept\"\n";
+    fs::write(folder.path("tasks.toml"), config).expect("the configuration must be written");
+    let daemon = folder.daemon();
+    folder.enqueue(&["dies"]);
+    eventually("it has failed", || causes(&folder, &["failed", "0"]).0 == Some(1));
+    let (_, said) = folder.windlass(&["explain", "failed", "0"]);
+    assert!(said.contains("(no space left)") && said.contains("(windlass jobs output "), "{said}");
+    daemon.stop();
 }
 
 #[test]
@@ -179,14 +225,14 @@ fn a_job_that_cannot_begin_is_explained_while_it_is_put_off() {
             let (code, causes) = causes(folder, subject);
             code == Some(1) && causes.contains(&cause.to_owned())
         };
-        let job = ["job", "--task", "nobody", "--queue", "default"];
+        let job = ["job", "--task", "nobody", "--queue", "default", "--args", "[]"];
         eventually("it is put off", || blocked(&job, "unknown_task") && blocked(&job, "put_off"));
         for subject in [&[][..], &["queue", "default"], &["task", "nobody"]] {
             assert!(blocked(subject, "unknown_task"), "{subject:?}: {:?}", causes(folder, subject));
         }
         fs::remove_file(folder.path("tasks.d/tool")).expect("it is ours");
         folder.enqueue(&["gone"]);
-        for subject in [&["task", "gone"][..], &["job", "--task", "gone"]] {
+        for subject in [&["task", "gone"][..], &["job", "--task", "gone", "--args", "[]"]] {
             eventually("it is told", || blocked(subject, "program_missing"));
         }
         eventually("it is put off", || blocked(&[], "program_missing"));
@@ -203,7 +249,7 @@ fn what_put_a_job_off_is_counted() {
         folder.enqueue(&["later"]);
         folder.enqueue(&["dies"]);
         let told = |task: &str, cause: &str, fact: &str, least: u64| {
-            let found = findings(folder, &["job", "--task", task]).1;
+            let found = findings(folder, &["job", "--task", task, "--args", "[]"]).1;
             found.iter().any(|one| one["cause"] == cause && one["evidence"][fact].as_u64() >= Some(least))
         };
         eventually("the handler said later", || told("later", "put_off", "later", 1));
@@ -240,7 +286,9 @@ fn the_waiting_jobs_of_a_skipped_task_need_attention() {
             .expect("it must be written");
         let daemon = folder.daemon();
         folder.enqueue(&["thumb", "--foreign", "--queue", "default"]);
-        for subject in [&[][..], &["queue", "default"], &["job", "--task", "thumb", "--queue", "default"]] {
+        for subject in
+            [&[][..], &["queue", "default"], &["job", "--task", "thumb", "--queue", "default", "--args", "[]"]]
+        {
             eventually("it is told", || {
                 let (code, causes) = causes(folder, subject);
                 code == Some(1) && causes.contains(&"task_skipped".to_owned())

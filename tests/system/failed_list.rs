@@ -97,6 +97,10 @@ fn all_that_match_are_counted_before_they_are_retried() {
     assert_eq!((code, said.as_str()), (Some(0), "2 failed jobs would be retried\n"));
     let (code, said) = folder.windlass(&["failed", "remove", "--task", "bad", "--dry-run", "--json"]);
     assert_eq!((code, said.as_str()), (Some(0), "{\"count\":2}\n"));
+    for how in [&["--filter", "task:bad"][..], &["--task", "bad"], &["--all"], &["--unknown"]] {
+        let (code, said) = folder.windlass(&[&["failed", "retry"], how].concat());
+        assert!(code == Some(64) && said.contains("repeat the command with --yes"), "{how:?}: {said}");
+    }
     let (code, said) = folder.windlass(&["failed", "retry", "--filter", "task:bad"]);
     assert!(code == Some(64) && said.contains("Retry 2 failed jobs?") && said.contains("--yes"), "{said}");
     let (code, said) = folder.windlass(&["failed", "retry", "--filter", "task:bad", "--expect", "7", "--yes"]);
@@ -157,9 +161,29 @@ fn failures_of_one_kind_are_counted_together_and_acted_on() {
     let (code, said) = folder.windlass(&["failed", "export", "--filter", &group]);
     let lines: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(code == Some(0) && lines.len() == 2 && lines[0]["args"] == json!([3]), "{said}");
+    std::fs::write(folder.path("failed.ndjson"), &said).unwrap();
+    let file = folder.path("failed.ndjson").display().to_string();
+    assert_eq!(folder.windlass(&["failed", "remove", "--filter", &group, "--yes"]).0, Some(0));
+    assert_eq!(folder.windlass(&["failed", "import", &file]), (Some(0), "imported 2 failed jobs\n".to_owned()));
+    let (_, again) = folder.windlass(&["failed", "export", "--filter", &group]);
+    let ids = |text: &str| -> Vec<Value> {
+        text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["job_id"].clone()).collect()
+    };
+    assert_eq!(ids(&again), ids(&said), "in the same order, with their ids");
+    let twice = folder.windlass(&["failed", "import", &file]);
+    assert_eq!(twice, (Some(0), "imported 0 failed jobs\n2 were on the list already\n".to_owned()));
+    std::fs::write(folder.path("bad.ndjson"), said.replacen("\\\"class\\\"", "\\\"Class\\\"", 1) + "{}\n").unwrap();
+    let (code, bad) = folder.windlass(&["failed", "import", &folder.path("bad.ndjson").display().to_string()]);
+    assert!(
+        code == Some(64) && bad.contains("line 1: ") && bad.contains("line 3: ") && bad.contains("it was changed"),
+        "{bad}"
+    );
     assert_eq!(folder.windlass(&["failed", "remove", "--filter", &group, "--yes"]).0, Some(0));
     let (_, audit) = folder.windlass(&["audit"]);
-    assert!(audit.contains("failed remove") && audit.contains(&group) && audit.contains("\"removed\":2"), "{audit}");
+    for part in ["failed remove", "failed import", &group, "removed 2 failed jobs"] {
+        assert!(audit.contains(part), "{part}: {audit}");
+    }
+    assert!(!audit.contains("{\"removed"), "{audit}");
 }
 
 #[test]
@@ -181,7 +205,7 @@ fn a_periodic_job_is_retried_while_its_next_run_waits() {
     assert!(code == Some(0) && said.contains("retried"), "{said}");
     eventually("it runs", || folder.windlass(&["workers"]).1.contains("backup"));
     assert!(folder.windlass(&["delayed"]).1.contains("backup"), "its next run stays");
-    let (code, said) = folder.windlass(&["failed", "retry", "--all"]);
+    let (code, said) = folder.windlass(&["failed", "retry", "--all", "--yes"]);
     assert!(code == Some(0) && said.contains("retried 1 job"), "{said}");
     eventually("an equal job runs already", || folder.windlass(&["queues"]).1.contains('0'));
     assert_eq!(folder.windlass(&["workers"]).1.matches("backup").count(), 1);
@@ -199,8 +223,8 @@ fn a_refused_retry_ends_with_1_and_says_what_to_type() {
     eventually("it failed", || folder.windlass(&["failed", "count"]).1 == "1\n");
     daemon.stop();
     assert_eq!(folder.windlass(&["enqueue", "bad", "--arg", "\"a b\"", "--in", "1h"]).0, Some(0));
-    for how in ["0", "--all"] {
-        let (code, said) = folder.windlass(&["failed", "retry", how]);
+    for how in [&["0"][..], &["--all", "--yes"]] {
+        let (code, said) = folder.windlass(&[&["failed", "retry"], how].concat());
         let typed = r#"DelayQueueLock refused; an equal job is delayed; to run that one now: windlass delayed run --args '["a b"]' --queue default bad"#;
         assert!(code == Some(1) && said.contains(typed), "{code:?} {said}");
     }

@@ -93,7 +93,7 @@ fn a_reload_refuses_a_fifo_and_the_next_one_works() {
     daemon.wait_log("[ worker ] started");
     fifo(&folder.path("tasks.d/fifo.toml"));
     signal(daemon.parent(), rustix::process::Signal::HUP);
-    daemon.wait_log("the reload is refused and nothing was changed, because of 1 problems");
+    daemon.wait_log("the reload is refused and nothing was changed, because of 1 problem:");
     fs::remove_file(folder.path("tasks.d/fifo.toml")).unwrap();
     folder.script("more", "true");
     signal(daemon.parent(), rustix::process::Signal::HUP);

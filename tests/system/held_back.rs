@@ -120,14 +120,21 @@ fn an_attempt_that_will_be_repeated_is_a_warning_and_a_job_put_off_is_told() {
 #[test]
 fn a_filter_by_a_name_that_does_not_exist_ends_with_1_and_the_nearest_name() {
     let place = Place::new();
-    let filters: [&[&str]; 8] = [
+    let filters: [&[&str]; 15] = [
+        &["failed", "count", "--task", "sendMial"],
+        &["failed", "groups", "--task", "sendMial"],
+        &["failed", "export", "--task", "sendMial"],
+        &["failed", "list", "--task", "sendMial"],
+        &["history", "--task", "sendMial"],
+        &["jobs", "cancel", "--task", "sendMial", "--running"],
+        &["jobs", "list", "--task", "sendMial"],
         &["failed", "retry", "--task", "sendMial"],
         &["plan", "--task", "sendMial"],
-        &["jobs", "delete", "sendMial"],
-        &["jobs", "delete", "sendMial", "--queue", "mail"],
+        &["jobs", "delete", "sendMial", "--args", "[]"],
+        &["jobs", "delete", "sendMial", "--queue", "mail", "--args", "[]"],
         &["jobs", "delete", "sendMial", "--queue", "mail", "--any-args", "--yes"],
-        &["delayed", "find", "sendMial"],
-        &["delayed", "delete", "sendMial", "--queue", "mail"],
+        &["delayed", "find", "sendMial", "--args", "[]"],
+        &["delayed", "delete", "sendMial", "--queue", "mail", "--any-args", "--yes"],
         &["tasks", "show", "sendMial"],
     ];
     for filter in filters {
@@ -135,11 +142,17 @@ fn a_filter_by_a_name_that_does_not_exist_ends_with_1_and_the_nearest_name() {
         assert!(ended.code == 1 && ended.stderr.contains("did you mean \"sendMail\"?"), "{filter:?}: {ended:?}");
     }
     place.run(&["enqueue", "add"]).done();
-    let ended = place.run(&["jobs", "delete", "add", "--queue", "maths"]);
+    let ended = place.run(&["jobs", "delete", "add", "--queue", "maths", "--args", "[]"]);
     assert!(ended.code == 1 && ended.stderr.contains("did you mean \"math\"?"), "{ended:?}");
-    assert_eq!(place.run(&["failed", "retry", "--task", "sendMail"]).done(), "retried 0 jobs\n");
-    assert_eq!(place.run(&["jobs", "delete", "sendMail"]).done(), "deleted 0 jobs of sendMail from mail\n");
+    assert_eq!(place.run(&["failed", "retry", "--task", "sendMail", "--yes"]).done(), "retried 0 jobs\n");
+    assert_eq!(
+        place.run(&["jobs", "delete", "sendMail", "--args", "[]"]).done(),
+        "deleted 0 jobs of sendMail from mail\n"
+    );
     // Other programs have classes that no file here defines.
     place.run(&["enqueue", "Ruby", "--foreign", "--queue", "ruby"]).done();
-    assert_eq!(place.run(&["jobs", "delete", "Ruby", "--queue", "ruby"]).done(), "deleted 1 job of Ruby from ruby\n");
+    assert_eq!(
+        place.run(&["jobs", "delete", "Ruby", "--queue", "ruby", "--args", "[]"]).done(),
+        "deleted 1 job of Ruby from ruby\n"
+    );
 }

@@ -101,7 +101,7 @@ fn of_many_names_the_first_are_shown_and_that_there_are_more_is_told() {
     }
     // Paused queues need not exist.
     for queue in ["d", "b"] {
-        place.run(&["queues", "pause", queue]).done();
+        place.run(&["queues", "pause", queue, "--new"]).done();
     }
     let list = |limit: &str| without_waits(place.run(&["queues", "list", "--limit", limit, "--json"]).json());
     let queue = |name: &str| json!({"queue": name, "length": 2});

@@ -11,7 +11,7 @@ use crate::daemon::{BINARY, Folder};
 const LOOKS: [&[&str]; 14] = [
     &["failed"],
     &["failed", "count"],
-    &["failed", "retry", "--all"],
+    &["failed", "retry", "--all", "--yes"],
     &["queues"],
     &["workers"],
     &["locks"],

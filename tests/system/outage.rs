@@ -37,6 +37,33 @@ fn a_daemon_without_store_still_obeys_a_signal() {
 }
 
 #[test]
+fn who_watches_is_told_once_that_the_store_is_away_and_once_that_it_is_back() {
+    let mut server = RedisServer::start(Options { tcp: true, durable: true });
+    let folder = Folder::new(&server.url(), "");
+    folder.script("note", "true");
+    folder.enqueue(&["note"]);
+    let err = fs::File::create(folder.path("stderr")).expect("a file must be made");
+    let out = fs::File::create(folder.path("stdout")).expect("a file must be made");
+    let mut command = folder.command(&["queues", "--watch=0s"]);
+    let mut watching = command.stdout(out).stderr(err).spawn().expect("the binary must start");
+    let looks = || folder.read("stdout").matches("QUEUE").count();
+    eventually("it looks", || looks() > 0);
+    server.kill();
+    eventually("it is told", || folder.read("stderr").contains("the store is away since "));
+    // Two looks and more fail.
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    server.restart();
+    let seen = looks();
+    eventually("it looks again", || looks() > seen);
+    eventually("it is told", || folder.read("stderr").contains("the store is back after "));
+    watching.kill().expect("it is ours");
+    watching.wait().expect("it is ours");
+    let said = folder.read("stderr");
+    assert_eq!(said.matches("refused").count().max(1), 1, "{said}");
+    assert!(said.lines().count() <= 6, "{said}");
+}
+
+#[test]
 fn a_job_that_runs_while_the_store_is_away_is_settled_when_it_is_back() {
     let mut server = RedisServer::start(Options { tcp: false, durable: true });
     let folder = Folder::new(&server.url(), "");

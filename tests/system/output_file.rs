@@ -52,6 +52,17 @@ fn a_failure_names_the_file_that_has_all_that_its_run_wrote() {
     assert!(lines.contains(&"oops") && lines.contains(&"2000") && lines.contains(&"\\u001b[2Jodd"), "{said}");
     let listed: Value = serde_json::from_str(&folder.windlass(&["--json", "jobs", "output"]).1).expect("JSON");
     assert_eq!((listed["runs"][0]["id"].as_str(), listed["runs"].as_array().map(Vec::len)), (Some(&*id), Some(1)));
+    assert_eq!(
+        (&listed["runs"][0]["task"], &listed["runs"][0]["state"]),
+        (&"says".into(), &"failed".into()),
+        "{listed}"
+    );
+    // By every id that it is known under; who follows it is told how it has ended.
+    let (failure, claim) = (failed["id"].as_str().expect("its address"), listed["runs"][0]["claim"].as_str());
+    for known in [failure, &failure[..12], &id[..16], claim.expect("its claim")] {
+        assert_eq!(folder.windlass(&["jobs", "output", known]), (Some(0), said.clone()), "{known}");
+        assert_eq!(folder.windlass(&["jobs", "output", known, "--follow"]).0, Some(1), "{known}");
+    }
     let json: Value = serde_json::from_str(&folder.windlass(&["--json", "jobs", "output", &id]).1).expect("JSON");
     assert!(json["output"].as_str().is_some_and(|output| output.contains("oops\n")), "{json}");
     let (code, said) = folder.windlass(&["jobs", "output", "../../etc/passwd"]);

@@ -216,7 +216,7 @@ fn a_retry_from_the_failed_list_asks_as_an_enqueue_does() {
     fs::write(folder.path("closed"), "").expect("the folder must be writable");
     let (refused, _) = answer(&folder, &["failed", "retry", "0"], 1);
     assert_eq!((&refused["refused_by"], &refused["reason"]), (&json!("policy"), &json!("closed")));
-    let (all, _) = answer(&folder, &["failed", "retry", "--all"], 1);
+    let (all, _) = answer(&folder, &["failed", "retry", "--all", "--yes"], 1);
     assert_eq!((&all["retried"], &all["refused"][0]["reason"]), (&json!(0), &json!("closed")));
     fs::remove_file(folder.path("closed")).expect("it was there");
     let (retried, _) = answer(&folder, &["failed", "retry", "0"], 0);

@@ -33,9 +33,9 @@ fn delete(folder: &Folder) {
     task(folder, "own", "plugin_options.QueueLock = { key = \"resque:lock:mine\" }\n");
     for name in ["mail", "own"] {
         for deletion in [
-            &["jobs", "delete", name][..],
+            &["jobs", "delete", name, "--args", "[]"][..],
             &["jobs", "delete", name, "--any-args", "--yes"],
-            &["jobs", "delete", name, "--count", "1"],
+            &["jobs", "delete", name, "--args", "[]", "--count", "1"],
             &["queues", "delete", "default", "--yes"],
         ] {
             let (code, said) = folder.windlass(&["enqueue", name, "--fail-if-refused"]);
@@ -86,7 +86,7 @@ fn a_lock_stays_while_an_equal_job_waits() {
     // As a promotion or another program puts it there.
     let payload = r#"{"class":"sendMail","queue":"mail","args":[]}"#;
     crate::inspect::push(&place, "mail", &[payload]);
-    let count = |count: &str| place.run(&["jobs", "delete", "sendMail", "--count", count]).done();
+    let count = |count: &str| place.run(&["jobs", "delete", "sendMail", "--args", "[]", "--count", count]).done();
     assert_eq!(count("1"), "deleted 1 job of sendMail from mail\n");
     assert_eq!(place.run(&["enqueue", "sendMail", "--fail-if-refused"]).code, 1);
     assert_eq!(count("-1"), "deleted 1 job of sendMail from mail\n");

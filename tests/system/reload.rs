@@ -325,7 +325,7 @@ fn usr1_kills_after_the_grace_and_at_once_when_said_again() {
     // Sooner it would be a copy of the last one.
     std::thread::sleep(Duration::from_millis(200));
     signal(daemon.parent(), Signal::USR1);
-    daemon.wait_log("1 running jobs are killed; work goes on");
+    daemon.wait_log("1 running job is killed; work goes on");
     daemon.wait_log("job success");
     daemon.stop();
 }
@@ -335,7 +335,11 @@ fn a_paused_queue_waits_until_it_is_resumed() {
     let folder = Folder::new(STORE, "");
     folder.script("note", "echo done >>notes");
     let daemon = ready(&folder);
-    let (code, said) = folder.windlass(&["queues", "pause", "defualt"]);
+    for verb in ["pause", "resume"] {
+        let (code, said) = folder.windlass(&["queues", verb, "defualt"]);
+        assert!(code == Some(1) && said.contains("no queue \"defualt\" (did you mean \"default\"?)"), "{said}");
+    }
+    let (code, said) = folder.windlass(&["queues", "pause", "defualt", "--new"]);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("there is no such queue yet"), "{said}");
     for (pause, resume) in [

@@ -92,11 +92,37 @@ fn clocks_that_nothing_knows_are_not_taken_for_those_of_greenwich() {
 }
 
 #[test]
+fn a_time_is_understood_as_a_listing_shows_it() {
+    let place = Place::new();
+    place.run(&["enqueue", "add", "--at", "2036-01-02T10:00:00Z"]).done();
+    let in_berlin = |args: &[&str]| {
+        let output = place.command(args).env("TZ", "Europe/Berlin").output().unwrap();
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let utc = in_berlin(&["delayed", "--utc"]);
+    let utc = utc.lines().nth(1).unwrap().split("  ").next().unwrap();
+    assert_eq!(utc, "2036-01-02 10:00:00 UTC");
+    for shown in [utc, "2036-01-02 11:00:00 CET", "2036-01-02 11:00:00", "2036-01-02 11:00:00 +01:00"] {
+        assert!(in_berlin(&["delayed", "--at", shown]).contains("add"), "{shown}");
+    }
+    for shown in ["2m 5s ago", "2026-11-24 03:26:18 UTC", "2026-11-24 04:26:18 CET", "today 00:00", "-2h"] {
+        assert_eq!(in_berlin(&["failed", "--since", shown]), "no failed jobs\n");
+        assert_eq!(in_berlin(&["failed", "--filter", &format!("after:\"{shown}\"")]), "no failed jobs\n");
+    }
+    let wrong = place.run(&["delayed", "--at", "2036-07-02 11:00:00 CET", "--zone", "Europe/Berlin"]);
+    assert!(wrong.code == 64 && wrong.stderr.contains("call that time CEST"), "{wrong:?}");
+    let bulk = "{\"task\":\"add\",\"at\":1795490778}\n";
+    let refused = place.run_with(&["enqueue", "--bulk", "-"], bulk);
+    assert!(refused.code == 64 && refused.stderr.contains("for seconds write @1795490778"), "{refused:?}");
+}
+
+#[test]
 fn a_time_that_has_passed_is_told() {
     let place = Place::new();
     let past = place.run(&["enqueue", "add", "--at", "2020-01-01T00:00:00Z"]);
     assert!(past.code == 0 && past.stderr.contains("2020-01-01T00:00:00Z has passed"), "{past:?}");
-    let moved = place.run(&["delayed", "move", "add", "--to", "2021-01-01T00:00:00Z", "--yes"]);
+    let moved = place.run(&["delayed", "move", "add", "--args", "[]", "--to", "2021-01-01T00:00:00Z", "--yes"]);
     assert!(moved.code == 0 && moved.stderr.contains("has passed"), "{moved:?}");
     assert!(!place.run(&["enqueue", "add", "--at", "2036-01-01T00:00:00Z"]).stderr.contains("passed"));
     assert_eq!(place.run(&["enqueue", "add", "--in", "10m", "--zone", "UTC"]).code, 64);

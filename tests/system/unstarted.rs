@@ -208,7 +208,7 @@ fn jobs_that_failed_for_an_unknown_class_are_retried_alone() {
     folder.script("new", "echo $WINDLASS_ATTEMPT >>new");
     signal(daemon.parent(), Signal::HUP);
     daemon.wait_log("new tasks new");
-    let (code, said) = folder.windlass(&["failed", "retry", "--unknown"]);
+    let (code, said) = folder.windlass(&["failed", "retry", "--unknown", "--yes"]);
     assert!(code == Some(0) && said.contains("retried 1 job"), "{said}");
     eventually("it is run", || !folder.read("new").is_empty());
     assert!(failed(&folder).contains("\"count\":1"));

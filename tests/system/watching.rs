@@ -100,11 +100,59 @@ fn who_follows_a_run_whose_daemon_dies_is_told_so() {
         daemon.wait();
         // Another one takes the job back, and runs it again.
         let daemon = folder.daemon_with_log("second");
+        assert_eq!(lines.next().unwrap().unwrap(), "begun", "the second run is followed");
+        assert_eq!(folder.windlass(&["jobs", "cancel", &id]).0, Some(0));
         assert_eq!(followed.wait().unwrap().code(), Some(1));
         let mut errors = String::new();
         followed.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
-        assert!(errors.contains("its instance did not show how"), "{errors}");
-        drop(daemon);
+        assert!(errors.contains("its instance did not show how") && errors.contains("(cancelled)"), "{errors}");
+        daemon.stop();
+    });
+}
+
+/// A folder with a task whose attempts each say their number and wait for the exit code that they are to have.
+fn attempts(folder: &Folder) {
+    folder.script(
+        "flaky",
+        "n=$(ls attempts 2>/dev/null | wc -l); mkdir -p attempts/$n; echo attempt $n; until [ -s go$n ]; do sleep 0.05; done; exit $(cat go$n)",
+    );
+    folder.add_keys("flaky", "plugins = [\"Retry\"]\n[plugin_options.Retry]\nretry_limit = 2\nretry_delay = \"2s\"");
+}
+
+#[test]
+fn a_job_that_is_retried_is_followed_through_its_attempts() {
+    on_both(|folder| {
+        attempts(folder);
+        let daemon = folder.daemon();
+        for (last, code) in [("0", 0), ("4", 1)] {
+            folder.enqueue(&["flaky", "--arg", last]);
+            let id = running(folder);
+            let mut followed = follow(folder, &["jobs", "output", &id, "--follow"]);
+            let mut lines = BufReader::new(followed.stdout.take().unwrap()).lines();
+            assert_eq!(lines.next().unwrap().unwrap(), "attempt 0");
+            fs::write(folder.path("go0"), "3").unwrap();
+            // While it waits for the next attempt somebody else begins to follow it.
+            eventually("it waits", || folder.json(&["delayed"])["jobs"].as_array().map(Vec::len) == Some(1));
+            let late = follow(folder, &["jobs", "output", &id, "--follow"]);
+            assert_eq!(lines.next().unwrap().unwrap(), "attempt 1");
+            fs::write(folder.path("go1"), last).unwrap();
+            assert_eq!(lines.map(Result::unwrap).count(), 0);
+            assert_eq!(followed.wait().unwrap().code(), Some(code));
+            let mut errors = String::new();
+            followed.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+            for part in ["the run has ended (failed): ", "attempt 2 comes at ", "attempt 2 runs on "] {
+                assert!(errors.contains(part), "{part}: {errors}");
+            }
+            let late = late.wait_with_output().unwrap();
+            let (out, err) = (String::from_utf8_lossy(&late.stdout), String::from_utf8_lossy(&late.stderr));
+            assert_eq!(late.status.code(), Some(code), "{out} {err}");
+            assert!(!out.contains("attempt 0") && err.contains("attempt 2 comes at "), "{out} {err}");
+            for name in ["go0", "go1"] {
+                fs::remove_file(folder.path(name)).unwrap();
+            }
+            fs::remove_dir_all(folder.path("attempts")).unwrap();
+        }
+        daemon.stop();
     });
 }
 

@@ -9,7 +9,7 @@ use super::queue;
 use crate::admin::error::AdminError;
 use crate::admin::failed::{FailedView, SHOWN_ID};
 use crate::admin::{failed_page, failed_search};
-use crate::job::QueueName;
+use crate::job::{QueueName, output_end};
 use crate::store::handle::Store;
 use crate::store::inspection::FailedCount;
 use crate::store::role::Admin;
@@ -67,8 +67,10 @@ pub(super) fn finding(view: &FailedView) -> Finding {
     let class = view.class.as_deref().unwrap_or("the job");
     let error = [view.exception.as_deref(), view.error.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(": ");
     let attempt = view.attempt.filter(|attempt| *attempt > 1).map(|attempt| format!(" at attempt {attempt}"));
-    let last = view.backtrace.last().map(|line| format!(" ({line})")).unwrap_or_default();
-    let text = format!("{class} failed{}: {error}{last}", attempt.unwrap_or_default(), class = named(&class));
+    let said = last_words(view).map(|line| format!(" ({line})")).unwrap_or_default();
+    let whole = view.backtrace.last().filter(|line| output_end::is_place(line));
+    let whole = whole.map(|place| format!("; {place}")).unwrap_or_default();
+    let text = format!("{class} failed{}: {error}{said}{whole}", attempt.unwrap_or_default(), class = named(&class));
     let id = view.id.get(..SHOWN_ID).unwrap_or(&view.id);
     Finding {
         since: view.failed_at.clone(),
@@ -76,6 +78,14 @@ pub(super) fn finding(view: &FailedView) -> Finding {
             .command(shell::command("failed retry", &[id]))
             .fact("failed_id", view.id.as_str())
     }
+}
+
+/// The line by which the job itself tells best why it failed: the last one of stderr, else of stdout. What other programs
+/// keep there are stacks, whose last line is the farthest from the error.
+fn last_words(view: &FailedView) -> Option<&str> {
+    view.job_id.as_ref()?;
+    let is_said = |line: &&str| !line.trim().is_empty();
+    output_end::last_of_stderr(&view.backtrace).or_else(|| output_end::written(&view.backtrace).filter(is_said).last())
 }
 
 #[cfg(test)]

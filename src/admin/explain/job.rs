@@ -14,6 +14,8 @@ use super::{failed, queue};
 use crate::admin::error::AdminError;
 use crate::admin::failed::FailedView;
 use crate::admin::failed_walk::Walk;
+use crate::admin::job_ids;
+use crate::admin::waiting_jobs::{self, WaitingJob};
 use crate::client::moment::Moment;
 use crate::client::request::ResolvedJob;
 use crate::job::{FailureView, Identity, RetryKeys};
@@ -99,6 +101,18 @@ pub async fn job(store: &Store<Admin>, here: Here<'_>, subject: JobSubject<'_>) 
         // What could not be read may be where it is.
         findings.extend(unread.into_findings());
     }
+    if let JobSubject::Id(text) = &subject
+        && findings.is_empty()
+    {
+        if let Some(waiting) = waiting_jobs::find(store, |id| id == *text).await?.first() {
+            let finding = put_off_until(waiting);
+            return Ok(Explanation::of(subject.name(), vec![finding]));
+        }
+        // The beginning of an id, or one under which the job is known otherwise.
+        if let Some(id) = job_ids::whole(store, text, []).await?.filter(|id| id != text) {
+            return Box::pin(job(store, here, JobSubject::Id(&id))).await;
+        }
+    }
     if findings.is_empty() {
         let text = match subject {
             JobSubject::Id(_) => {
@@ -118,6 +132,17 @@ pub async fn job(store: &Store<Admin>, here: Here<'_>, subject: JobSubject<'_>) 
     }
     findings.extend(fleet.unread);
     Ok(Explanation::of(subject.name(), findings))
+}
+
+/// A job that was claimed before, and is due later.
+fn put_off_until(waiting: &WaitingJob) -> Finding {
+    let at = Moment::of_second(waiting.second).rfc3339();
+    let (attempt, queue) = (waiting.identity.attempt, named(&waiting.queue));
+    let text = format!("it waits for attempt {attempt}, which is due at {at} and goes to queue {queue}");
+    let cause = if attempt > 1 { Cause::RetryWaiting } else { Cause::DelayedUntil };
+    Finding::tells(cause, text)
+        .fact("attempt", attempt)
+        .command(shell::command("explain queue", &[waiting.queue.as_str()]))
 }
 
 /// A run, and who has asked it to end.

@@ -50,7 +50,7 @@ pub(super) async fn periodic_findings(
 ) -> Result<Vec<Finding>, AdminError> {
     let mut findings = Vec::new();
     for view in periodic::states(store, here.registry, fleet.now_ms, MOST_OTHERS, wanted).await?.0 {
-        findings.extend(of_task(fleet, &view));
+        findings.extend(of_task(here, fleet, &view));
         if wanted.is_some() && view.state == "due" {
             let place = QueueName::as_stored(&view.queue);
             findings.extend(queue::judge(fleet, &place, 1).into_iter().filter(|one| one.blocks));
@@ -73,7 +73,7 @@ pub(super) fn no_leader(what: &str) -> Finding {
     Finding::blocks(Cause::NoLeader, text).command("windlass run")
 }
 
-fn of_task(fleet: &Fleet, view: &PeriodicView) -> Option<Finding> {
+fn of_task(here: Here<'_>, fleet: &Fleet, view: &PeriodicView) -> Option<Finding> {
     let task = &view.task;
     let due_ms = view.due.as_ref().map(|due| due.ms);
     let late_ms = due_ms.map_or(0, |due_ms| fleet.now_ms.saturating_sub(due_ms));
@@ -107,6 +107,7 @@ fn of_task(fleet: &Fleet, view: &PeriodicView) -> Option<Finding> {
             Cause::Behind,
             format!("the run of periodic task {task} waits on queue {}", named(&view.queue), task = named(&task)),
         ),
+        _ if view.failed_attempts.is_some() => retried(here, view),
         _ => {
             let at = view.due.as_ref().map_or("an unknown time", |due| due.at.as_str());
             let why = view.waits.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
@@ -117,6 +118,27 @@ fn of_task(fleet: &Fleet, view: &PeriodicView) -> Option<Finding> {
             .fact("due_ms", due_ms)
         }
     })
+}
+
+/// A periodic task whose present run failed and waits for its next attempt.
+fn retried(here: Here<'_>, view: &PeriodicView) -> Finding {
+    let (task, failed) = (&view.task, view.failed_attempts.unwrap_or(0));
+    let at = view.due.as_ref().map_or("an unknown time", |due| due.at.as_str());
+    let attempts = if failed == 1 { "1 attempt".to_owned() } else { format!("{failed} attempts") };
+    let error = view.last_error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
+    let overlaps = here.registry.get(task).is_some_and(|task| task.overlap);
+    let ticks = match overlaps {
+        true => "its ticks go on meanwhile",
+        false => "its next tick comes after that run has ended, and those that pass until then are left out",
+    };
+    let text = format!(
+        "{attempts} of the present run of periodic task {task} failed{error}; the next one is at {at}, and {ticks}. To run it now",
+        task = named(task)
+    );
+    Finding::tells(Cause::RetryWaiting, text)
+        .command(shell::command("periodic run", &[task]))
+        .fact("failed_attempts", failed)
+        .fact("due_ms", view.due.as_ref().map(|due| due.ms))
 }
 
 /// A periodic task with an entry in the store that no instance has loaded.

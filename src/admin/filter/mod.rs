@@ -13,7 +13,7 @@ use std::cell::OnceCell;
 
 use crate::job::{FailureView, PayloadView, date, digest, output_end};
 pub(super) use group::Group;
-pub use parse::{FilterError, quoted};
+pub use parse::{FilterError, ReadTime, quoted};
 use pattern::Pattern;
 
 /// What is asked of a failed job. The empty filter asks nothing.

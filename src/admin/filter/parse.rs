@@ -3,10 +3,13 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
+use chrono::Utc;
+
 use super::path::DEEPEST;
 use super::pattern::Pattern;
 use super::{Condition, Filter, Quality, Term};
 use crate::client::moment::{Moment, parse_ago};
+use crate::client::wall_time::{TimeName, WallTime};
 use crate::config::error::closest;
 
 /// How long a filter may be, in bytes, and how many terms it may have.
@@ -19,6 +22,9 @@ const KEYS: [&str; 13] =
 
 /// Other names of keys.
 const OTHER_NAMES: [(&str, &str); 4] = [("class", "task"), ("since", "after"), ("until", "before"), ("arg", "args")];
+
+/// Reads a time by somebody's clocks. Nothing: it is none. An error says why it cannot be told.
+pub type ReadTime<'r> = dyn Fn(&str) -> Result<Option<i64>, String> + 'r;
 
 /// Why a text is no filter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,11 +49,20 @@ impl Filter {
     /// # Errors
     /// Says where it is wrong.
     pub fn parse(text: &str, now_ms: i64) -> Result<Self, FilterError> {
+        Self::parse_by(text, now_ms, &|_| Ok(None))
+    }
+
+    /// The same for a person whose clocks are known: `read` reads a time as they and listings show it, in milliseconds since the Unix
+    /// epoch.
+    ///
+    /// # Errors
+    /// Says where it is wrong.
+    pub fn parse_by(text: &str, now_ms: i64, read: &ReadTime<'_>) -> Result<Self, FilterError> {
         if text.len() > LONGEST {
             let place = text[..text.floor_char_boundary(LONGEST)].chars().count() + 1;
             return Err(FilterError { place, what: format!("a filter has at most {LONGEST} bytes") });
         }
-        let mut reader = Reader { rest: text.chars().peekable(), place: 1, now_ms };
+        let mut reader = Reader { rest: text.chars().peekable(), place: 1, now_ms, read };
         let mut terms = Vec::new();
         while reader.skip_space() {
             let place = reader.place;
@@ -65,6 +80,7 @@ struct Reader<'t> {
     /// Where the next character stands.
     place: usize,
     now_ms: i64,
+    read: &'t ReadTime<'t>,
 }
 
 /// What stands behind a key, or a bare word.
@@ -204,12 +220,22 @@ impl Reader<'_> {
             return Ok(self.now_ms.saturating_sub(ago));
         }
         let day = || Moment::parse(&format!("{text}T00:00:00Z"));
-        Moment::parse(&text).or_else(|error| day().map_err(|_| error)).map(Moment::ms).map_err(|_| {
-            wrong(format!(
+        if let Ok(moment) = Moment::parse(&text).or_else(|error| day().map_err(|_| error)) {
+            return Ok(moment.ms());
+        }
+        // What a listing shows in UTC says whose clocks it means.
+        let in_utc = WallTime::parse_named(&text).filter(|(_, name)| *name == TimeName::UTC);
+        if let Some(found) = in_utc.and_then(|(wall, _)| wall.find(&Utc, self.now_ms)) {
+            return Ok(found.moment.ms());
+        }
+        match (self.read)(&text) {
+            Ok(Some(ms)) => Ok(ms),
+            Err(why) => Err(wrong(why)),
+            Ok(None) => Err(wrong(format!(
                 "{text:?} is no time: expected how long ago (-2h, \"-1day 6h\"), a day (2026-11-24), RFC 3339 with its zone \
-                 (2026-11-24T03:26:18Z), milliseconds or @seconds"
-            ))
-        })
+                 (2026-11-24T03:26:18Z), milliseconds, @seconds, or a time as listings show it"
+            ))),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What follows `failed`.
 
+use std::path::PathBuf;
+
 use clap::{Args as ClapArgs, Subcommand};
 
 use super::job::JobArgs;
@@ -41,7 +43,7 @@ pub(crate) struct FailedFilterArgs {
     #[arg(long, value_name = "TEXT", value_parser = value::part)]
     pub error: Option<String>,
     /// Only jobs that failed since this time, or in this time: 2h, 1day, "today 08:00", 2026-11-24T03:26:18Z
-    #[arg(long, value_name = "TIME", value_parser = value::since)]
+    #[arg(long, value_name = "TIME", value_parser = value::since, allow_hyphen_values = true)]
     pub since: Option<Since>,
 }
 
@@ -99,10 +101,22 @@ pub(crate) enum FailedVerb {
         address: String,
     },
     /// Print all that match, whole, one JSON document a line, newest first
-    #[command(after_help = "Example:\n  windlass failed export --filter task:sendMail > failed.ndjson")]
+    #[command(after_help = "Each line has the record itself, so that windlass failed import can put it back.\n\n\
+                            Example:\n  windlass failed export --filter task:sendMail > failed.ndjson")]
     Export {
         #[command(flatten)]
         filter: FailedFilterArgs,
+    },
+    /// Put failed jobs back on the list that an export holds; those that are there already are left out
+    #[command(
+        after_help = "The records are put at the end of the list as they were, so that ids, attempts and dates stay. Nothing runs \
+                            until it is retried. All lines are checked first.\n\nExamples:\n  \
+                            windlass failed import failed.ndjson\n  \
+                            zcat failed.ndjson.gz | windlass failed import -"
+    )]
+    Import {
+        /// What windlass failed export has written (- for stdin)
+        file: PathBuf,
     },
     /// Remove failed jobs: some, all that match, or all
     #[command(
@@ -120,12 +134,13 @@ pub(crate) enum FailedVerb {
         #[command(flatten)]
         bulk: FailedBulkArgs,
     },
-    /// Retry the jobs of workers that vanished or were removed
+    /// Retry the jobs of workers that vanished or were removed; does not ask, because none of them has run to its end
     #[command(after_help = "Example:\n  windlass failed retry-stuck")]
     RetryStuck,
     /// Put failed jobs back on their queues: some, all that match, all of a task, or all
     #[command(
-        after_help = "Examples:\n  windlass failed retry 0a1b2c3d4e5f --args '[{\"to\":\"ada@example.org\"}]'\n  \
+        after_help = "Jobs that are not named by their ids are counted first, and the command asks; in scripts say --yes.\n\n\
+                            Examples:\n  windlass failed retry 0a1b2c3d4e5f --args '[{\"to\":\"ada@example.org\"}]'\n  \
                             windlass failed retry --filter 'error:\"no space\" after:-2h' --dry-run"
     )]
     Retry(FailedRetryArgs),
@@ -140,7 +155,7 @@ pub(crate) struct FailedRetryArgs {
     /// Retry all failed jobs
     #[arg(long, conflicts_with_all = ["addresses", "filter", "task"])]
     pub all: bool,
-    /// Retry all that match; tells how many, and asks
+    /// Retry all that match
     #[arg(long, value_name = "FILTER", allow_hyphen_values = true, value_parser = value::filter, conflicts_with = "addresses")]
     pub filter: Option<Filter>,
     /// Retry all failed jobs of this task

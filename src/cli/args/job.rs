@@ -33,7 +33,7 @@ impl JobArgs {
     }
 }
 
-/// A job that exists, by its content.
+/// Jobs that exist, by their content.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct NamedJobArgs {
     /// The task
@@ -43,7 +43,15 @@ pub(crate) struct NamedJobArgs {
     pub queue: Option<String>,
     #[command(flatten)]
     pub args: JobArgs,
+    /// Jobs with any arguments
+    #[arg(long, conflicts_with_all = ["args", "arg"])]
+    pub any_args: bool,
 }
+
+/// What help says about them.
+pub(crate) const NAMED_BY_ARGS: &str = "\
+TASK names jobs by their arguments: --args or --arg, for jobs without any --args '[]', for jobs with whatever arguments\n\
+--any-args.";
 
 /// `enqueue`.
 #[derive(Debug, ClapArgs)]

@@ -15,7 +15,7 @@ pub(crate) struct ShownArgs {
     /// Show times in UTC
     #[arg(long, global = true, display_order = 901)]
     pub utc: bool,
-    /// Repeat a listing every so often, and mark what has changed; Ctrl-C ends it
+    /// Repeat a listing every so often, at most twice a second, and mark what has changed; Ctrl-C ends it
     #[arg(long, global = true, display_order = 901, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "2s", value_parser = value::wait)]
     pub watch: Option<Duration>,
     /// Colour the output: auto is on a terminal, unless NO_COLOR is set, and with CLICOLOR_FORCE everywhere

@@ -4,12 +4,17 @@
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
-use super::job::{JobArgs, NamedJobArgs};
+use super::job::{JobArgs, NAMED_BY_ARGS, NamedJobArgs};
 use crate::cli::value::{self, TimeArg};
 use crate::task::zone::NamedZone;
 
 /// How many entries a listing shows if nothing else is asked for.
 pub(crate) const LISTED: usize = 1000;
+
+/// Help of a command whose TASK names jobs by their arguments.
+fn by_args(examples: &str) -> String {
+    format!("{NAMED_BY_ARGS}\n\n{examples}")
+}
 
 /// `run`.
 #[derive(Debug, Default, ClapArgs)]
@@ -144,7 +149,8 @@ pub(crate) enum QueuesVerb {
     },
     /// Stop claiming jobs from a queue, on all machines. Running jobs continue; jobs can still be enqueued
     #[command(after_help = "Examples:\n  windlass queues pause mail\n  \
-                            windlass queues pause --all")]
+                            windlass queues pause --all\n  \
+                            windlass queues pause nightly --new         # before its first job")]
     Pause {
         /// The queue
         #[arg(required_unless_present = "all", conflicts_with = "all")]
@@ -152,6 +158,9 @@ pub(crate) enum QueuesVerb {
         /// All queues; on Redis this also stops Ruby's workers
         #[arg(long)]
         all: bool,
+        /// The queue may be one that does not exist so far: its first job waits
+        #[arg(long, requires = "queue")]
+        new: bool,
     },
     /// Claim from a queue again
     #[command(after_help = "Examples:\n  windlass queues resume mail\n  \
@@ -262,17 +271,17 @@ pub(crate) enum DelayedVerb {
         limit: usize,
     },
     /// Show when a job is due
-    #[command(after_help = "Examples:\n  windlass delayed find add --args '[1,2]'\n  \
-                            windlass delayed find add --queue math --args '[1,2]'")]
+    #[command(after_help = by_args("Examples:\n  windlass delayed find add --args '[1,2]'\n  \
+                            windlass delayed find add --queue math --any-args"))]
     Find(NamedJobArgs),
     /// Run jobs now instead of at their time: they are due at once
-    #[command(after_help = "Examples:\n  windlass delayed run add --args '[1,2]'\n  \
+    #[command(after_help = by_args("Examples:\n  windlass delayed run add --args '[1,2]'\n  \
                             windlass delayed run --task add\n  \
-                            windlass delayed run --queue math --yes")]
+                            windlass delayed run --queue math --yes"))]
     Run(DelayedSelectArgs),
     /// Move jobs to another time
-    #[command(after_help = "Examples:\n  windlass delayed move --task add --to \"tomorrow 10:00\"\n  \
-                            windlass delayed move --at @1795490778 --to 2026-12-01T08:00:00Z")]
+    #[command(after_help = by_args("Examples:\n  windlass delayed move --task add --to \"tomorrow 10:00\"\n  \
+                            windlass delayed move --at @1795490778 --to 2026-12-01T08:00:00Z"))]
     Move {
         #[command(flatten)]
         select: DelayedSelectArgs,
@@ -280,9 +289,9 @@ pub(crate) enum DelayedVerb {
         #[arg(long, value_name = "TIME", value_parser = value::time)]
         to: TimeArg,
     },
-    /// Delete a job at all times at which it is due, or all of a task or a time
-    #[command(after_help = "Examples:\n  windlass delayed delete add --args '[1,2]'\n  \
-                            windlass delayed delete --task add --queue math")]
+    /// Delete a job at all times at which it is due, or all of a task, a queue or a time
+    #[command(after_help = by_args("Examples:\n  windlass delayed delete add --args '[1,2]'\n  \
+                            windlass delayed delete --task add --queue math"))]
     Delete(DelayedSelectArgs),
 }
 
@@ -297,6 +306,9 @@ pub(crate) struct DelayedSelectArgs {
     pub all_of: Option<String>,
     #[command(flatten)]
     pub args: JobArgs,
+    /// With TASK: jobs with any arguments
+    #[arg(long, conflicts_with_all = ["args", "arg", "all_of"])]
+    pub any_args: bool,
     /// Only jobs of this queue; with TASK its queue, if it is not the task's own
     #[arg(long, value_name = "Q")]
     pub queue: Option<String>,
@@ -325,14 +337,16 @@ pub(crate) enum JobsVerb {
     )]
     Cancel(JobsCancelArgs),
     /// Delete jobs from a queue, by their arguments or all of a task
-    #[command(after_help = "Examples:\n  windlass jobs delete add --args '[1,2]'\n  \
-                            windlass jobs delete add --queue math --any-args")]
+    #[command(after_help = by_args("Examples:\n  windlass jobs delete add --args '[1,2]'\n  \
+                            windlass jobs delete add --queue math --any-args"))]
     Delete(JobsDeleteArgs),
     /// Print what a job writes, on whichever machine it runs, or what is left of it; without ID list what this machine keeps
     #[command(
         after_help = "What a job has written is on this machine if its task has output = \"file\"; what a running job writes is \
                             shown by its instance; of failed jobs, and of runs that their task keeps (keep_runs), the last lines are \
-                            left.\n\nWith --follow the exit code is 0 if the job is done, 1 if it failed.\n\nExamples:\n  windlass jobs list\n  \
+                            left.\n\nThe ID is that of the job, its first 8 letters or more, the claim of a run, or the id of its \
+                            failure.\n\nWith --follow a job that is run again is followed through all its attempts; the exit code is \
+                            0 if the job is done at last, 1 if it failed.\n\nExamples:\n  windlass jobs list\n  \
                             windlass jobs output 5c0b9a1e-0-17-3 --follow"
     )]
     Output(JobsOutputArgs),
@@ -409,11 +423,11 @@ pub(crate) struct JobsOutputArgs {
     /// Of which run; otherwise of the last
     #[arg(long, value_name = "CLAIM", requires = "id")]
     pub claim: Option<String>,
-    /// Go on until the run has ended
+    /// Go on until the job has ended, through all its attempts
     #[arg(long, short, requires = "id")]
     pub follow: bool,
-    /// How many runs are listed at most
-    #[arg(long, value_name = "N", default_value_t = LISTED, value_parser = value::limit)]
+    /// How many runs are listed at most, the newest first
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = value::limit, conflicts_with = "id")]
     pub limit: usize,
 }
 
@@ -422,14 +436,11 @@ pub(crate) struct JobsOutputArgs {
 pub(crate) struct JobsDeleteArgs {
     #[command(flatten)]
     pub job: NamedJobArgs,
-    /// Delete jobs with any arguments
-    #[arg(long, conflicts_with_all = ["args", "arg", "count"])]
-    pub any_args: bool,
     /// With --any-args: do not ask for confirmation
     #[arg(long)]
     pub yes: bool,
     /// Delete at most N, from the head; negative: from the tail; 0: all
-    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true, conflicts_with = "any_args")]
     pub count: i64,
     /// With --any-args: the first position that is looked at
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true, requires = "any_args")]

@@ -1,10 +1,12 @@
 //! `audit`: who changed what.
 
+use serde_json::Value;
+
 use crate::admin::audit::{self, AuditEntry, AuditOutcome};
 use crate::cli::args::AuditArgs;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Text, local_time};
+use crate::cli::output::{Text, count_noun, local_time};
 use crate::cli::table::TextTable;
 
 /// Lists the last changes.
@@ -36,10 +38,50 @@ pub(crate) async fn run(context: &CommandContext, args: &AuditArgs) -> Result<Ex
 }
 
 fn outcome(entry: &AuditEntry) -> String {
-    let told = entry.told.as_deref().or_else(|| entry.result.as_ref().map(|result| result.get())).unwrap_or_default();
+    let result = || entry.result.as_ref().map(|result| in_words(result.get()));
+    let told = entry.told.clone().or_else(result).unwrap_or_default();
     match entry.outcome {
-        AuditOutcome::Done => told.to_owned(),
+        AuditOutcome::Done => told,
         AuditOutcome::Refused => format!("refused: {told}"),
         _ => format!("failed: {told}"),
+    }
+}
+
+/// An answer for people who read a table: its members without the signs of JSON. What is nested is only named; `--json` has it.
+fn in_words(json: &str) -> String {
+    let said = |value: &Value| match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        Value::Array(items) => Some(count_noun(items.len() as u64, "entry", "entries")),
+        Value::Object(members) if members.is_empty() => None,
+        Value::Object(_) => Some("...".to_owned()),
+        scalar => Some(scalar.to_string()),
+    };
+    match serde_json::from_str(json) {
+        Ok(Value::Object(members)) => {
+            let words = members
+                .iter()
+                .filter_map(|(name, value)| Some(format!("{}: {}", name.replace('_', " "), said(value)?)));
+            words.collect::<Vec<_>>().join(", ")
+        }
+        Ok(other) => said(&other).unwrap_or_default(),
+        Err(_) => json.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_told_in_words() {
+        let told =
+            r#"{"queue":"mail","paused":true,"still_paused":["a","b"],"lock":{"key":"k"},"at":null,"deleted":3}"#;
+        let words = in_words(told);
+        for part in ["queue: mail", "paused: true", "still paused: 2 entries", "lock: ...", "deleted: 3"] {
+            assert!(words.contains(part), "{part}: {words}");
+        }
+        assert!(!words.contains(['{', '"', '[']) && !words.contains("at:"), "{words}");
+        assert_eq!((in_words("7"), in_words("not json")), ("7".to_owned(), "not json".to_owned()));
     }
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::delayed_moves::{self, Change};
 use crate::admin::delayed::{self, DelayedView, TimeView};
-use crate::admin::delayed_moves::DelayedSelection;
+use crate::admin::delayed_moves::{self as delayed_jobs, DelayedSelection};
 use crate::admin::known::not_found;
 use crate::admin::queues::expect_job;
 use crate::cli::args::verbs::DelayedSelectArgs;
@@ -15,6 +15,7 @@ use crate::cli::input;
 use crate::cli::manner::Manner;
 use crate::cli::output::{Text, count_noun};
 use crate::cli::table::TextTable;
+use crate::client::moment::Moment;
 use crate::client::request::ResolvedJob;
 use crate::client::{Request, RequestError};
 use crate::store::handle::Store;
@@ -71,21 +72,30 @@ pub(crate) async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<E
             })?;
         }
         DelayedVerb::Find(job) => {
-            let (store, job, tasks) = resolve(context, job).await?;
-            let times = delayed::find(&store, job.task.as_str(), job.queue.as_str(), &job.args).await?;
+            let any_args = job.any_args;
+            let (store, job, tasks) = resolve(context, "delayed find", job).await?;
+            let times = match any_args {
+                true => {
+                    let selection = selection(&job, any_args, None);
+                    delayed_jobs::times(&store, &selection).await?
+                }
+                false => delayed::find(&store, job.task.as_str(), job.queue.as_str(), &job.args).await?,
+            };
             if times.is_empty() {
                 expect_job(&store, &tasks.registry, Some(job.task.as_str()), Some(job.queue.as_str())).await?;
             }
             let output = FindOutput { times };
             context.printer.print(&output, || {
                 if output.times.is_empty() {
-                    return Text::from(format!("{} is not delayed with these arguments", job.task));
+                    let with = if any_args { "" } else { " with these arguments" };
+                    return Text::from(format!("{} is not delayed{with}", job.task));
                 }
                 times_table(&output.times, manner)
             })?;
         }
-        DelayedVerb::Delete(DelayedSelectArgs { task: Some(task), args, queue, at: None, .. }) => {
-            let (store, job, tasks) = resolve(context, NamedJobArgs { task, queue, args }).await?;
+        DelayedVerb::Delete(DelayedSelectArgs { task: Some(task), args, any_args: false, queue, at: None, .. }) => {
+            let named = NamedJobArgs { task, queue, args, any_args: false };
+            let (store, job, tasks) = resolve(context, "delayed delete", named).await?;
             let times = delayed::delete(&store, job.task.as_str(), job.queue.as_str(), &job.args).await?;
             if times.is_empty() {
                 expect_job(&store, &tasks.registry, Some(job.task.as_str()), Some(job.queue.as_str())).await?;
@@ -113,13 +123,14 @@ pub(crate) async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<E
 
 /// Changes all jobs that match.
 async fn changed(context: &CommandContext, select: DelayedSelectArgs, change: Change) -> Result<Exit, CliError> {
-    let DelayedSelectArgs { task, all_of, args, queue, at, zone, yes } = select;
+    let DelayedSelectArgs { task, all_of, args, any_args, queue, at, zone, yes } = select;
     let at = at.map(|at| at.said(zone)).transpose()?.map(|said| said.moment);
     let (store, selection, tasks) = match task {
         Some(task) => {
-            let (store, job, tasks) = resolve(context, NamedJobArgs { task, queue, args }).await?;
-            let (task, queue) = (job.task.to_string(), job.queue.to_string());
-            (store, DelayedSelection::new(Some(task), Some(queue), Some(job.args), at), tasks)
+            let named = NamedJobArgs { task, queue, args, any_args };
+            let (store, job, tasks) = resolve(context, change.verb(), named).await?;
+            let selection = selection(&job, any_args, at);
+            (store, selection, tasks)
         }
         None => {
             let args = input::arguments(context, &args)?;
@@ -129,11 +140,22 @@ async fn changed(context: &CommandContext, select: DelayedSelectArgs, change: Ch
     delayed_moves::run(context, &store, &tasks, &selection, &change, yes).await
 }
 
+/// The delayed jobs of the task and queue of this one: those with its arguments, or with any.
+fn selection(job: &ResolvedJob, any_args: bool, at: Option<Moment>) -> DelayedSelection {
+    let args = (!any_args).then(|| job.args.clone());
+    DelayedSelection::new(Some(job.task.to_string()), Some(job.queue.to_string()), args, at)
+}
+
 /// Resolves the job. Its task may be unknown here if the queue is given.
-async fn resolve(context: &CommandContext, job: NamedJobArgs) -> Result<(Store<Admin>, ResolvedJob, Tasks), CliError> {
+async fn resolve(
+    context: &CommandContext,
+    verb: &str,
+    job: NamedJobArgs,
+) -> Result<(Store<Admin>, ResolvedJob, Tasks), CliError> {
     let tasks = context.tasks()?;
     let foreign = job.queue.is_some();
-    let request = Request { args: input::arguments(context, &job.args)?, task: job.task, queue: job.queue, foreign };
+    let args = input::naming(context, verb, &job.task, (&job.args, job.any_args))?;
+    let request = Request { args, task: job.task, queue: job.queue, foreign };
     let job = context.resolve_as_written(&request, &tasks).map_err(|error| match error {
         RequestError::UnknownTask { task, .. } => CliError::no_task(not_found(&tasks.registry, &task)),
         other => CliError::Client(other.into()),

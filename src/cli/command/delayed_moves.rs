@@ -112,6 +112,15 @@ fn jobs(number: u64) -> String {
 }
 
 impl Change {
+    /// The command that carries it out.
+    pub(super) fn verb(&self) -> &'static str {
+        match self {
+            Self::Run => "delayed run",
+            Self::Move(_) => "delayed move --to TIME",
+            Self::Delete => "delayed delete",
+        }
+    }
+
     fn target(&self) -> MoveTo {
         match self {
             Self::Run => MoveTo::Now,

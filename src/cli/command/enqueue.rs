@@ -9,6 +9,7 @@ use super::unloaded::{warn_of_missing, warn_of_unloaded};
 use super::waiting::{self, Shows};
 use crate::admin::enqueued::{EnqueueView, PluginErrorView};
 use crate::admin::refusing_lock::{RefusingLock, refusing_locks};
+use crate::admin::remedy::run_delayed;
 use crate::cli::args::EnqueueArgs;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
@@ -25,6 +26,8 @@ use crate::client::request::ResolvedJob;
 use crate::client::{Client, Request, RequestError};
 use crate::config::error::MOST_TOLD;
 use crate::file::bounded;
+use crate::job::PayloadView;
+use crate::plugin::chain::DELAY_QUEUE_LOCK;
 use crate::plugin::hooks::{HookFailure, Refusal};
 use crate::store::handle::Store;
 use crate::store::queueing::Scheduled;
@@ -130,8 +133,11 @@ async fn tell_now(
             let why = refusal.reason.as_deref().map(|reason| format!(": {}", reason)).unwrap_or_default();
             let text = format!("not enqueued: {} of {task} refused{why}", refusal.plugin);
             let output = EnqueueView::refused(refusal, lock);
+            let is_delayed = output.refused_by.as_deref() == Some(DELAY_QUEUE_LOCK);
+            let delayed = PayloadView::parse(&job.payload).ok().filter(|_| is_delayed).map(|job| run_delayed(&job));
             context.printer.report(&output, || {
-                output.lock.iter().map(RefusingLock::text).fold(Text::from(text.clone()), Text::and)
+                let told = output.lock.iter().map(RefusingLock::text).chain(delayed.clone());
+                told.fold(Text::from(text.clone()), Text::and)
             })?;
             return Ok(if args.fail_if_refused { Exit::Failure } else { Exit::Done });
         }

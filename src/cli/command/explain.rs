@@ -31,7 +31,8 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<ExplainVerb>) -> 
         Some(ExplainVerb::Job { id: None, task, queue, args }) => {
             // clap asks for one of the two.
             let task = task.unwrap_or_default();
-            let request = Request { queue, ..Request::new(task).args(input::arguments(context, &args)?).foreign() };
+            let args = input::naming(context, "explain job", &task, (&args, false))?;
+            let request = Request { queue, ..Request::new(task).args(args).foreign() };
             let job = request.resolve_as_written(registry).map_err(|error| CliError::Client(error.into()))?;
             explain::job(&store, here, JobSubject::Job(&job)).await?
         }

@@ -1,6 +1,7 @@
 //! `failed`: look at failed jobs, remove them, put them back on their queues.
 
 mod groups_text;
+mod import;
 mod many;
 mod retry;
 
@@ -72,6 +73,9 @@ pub(crate) async fn run(context: &CommandContext, verb: FailedVerb) -> Result<Ex
             } else {
                 failed_search::count(&store, &filter, &Brake::default(), |found| progress.at(found)).await?
             };
+            if count == 0 {
+                expect_something(context, &store, &filter).await?;
+            }
             context.printer.print(&CountOutput { count }, || count.to_string())?;
         }
         FailedVerb::Show { address } => {
@@ -79,17 +83,24 @@ pub(crate) async fn run(context: &CommandContext, verb: FailedVerb) -> Result<Ex
             context.printer.print(&view, || show_text(&view, manner))?;
         }
         FailedVerb::Export { filter } => {
-            let (filter, mut written) = (filter_of(filter)?, Ok(()));
-            failed_export::export(&store, &filter, async |views| match context.printer.lines(&views) {
-                Ok(goes_on) => goes_on,
-                Err(error) => {
-                    written = Err(error);
-                    false
+            let (filter, mut written, mut any) = (filter_of(filter)?, Ok(()), false);
+            failed_export::export_whole(&store, &filter, async |views| {
+                any |= !views.is_empty();
+                match context.printer.lines(&views) {
+                    Ok(goes_on) => goes_on,
+                    Err(error) => {
+                        written = Err(error);
+                        false
+                    }
                 }
             })
             .await?;
             written?;
+            if !any {
+                expect_something(context, &store, &filter).await?;
+            }
         }
+        FailedVerb::Import { file } => return import::run(context, &file).await,
         FailedVerb::Remove { addresses, all: false, filter, .. } if filter_is_empty(&filter) => {
             return remove_some(context, &store, &addresses).await;
         }
@@ -124,7 +135,11 @@ fn would_remove(context: &CommandContext, count: u64) -> Result<(), CliError> {
 async fn list_groups(context: &CommandContext, store: &Store<Admin>, args: FailedGroupsArgs) -> Result<(), CliError> {
     let filter = filter_of(args.filter)?;
     let mut progress = Progress::new("failed jobs were looked at");
-    let groups = failed_groups::groups(store, filter, args.scan, args.limit, None, |seen| progress.at(seen)).await?;
+    let looked = |seen| progress.at(seen);
+    let groups = failed_groups::groups(store, filter.clone(), args.scan, args.limit, None, looked).await?;
+    if groups.groups.is_empty() && groups.complete {
+        expect_something(context, store, &filter).await?;
+    }
     Ok(context.printer.print(&groups, || groups_text(&groups, context.printer.manner()))?)
 }
 

@@ -12,6 +12,7 @@ use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::Text;
 use crate::client::moment::parse_typed_delay;
+use crate::file::plain;
 use crate::job::{QueueName, TaskName};
 use crate::task::calendar::Calendar;
 
@@ -126,7 +127,7 @@ fn config(context: &CommandContext, args: &GenerateConfigArgs) -> Result<Vec<Pat
     }
     write(&file, &config_text(args.actionhero), 0o644)?;
     // Creates the folder for the first task.
-    let tasks = file.parent().unwrap_or(Path::new("")).join("../tasks.d");
+    let tasks = plain(file.parent().unwrap_or(Path::new("")).join("../tasks.d"));
     fs::create_dir_all(&tasks)
         .map_err(|error| CliError::Failed(format!("failed to create {}: {error}", tasks.display())))?;
     Ok(vec![file])

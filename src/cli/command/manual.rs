@@ -38,6 +38,13 @@ fn script(shell: impl Generator) -> String {
     String::from_utf8_lossy(&script).into_owned()
 }
 
+/// The page with the headings that manual pages have: what stands below the options is called EXTRA otherwise.
+fn with_headings(page: &str) -> String {
+    let page =
+        page.replace(".SH EXTRA\nExamples:\n", ".SH EXAMPLES\n").replace(".SH EXTRA\nExample:\n", ".SH EXAMPLES\n");
+    page.replace(".SH EXTRA\n", ".SH NOTES\n")
+}
+
 /// Writes a page for each command.
 ///
 /// # Errors
@@ -55,6 +62,7 @@ pub(crate) fn man(context: &CommandContext, folder: &Path) -> Result<Exit, CliEr
         left.extend(command.get_subcommands().filter(|one| !one.is_hide_set()).cloned());
         let mut page = Vec::new();
         clap_mangen::Man::new(command).title(name.to_uppercase()).render(&mut page).map_err(failed)?;
+        let page = with_headings(&String::from_utf8_lossy(&page));
         std::fs::write(folder.join(format!("{name}.1")), page).map_err(failed)?;
         pages += 1;
     }

@@ -4,13 +4,16 @@
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
+use bytesize::ByteSize;
 use serde::Serialize;
 
 use super::watching;
+use crate::admin::job_ids;
+use crate::admin::run_states::{self, RunState};
 use crate::cli::args::JobsOutputArgs;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Text, warn};
+use crate::cli::output::{Text, Tone, warn};
 use crate::cli::table::TextTable;
 use crate::config::model::OutputConfig;
 use crate::handler::kept_output::folder::{KeptRun, OutputFolder, safe};
@@ -35,6 +38,11 @@ struct Listing {
 struct KeptOutputView {
     id: String,
     claim: String,
+    /// The task, as far as it is known.
+    task: Option<String>,
+    /// `running`, how it ended, or `ended`; left out if it was not asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<String>,
     bytes: u64,
     written: String,
     written_ms: i64,
@@ -60,6 +68,8 @@ impl KeptOutputView {
         Self {
             id: run.id.clone(),
             claim: run.claim.clone(),
+            task: run.task.clone(),
+            state: None,
             bytes: run.bytes,
             written: iso_date(run.written_ms),
             written_ms: run.written_ms,
@@ -83,28 +93,46 @@ pub(crate) async fn run(context: &CommandContext, args: &JobsOutputArgs) -> Resu
         Some(folder) => folder.runs().map_err(failed)?,
         None => Vec::new(),
     };
-    let Some(id) = &args.id else { return list(context, path, &runs, args.limit) };
-    let name = safe(id);
-    let found: Vec<&KeptRun> = runs.iter().filter(|run| run.id == name).collect();
-    let wanted: Vec<&KeptRun> = match &args.claim {
-        Some(claim) => found.into_iter().filter(|run| run.claim == safe(claim)).collect(),
-        None => found,
-    };
-    let mut said = None;
-    if args.follow || wanted.is_empty() {
-        said = watching::run(context, args, id, !wanted.is_empty()).await?;
-    }
-    if let Some(exit) = said {
+    let Some(id) = &args.id else { return list(context, path, &runs, args.limit).await };
+    if let Some(exit) = of_job(context, args, id, (folder.as_ref(), &runs)).await? {
         return Ok(exit);
     }
-    let (Some(folder), Some(newest)) = (&folder, wanted.first()) else {
-        return Err(CliError::Failed(format!(
-            "no output of {id} is kept in {}, it does not run, and nothing of it is on the failed list or among runs that are \
-             kept: its task has no output = \"file\", it ran on another machine, it wrote nothing, or what it wrote was too old \
-             or too much ([output])",
-            path.display()
-        )));
+    let known = runs.iter().map(|run| (run.id.clone(), run.claim.clone()));
+    let meant = job_ids::whole(&context.store().await?, id, known).await?.filter(|meant| meant != id);
+    if let Some(meant) = meant
+        && let Some(exit) = of_job(context, args, &meant, (folder.as_ref(), &runs)).await?
+    {
+        return Ok(exit);
+    }
+    Err(CliError::Failed(format!(
+        "no output of {id} is kept in {}, it does not run, and nothing of it is on the failed list or among runs that are \
+         kept: its task has no output = \"file\", it ran on another machine, it wrote nothing, or what it wrote was too old \
+         or too much ([output])",
+        path.display()
+    )))
+}
+
+/// Prints what the job of this id wrote or writes; nothing if nothing is known of it.
+async fn of_job(
+    context: &CommandContext,
+    args: &JobsOutputArgs,
+    id: &str,
+    (folder, runs): (Option<&OutputFolder>, &[KeptRun]),
+) -> Result<Option<Exit>, CliError> {
+    let OutputConfig { folder: path, .. } = &context.config()?.config.output;
+    let failed = |error: std::io::Error| CliError::Failed(format!("{} cannot be read: {error}", path.display()));
+    let name = safe(id);
+    let found = runs.iter().filter(|run| run.id == name || run.claim == name);
+    let wanted: Vec<&KeptRun> = match &args.claim {
+        Some(claim) => found.filter(|run| run.claim == safe(claim)).collect(),
+        None => found.collect(),
     };
+    if (args.follow || wanted.is_empty())
+        && let Some(exit) = watching::run(context, args, id, !wanted.is_empty()).await?
+    {
+        return Ok(Some(exit));
+    }
+    let (Some(folder), Some(newest)) = (folder, wanted.first()) else { return Ok(None) };
     if context.printer.is_json() {
         let mut view = KeptOutputView::of(path, newest);
         let (bytes, left_out) = end_of(folder, newest).map_err(failed)?;
@@ -116,7 +144,7 @@ pub(crate) async fn run(context: &CommandContext, args: &JobsOutputArgs) -> Resu
         view.output = Some(String::from_utf8_lossy(&bytes).into_owned());
         view.left_out = left_out;
         context.printer.print(&view, String::new)?;
-        return Ok(Exit::Done);
+        return ended(context, args, id).await.map(Some);
     }
     if wanted.len() > 1 {
         let others: Vec<&str> = wanted.iter().skip(1).map(|run| run.claim.as_str()).collect();
@@ -128,7 +156,12 @@ pub(crate) async fn run(context: &CommandContext, args: &JobsOutputArgs) -> Resu
     for name in &newest.files {
         print(context, folder, name, &failed)?;
     }
-    Ok(Exit::Done)
+    ended(context, args, id).await.map(Some)
+}
+
+/// The exit code of a job whose file was printed: who follows it asks how it has ended.
+async fn ended(context: &CommandContext, args: &JobsOutputArgs, id: &str) -> Result<Exit, CliError> {
+    if args.follow { watching::ended(context, args, id).await } else { Ok(Exit::Done) }
 }
 
 /// The end of what a run wrote, and how many bytes stand before it.
@@ -174,25 +207,45 @@ fn print(
     }
 }
 
-fn list(context: &CommandContext, path: &Path, runs: &[KeptRun], limit: usize) -> Result<Exit, CliError> {
-    let output = Listing {
-        folder: path.display().to_string(),
-        runs: runs.iter().take(limit).map(|run| KeptOutputView::of(path, run)).collect(),
-        more: runs.len() > limit,
-    };
+async fn list(context: &CommandContext, path: &Path, runs: &[KeptRun], limit: usize) -> Result<Exit, CliError> {
+    let shown = &runs[..runs.len().min(limit)];
+    let mut views: Vec<KeptOutputView> = shown.iter().map(|run| KeptOutputView::of(path, run)).collect();
+    if !shown.is_empty() {
+        // The files are here, whether or not their store is.
+        match states(context, shown).await {
+            Ok(states) => views.iter_mut().zip(states).for_each(|(view, RunState { state, task })| {
+                view.state = Some(state);
+                view.task = task.or(view.task.take());
+            }),
+            Err(error) => warn(&format!("how the runs ended is not known: {error}")),
+        }
+    }
+    let output = Listing { folder: path.display().to_string(), runs: views, more: runs.len() > limit };
     let manner = context.printer.manner();
     context.printer.print(&output, || {
         if output.runs.is_empty() && !output.more {
             return Text::from(format!("no output is kept in {}", output.folder));
         }
-        let mut table = TextTable::new(&["written", "#bytes", "claim", manner.word("job", "id")])
-            .uncut(&["written"])
-            .falling_away(&["bytes", "claim"]);
+        let size = manner.word("#size", "#bytes");
+        let headings = ["written", size, "claim", "task", "state", manner.word("job", "id")];
+        let mut table =
+            TextTable::new(&headings).uncut(&["written", "state"]).falling_away(&["claim", "size", "state"]);
         for run in &output.runs {
             let written = manner.moment(run.written_ms, || run.written.clone());
-            table.row_with_last([&written, &run.bytes.to_string(), &run.claim], &run.id);
+            let size = match manner.terminal {
+                Some(_) => ByteSize::b(run.bytes).display().si().to_string(),
+                None => run.bytes.to_string(),
+            };
+            let (task, state) = (run.task.as_deref().unwrap_or("-"), run.state.as_deref().unwrap_or("-"));
+            table.row_with_last([&written, &size, &run.claim, task, state], &run.id);
+            table.tone(if ["failed", "cut_off"].contains(&state) { Tone::Wrong } else { Tone::Plain });
         }
         table.text(manner).and(if output.more { "there are more: use jobs output --limit N" } else { "" })
     })?;
     Ok(Exit::Done)
+}
+
+async fn states(context: &CommandContext, runs: &[KeptRun]) -> Result<Vec<RunState>, CliError> {
+    let named: Vec<(&str, &str)> = runs.iter().map(|run| (run.id.as_str(), run.claim.as_str())).collect();
+    Ok(run_states::states(&context.store().await?, &context.tasks()?.registry, &named).await?)
 }

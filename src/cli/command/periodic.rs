@@ -191,7 +191,7 @@ fn list_text(output: &PeriodicListOutput, manner: Manner) -> Text {
         for task in &output.periodic {
             let (due, clocks) = times(task.due.as_ref(), task.zoned.as_ref(), manner);
             let [began, outcome, took] = cells(task.last_run.as_ref(), manner);
-            table.row([&task.task, &when(task), task.state, &began, &outcome, &took, &due, &clocks, &task.queue]);
+            table.row([&task.task, &when(task), &state(task), &began, &outcome, &took, &due, &clocks, &task.queue]);
             table.tone(tone(task.state, &outcome));
         }
         text = text.and(table.text(manner));
@@ -240,6 +240,14 @@ fn list_text(output: &PeriodicListOutput, manner: Manner) -> Text {
         }
     }
     text
+}
+
+/// The state, and how many attempts failed if the next one is waited for.
+fn state(task: &PeriodicView) -> String {
+    match task.failed_attempts {
+        Some(failed) => format!("{} ({failed} failed)", task.state),
+        None => task.state.to_owned(),
+    }
 }
 
 /// What needs a look.

@@ -45,6 +45,7 @@ pub(crate) async fn run(context: &CommandContext, args: PlanArgs) -> Result<Exit
                 PlanReason::Periodic => "periodic",
                 PlanReason::Schedule => "schedule",
                 PlanReason::Delayed => "delayed",
+                PlanReason::Retry => "retry",
             };
             let arguments = planned.args.as_ref().map_or("-", |args| args.get());
             let at = manner.moment(planned.time.ms, || planned.time.at.clone());

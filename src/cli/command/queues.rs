@@ -2,6 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt as _;
 
+use crate::admin::AdminError;
 use crate::admin::jobs as queued_jobs;
 use crate::admin::known::not_found;
 use crate::admin::queue_rename;
@@ -62,11 +63,23 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> R
                 text.and(table.text(manner))
             })?;
         }
-        QueuesVerb::Pause { queue, all: _ } => {
+        QueuesVerb::Pause { queue, all: _, new } => {
+            if let Some(queue) = queue.as_deref().filter(|_| !new) {
+                // A name that is mistyped would pause nothing, and the jobs that are meant would go on.
+                queues::expect_job(&store, &context.tasks()?.registry, None, Some(queue)).await.map_err(|error| {
+                    match error {
+                        AdminError::NotFound { .. } => CliError::NoQueue(error),
+                        other => other.into(),
+                    }
+                })?;
+            }
             let paused = queues::pause(&store, queue.as_deref(), true).await?;
             context.printer.report(&paused, || told(&paused))?;
         }
         QueuesVerb::Resume { queue, all: _ } => {
+            if let Some(queue) = &queue {
+                queues::expect_job(&store, &context.tasks()?.registry, None, Some(queue)).await?;
+            }
             let resumed = queues::pause(&store, queue.as_deref(), false).await?;
             context.printer.report(&resumed, || told(&resumed))?;
         }
@@ -161,11 +174,12 @@ fn in_seconds(ms: u64) -> String {
 /// # Errors
 /// Invalid names, failures of the store.
 pub(crate) async fn delete_jobs(context: &CommandContext, args: JobsDeleteArgs) -> Result<Exit, CliError> {
-    let JobsDeleteArgs { job, any_args, count, start, stop, yes } = args;
-    let NamedJobArgs { task, queue, args } = job;
+    let JobsDeleteArgs { job, count, start, stop, yes } = args;
+    let NamedJobArgs { task, queue, args, any_args } = job;
     let tasks = context.tasks()?;
+    let args = input::naming(context, "jobs delete", &task, (&args, any_args))?;
     // The task may be unknown here, because other programs also enqueue jobs.
-    let request = Request { queue, ..Request::new(task).args(input::arguments(context, &args)?).foreign() };
+    let request = Request { queue, ..Request::new(task).args(args).foreign() };
     let job = request.resolve_as_written(&tasks.registry).map_err(|error| match error {
         // Without a queue the task must be one of ours.
         RequestError::QueueMissing { task } => CliError::no_task(not_found(&tasks.registry, &task)),

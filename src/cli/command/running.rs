@@ -1,12 +1,17 @@
 //! `jobs list` and `jobs cancel`: what runs now, and its end.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use serde::Serialize;
+use signal_hook::consts::SIGINT;
+use signal_hook::flag;
 use tokio::time::{Instant, sleep};
 
 use crate::admin::delayed_moves::{self, DelayedSelection};
+use crate::admin::id_text::begins;
 use crate::admin::jobs;
 use crate::admin::known::expect_known;
 use crate::admin::queues::expect_job;
@@ -110,7 +115,10 @@ pub(crate) async fn cancel(context: &CommandContext, args: JobsCancelArgs) -> Re
     let store = context.store().await?;
     let registry = context.tasks()?.registry;
     let which = args.task.as_deref().map_or(Which::Ids(&args.ids), Which::Class);
-    let (runs, _) = running::find(&store, which, usize::MAX).await?;
+    let runs = match &args.task {
+        Some(_) => running::find(&store, which, usize::MAX).await?.0,
+        None => running::find_named(&store, &args.ids).await?,
+    };
     let by = format!("{} on {}", context.user(), context.host());
     let mut output = CancelOutput::default();
     if let Some(task) = args.task.as_deref().filter(|_| !args.running) {
@@ -141,16 +149,22 @@ pub(crate) async fn cancel(context: &CommandContext, args: JobsCancelArgs) -> Re
         let (runs, _) = running::find(&store, which, usize::MAX).await?;
         output.runs = running::cancel(&store, &runs, &by).await?;
     } else {
+        if let Some(task) = args.task.as_deref().filter(|_| runs.is_empty()) {
+            expect_known(&registry, task)?;
+        }
         if args.task.is_some() && !runs.is_empty() {
             confirm(&format!("End {}?", count_noun(runs.len() as u64, "run", "runs")), args.yes)?;
         }
         output.runs = running::cancel(&store, &runs, &by).await?;
     }
     let until = Instant::now() + args.wait;
+    // What was asked stays asked, and who presses Ctrl-C is told so; the second one ends the command at once.
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let is_caught = !args.no_wait && catch(&interrupted).is_ok();
     for looks in 1.. {
         running::look_again(&store, &mut output.runs).await?;
         let left = output.runs.iter().any(|run| run.state == CancelState::Asked);
-        if !left || args.no_wait || Instant::now() >= until {
+        if !left || args.no_wait || Instant::now() >= until || interrupted.load(Ordering::Relaxed) {
             break;
         }
         sleep(running::next_look(looks)).await;
@@ -158,15 +172,26 @@ pub(crate) async fn cancel(context: &CommandContext, args: JobsCancelArgs) -> Re
     let missing: Vec<&String> = args.ids.iter().filter(|id| !output.runs.iter().any(|run| is(&run.run, id))).collect();
     let waits = |run: &CancelledRun| run.state == CancelState::Asked && !args.no_wait;
     let done = missing.is_empty() && !output.runs.iter().any(|run| waits(run) || run.state == CancelState::Foreign);
-    context.printer.report(&output, || cancel_text(&output, &missing, &args))?;
+    let left = output.runs.iter().any(|run| run.state == CancelState::Asked);
+    let given_up = is_caught && left && interrupted.load(Ordering::Relaxed);
+    context.printer.report(&output, || cancel_text(&output, &missing, &args, given_up))?;
+    if given_up {
+        return Ok(Exit::Interrupted);
+    }
     Ok(if done { Exit::Done } else { Exit::Failure })
 }
 
-fn is(run: &RunningView, id: &str) -> bool {
-    run.id.as_deref() == Some(id) || run.claim.as_deref() == Some(id)
+/// From now on Ctrl-C only sets this.
+fn catch(interrupted: &Arc<AtomicBool>) -> std::io::Result<()> {
+    flag::register_conditional_shutdown(SIGINT, Exit::Interrupted.code().into(), Arc::clone(interrupted))?;
+    flag::register(SIGINT, Arc::clone(interrupted)).map(drop)
 }
 
-fn cancel_text(output: &CancelOutput, missing: &[&String], args: &JobsCancelArgs) -> Text {
+fn is(run: &RunningView, id: &str) -> bool {
+    [&run.id, &run.claim].into_iter().flatten().any(|own| own == id || begins(own, id))
+}
+
+fn cancel_text(output: &CancelOutput, missing: &[&String], args: &JobsCancelArgs, given_up: bool) -> Text {
     let mut text = Text::default();
     if let Some(delayed) = output.delayed {
         let delayed = count_noun(delayed, "delayed job", "delayed jobs");
@@ -184,7 +209,7 @@ fn cancel_text(output: &CancelOutput, missing: &[&String], args: &JobsCancelArgs
             (CancelState::Cancelled, Some(failed)) => format!("cancelled {class} {id}; it is failed job {failed}"),
             (CancelState::Cancelled, None) => format!("cancelled {class} {id}"),
             (CancelState::Ended, _) => format!("{class} {id} had ended before it could be cancelled"),
-            (CancelState::Asked, _) if args.no_wait => format!("{class} {id} is asked to end"),
+            (CancelState::Asked, _) if args.no_wait || given_up => format!("{class} {id} is asked to end"),
             (CancelState::Asked, _) => format!(
                 "{class} {id} is asked to end and has not ended yet: is its instance ({}) alive? See windlass jobs list",
                 run.worker
@@ -199,6 +224,12 @@ fn cancel_text(output: &CancelOutput, missing: &[&String], args: &JobsCancelArgs
             "no run has the id {id} now: see windlass jobs list. A job that waits is deleted by windlass jobs delete or \
              windlass delayed delete"
         ));
+    }
+    if given_up {
+        text.push(
+            "you did not wait for the end; what is asked to end does so all the same. To look: windlass jobs list; what was \
+             cancelled is on the failed list: windlass failed --filter is:cancelled",
+        );
     }
     if output.runs.is_empty() && output.delayed.is_none() && missing.is_empty() {
         text.push("no job of this task runs now");

@@ -8,6 +8,7 @@ use std::time::Duration;
 use signal_hook::consts::SIGINT;
 use tokio::time::{Instant, sleep};
 
+use crate::admin::job_ids;
 use crate::admin::results::{self, KnownJob, ResultView};
 use crate::admin::running::{self, Which};
 use crate::admin::watching::{LOOK, Watcher};
@@ -40,12 +41,23 @@ pub(super) enum Shows {
 /// Failures of the store.
 pub(crate) async fn result(context: &CommandContext, args: &JobsResultArgs) -> Result<Exit, CliError> {
     let store: Store<Admin> = context.store().await?;
-    let id = args.id.as_str();
-    let KnownJob { tracked, result, .. } = results::find(&store, id).await?;
+    let mut id = args.id.clone();
+    let mut known = results::find(&store, &id).await?;
+    let mut run = if known.result.is_none() { run_of(&store, &id).await? } else { None };
+    // The beginning of an id, or one under which the job is known otherwise.
+    if known.result.is_none()
+        && known.tracked.is_none()
+        && run.is_none()
+        && let Some(meant) = job_ids::whole(&store, &id, []).await?
+    {
+        id = meant;
+        known = results::find(&store, &id).await?;
+        run = run_of(&store, &id).await?;
+    }
+    let (id, KnownJob { tracked, result, .. }) = (id.as_str(), known);
     if let Some(result) = result {
         return print(context, &result);
     }
-    let run = run_of(&store, id).await?;
     if tracked.is_none() && run.is_none() {
         warn(&format!(
             "nothing is known of job {id}: it does not run, it is not tracked (enqueue --track), and its task keeps no results \

@@ -64,7 +64,7 @@ impl CapturedOutput {
         let log = OutputTeller::of_job(bus.clone(), Arc::clone(id), task.clone()).slowing();
         let kept = kept.filter(|_| spec.output == OutputMode::File);
         let log = if spec.output == OutputMode::Discard || kept.is_some() { log.quiet() } else { log };
-        let file = kept.map(|kept| kept.of_run(&job.identity, &job.claim));
+        let file = kept.map(|kept| kept.of_run(task, &job.identity, &job.claim));
         let (tail, stdout) = (Tail::default(), Tail::default());
         let is_kept = file.is_some();
         let result = spec.result;

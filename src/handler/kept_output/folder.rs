@@ -29,8 +29,8 @@ const LONGEST: usize = 80;
 
 /// The name of a run's file.
 #[must_use]
-pub fn name(id: &str, claim: &str) -> String {
-    format!("{}.{}.{END}", safe(id), safe(claim))
+pub fn name(id: &str, claim: &str, task: &str) -> String {
+    format!("{}.{}.{}.{END}", safe(id), safe(claim), safe(task))
 }
 
 /// The name of its former half.
@@ -53,6 +53,8 @@ pub struct KeptRun {
     pub id: String,
     /// The run's claim.
     pub claim: String,
+    /// The task, as far as a name can hold it; unknown of a file of an earlier version.
+    pub task: Option<String>,
     /// How many bytes are kept.
     pub bytes: u64,
     /// When it was written to last, in milliseconds since the Unix epoch.
@@ -198,12 +200,14 @@ impl OutputFolder {
         for entry in Dir::read_from(&self.0)? {
             let entry = entry?;
             let Ok(name) = entry.file_name().to_str() else { continue };
-            let mut parts = name.split('.');
-            let (Some(id), Some(claim), Some(end), None) = (parts.next(), parts.next(), parts.next(), parts.next())
-            else {
-                continue;
+            let parts: Vec<&str> = name.split('.').collect();
+            let (id, claim, task, end) = match parts[..] {
+                [id, claim, task, end] => (id, claim, Some(task), end),
+                [id, claim, end] => (id, claim, None, end),
+                _ => continue,
             };
-            if ![END, OLDER].contains(&end) || safe(id) != id || safe(claim) != claim {
+            let is_part = |part: &str| safe(part) == part;
+            if ![END, OLDER].contains(&end) || !is_part(id) || !is_part(claim) || !task.is_none_or(is_part) {
                 continue;
             }
             // It may be removed meanwhile.
@@ -213,6 +217,7 @@ impl OutputFolder {
             }
             let run = runs.entry((id.to_owned(), claim.to_owned())).or_default();
             (run.id, run.claim) = (id.to_owned(), claim.to_owned());
+            run.task = task.map(str::to_owned);
             run.bytes += u64::try_from(found.st_size).unwrap_or(0);
             run.written_ms = run.written_ms.max(found.st_mtime.saturating_mul(1000));
             let at = if end == OLDER { 0 } else { run.files.len() };

@@ -20,7 +20,7 @@ use self::folder::{OutputFolder, name};
 use self::writer::{Order, Writer};
 use crate::config::model::OutputConfig;
 use crate::event::{Bus, Event};
-use crate::job::{ClaimToken, Identity, output_end};
+use crate::job::{ClaimToken, Identity, TaskName, output_end};
 use crate::process::{OutputLine, Source};
 use crate::task::definition::Registry;
 use crate::task::handler_spec::{HandlerSpec, OutputMode};
@@ -73,10 +73,10 @@ impl KeptOutputs {
     }
 
     /// The output of this run.
-    pub(in crate::handler) fn of_run(&self, identity: &Identity, claim: &ClaimToken) -> RunOutput {
+    pub(in crate::handler) fn of_run(&self, task: &TaskName, identity: &Identity, claim: &ClaimToken) -> RunOutput {
         RunOutput {
             outputs: self.clone(),
-            name: Arc::from(name(&identity.id, claim.as_str())),
+            name: Arc::from(name(&identity.id, claim.as_str(), task.as_str())),
             buffer: Vec::new(),
             open: None,
             held: Duration::ZERO,

@@ -11,7 +11,7 @@ fn config(folder: &std::path::Path) -> OutputConfig {
 
 fn run(outputs: &KeptOutputs, n: usize) -> RunOutput {
     let claim = ClaimToken::new("00ff", 0, 1, n);
-    outputs.of_run(&Identity::first(&claim), &claim)
+    outputs.of_run(&TaskName::as_stored("resize"), &Identity::first(&claim), &claim)
 }
 
 fn line(text: &str, source: Source, continued: bool) -> OutputLine<'_> {
@@ -84,7 +84,7 @@ fn what_another_daemon_writes_to_is_not_tidied_away() {
     let (one, other) =
         (OutputFolder::make(place.path(), None).unwrap(), OutputFolder::make(place.path(), None).unwrap());
     let write = |id: &str| {
-        let mut file = one.create(&folder::name(id, "claim")).unwrap();
+        let mut file = one.create(&folder::name(id, "claim", "t")).unwrap();
         std::io::Write::write_all(&mut file, &[b'x'; 100]).unwrap();
         file
     };
@@ -93,7 +93,7 @@ fn what_another_daemon_writes_to_is_not_tidied_away() {
     drop(write("over"));
     // A run that was cut is one run, whichever of its halves is written to.
     drop(write("cut"));
-    one.set_aside(&folder::name("cut", "claim")).unwrap();
+    one.set_aside(&folder::name("cut", "claim", "t")).unwrap();
     let cut = write("cut");
     assert_eq!(other.tidy(i64::MAX, 0, |_| false).unwrap(), 300);
     assert_eq!(
@@ -143,11 +143,11 @@ async fn nothing_is_written_through_a_link_or_into_a_folder_of_others() {
 
 #[test]
 fn a_name_holds_nothing_that_leads_elsewhere() {
-    assert_eq!(name("854a3ab873f5a70a-0-26-0", "f-0-31-0"), "854a3ab873f5a70a-0-26-0.f-0-31-0.log");
-    assert_eq!(name("../../etc/passwd", "\u{1b}[2J"), "______etc_passwd.__2J.log");
-    assert_eq!(name("", "."), "_._.log");
-    assert_eq!(older("a.b.log"), "a.b.log-older");
-    assert!(name(&"x".repeat(5000), &"y".repeat(5000)).len() < 255);
+    assert_eq!(name("854a3ab873f5a70a-0-26-0", "f-0-31-0", "resize"), "854a3ab873f5a70a-0-26-0.f-0-31-0.resize.log");
+    assert_eq!(name("../../etc/passwd", "\u{1b}[2J", "a.b"), "______etc_passwd.__2J.a_b.log");
+    assert_eq!(name("", ".", "é"), "_._._.log");
+    assert_eq!(older("a.b.c.log"), "a.b.c.log-older");
+    assert!(name(&"x".repeat(5000), &"y".repeat(5000), &"z".repeat(5000)).len() < 249);
 }
 
 #[test]

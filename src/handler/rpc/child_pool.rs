@@ -24,6 +24,7 @@ use crate::handler::contract::{Invocation, OutcomeSender, Stop};
 use crate::handler::kept_output::KeptOutputs;
 use crate::job::{Failure, Outcome, TaskName};
 use crate::task::handler_spec::{OutputMode, RpcSpec};
+use crate::text::count::counted;
 
 /// How a child ended. The start of the next child depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -255,9 +256,15 @@ impl ChildPool {
         drop(state);
         self.gone.notify_waiters();
         let (error, wait) = (&failure.error, humantime::format_duration(delay));
-        let fate = if why == FailedStart::Wrong { "fail" } else { "are given back" };
+        let fate = match (why == FailedStart::Wrong, ended) {
+            (true, 1) => "fails",
+            (true, _) => "fail",
+            (false, 1) => "is given back",
+            (false, _) => "are given back",
+        };
         self.warn(format!(
-            "{error}; {ended} jobs that waited for it {fate}; the next start is in {wait} at the earliest"
+            "{error}; {} {fate}; the next start is in {wait} at the earliest",
+            counted(ended, "job that waited for it", "jobs that waited for it")
         ));
     }
 

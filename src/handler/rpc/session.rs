@@ -303,7 +303,8 @@ impl Session {
     }
 
     fn push_request(&mut self, request: PerformRequest) {
-        let file = self.kept.as_ref().map(|kept| kept.of_run(&request.job.identity, &request.job.claim));
+        let job = &request.job;
+        let file = self.kept.as_ref().map(|kept| kept.of_run(&job.task.name, &job.identity, &job.claim));
         let held = self.pending.hold(request, self.requests.end(), file);
         protocol::perform(self.requests.out(), held.id, &held.request.job);
     }

@@ -61,10 +61,9 @@ pub(super) async fn run(
     match &addresses[..] {
         [address] => one(context, store, address, Mend { args: new_args, queue }).await,
         [] => {
-            let is_asked = filter.is_some() || bulk.dry_run || bulk.expect.is_some();
             let filter = filter_of(FailedFilterArgs { filter, task: task.clone(), ..FailedFilterArgs::default() })?;
             let selection = RetrySelection { filter: &filter, unknown, queue: queue.as_ref() };
-            if is_asked && !agreed(context, store, selection, &bulk).await? {
+            if !agreed(context, store, selection, &bulk).await? {
                 return Ok(Exit::Done);
             }
             many(context, store, Selection::Some(selection, task.as_deref())).await
@@ -83,6 +82,9 @@ async fn agreed(
     let mut progress = Progress::new("failed jobs match");
     let filter = FailedFilter { unknown: selection.unknown, ..selection.filter.clone() };
     let count = failed_search::count(store, &filter, &Brake::default(), |found| progress.at(found)).await?;
+    if let (0, Some(task)) = (count, &filter.task) {
+        expect_known(&context.tasks()?.registry, task)?;
+    }
     if many::agreed("Retry", count, bulk)? {
         return Ok(true);
     }
