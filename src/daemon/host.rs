@@ -1,5 +1,10 @@
 //! The identity and the name of this instance.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+
+use crate::config::element::store_url::StoreUrl;
+use crate::config::model::StoreConfig;
 use crate::job::run_counts::millis;
 use crate::pool::Work;
 use crate::process::{mark, sweep};
@@ -25,6 +30,23 @@ pub fn mark(host: &HostIdentity) -> bool {
     let HostIdentity { hostname: _, boot_id, pid_namespace, pid, started_ticks } = host;
     let (pid_namespace, pid, started_ticks) = (*pid_namespace, *pid, *started_ticks);
     mark::apply(mark::Daemon { boot_id, pid_namespace, pid, started_ticks })
+}
+
+/// Names the store that was just opened, so that everything that this process starts tells for which store it works. A copy of
+/// a store has another name: another file, or a server at another address.
+pub fn name_store(config: &StoreConfig) {
+    let identity = match &config.url {
+        StoreUrl::Sqlite(path) => match fs::metadata(path) {
+            Ok(file) => format!("file {} {}", file.dev(), file.ino()),
+            Err(_) => format!("file {}", path.display()),
+        },
+        // The same address leads to another server from another network.
+        url @ StoreUrl::Redis(_) => {
+            let network = fs::metadata("/proc/self/ns/net").map(|network| network.ino()).unwrap_or_default();
+            format!("server {network} {url} {}", config.namespace)
+        }
+    };
+    mark::name_store(&identity);
 }
 
 /// The record with which an instance joins. `try_number` is 1, or higher if other instances have the names before.

@@ -313,6 +313,7 @@ impl DaemonRun {
                     let opened = open::open_telling(url, &files, namespace, access, findings).await?;
                     let opened = self.extensions.over(&config.overrides, opened);
                     self.web.opened(&opened);
+                    host::name_store(&config.store);
                     store = Some(opened);
                 }
                 // It was set above, now or in an earlier try.

@@ -11,7 +11,7 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::trust::{Owners, Untrusted, group, user, way};
+use super::trust::{Owners, Untrusted, group, is_special, user, way};
 use crate::text::shell::word;
 
 const SETGID: u32 = 0o2000;
@@ -89,6 +89,9 @@ fn is_shared(folder: &Metadata) -> bool {
 
 fn writers(owners: &Owners, path: &Path, metadata: &Metadata, shared: Option<u32>) -> Result<(), Untrusted> {
     let (path, mode, gid) = (path.to_owned(), metadata.mode(), metadata.gid());
+    if is_special(metadata) && mode & (OTHERS_WRITE | GROUP_WRITES) != 0 {
+        return Err(Untrusted::Special { path });
+    }
     if mode & OTHERS_WRITE != 0 {
         return Err(Untrusted::Everybody { path, mode });
     }
@@ -137,7 +140,7 @@ impl fmt::Display for UntrustedData {
                     mode & 0o7777
                 )
             }
-            Untrusted::Unjudged { .. } => write!(f, "{shown} {}", self.0.message()),
+            Untrusted::Unjudged { .. } | Untrusted::Special { .. } => write!(f, "{shown} {}", self.0.message()),
         }
     }
 }

@@ -74,6 +74,11 @@ pub enum Untrusted {
         /// What the system said.
         said: String,
     },
+    /// Others may write it, and it is a device, a pipe or a socket.
+    Special {
+        /// The device.
+        path: PathBuf,
+    },
 }
 
 impl Owners {
@@ -119,6 +124,17 @@ impl Owners {
     }
 
     pub(super) fn one(&self, path: &Path, metadata: &Metadata, sticky_will_do: bool) -> Result<(), Untrusted> {
+        self.file_or_folder(path, metadata, sticky_will_do).map_err(|error| match error {
+            Untrusted::Owner { path, .. } | Untrusted::Everybody { path, .. } | Untrusted::Group { path, .. }
+                if is_special(metadata) =>
+            {
+                Untrusted::Special { path }
+            }
+            other => other,
+        })
+    }
+
+    fn file_or_folder(&self, path: &Path, metadata: &Metadata, sticky_will_do: bool) -> Result<(), Untrusted> {
         self.owner(path, metadata)?;
         let mode = metadata.mode();
         if sticky_will_do && metadata.is_dir() && mode & STICKY != 0 {
@@ -276,7 +292,8 @@ impl Untrusted {
             Self::Owner { path, .. }
             | Self::Everybody { path, .. }
             | Self::Group { path, .. }
-            | Self::Unjudged { path, .. } => path,
+            | Self::Unjudged { path, .. }
+            | Self::Special { path } => path,
         }
     }
 
@@ -317,6 +334,10 @@ impl Untrusted {
             Self::Unjudged { said, .. } => {
                 format!("may be changed by nobody knows whom, because groups cannot be read now: {said}")
             }
+            // Its mode is right for what it is: nobody must be told to change that of /dev/null.
+            Self::Special { .. } => {
+                "is not a regular file, and others may write to it; name a file in its place".to_owned()
+            }
         }
     }
 }
@@ -328,6 +349,11 @@ impl fmt::Display for Untrusted {
 }
 
 impl std::error::Error for Untrusted {}
+
+/// Is it neither a file nor a folder nor a link?
+pub(super) fn is_special(metadata: &Metadata) -> bool {
+    !metadata.is_file() && !metadata.is_dir() && !metadata.is_symlink()
+}
 
 /// The name of a group, or the number of one without a name.
 pub(super) fn group(gid: u32) -> String {

@@ -97,7 +97,7 @@ async fn run(Exec { spec, bus, kept }: Exec, job: Invocation, mut stop: watch::R
     };
     if !is_over {
         // The job is not over while they work: the locks and the processor are theirs.
-        terminate::outlast(&mut running.child, |left| captured.log.warn(&terminate::untouchable_text(left))).await;
+        terminate::outlast(&mut running.child, |told| captured.log.warn(told)).await;
     }
     captured.log.ended();
     running.output.rest(&mut |line| captured.take(line)).await;

@@ -176,7 +176,7 @@ impl Command {
         let mut command = if let Some(confines) = &self.confines {
             // In the child, /proc/self/exe is this executable, even if its file was replaced.
             let mut command = StdCommand::new("/proc/self/exe");
-            command.args(confines.to_args()).arg(program);
+            command.args(confines.to_args(self.cwd.as_deref().filter(|_| confines.changes_rights()))).arg(program);
             command
         } else {
             let mut command = StdCommand::new(program);
@@ -192,7 +192,9 @@ impl Command {
             Some(confines) => self.set_shim_env(&mut command, confines),
             None => self.set_env(&mut command),
         }
-        if let Some(cwd) = &self.cwd {
+        // A program with other rights enters it with those.
+        let is_later = self.confines.as_ref().is_some_and(|confines| confines.changes_rights());
+        if let Some(cwd) = self.cwd.as_ref().filter(|_| !is_later) {
             command.current_dir(cwd);
         }
         let run = mark::next_run();

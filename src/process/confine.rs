@@ -4,6 +4,7 @@
 //! therefore started through the [`shim`](super::shim). Only tasks that use it pay for it.
 
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 use rustix::process::Resource;
 
@@ -95,8 +96,13 @@ pub fn is_root() -> bool {
 }
 
 impl Confines {
-    /// The command line of the shim, up to the program.
-    pub(super) fn to_args(&self) -> Vec<OsString> {
+    /// Does the program run with other rights than this process?
+    pub(super) fn changes_rights(&self) -> bool {
+        self.user.is_some() || self.group.is_some()
+    }
+
+    /// The command line of the shim, up to the program. It enters the folder with the rights of the program.
+    pub(super) fn to_args(&self, cwd: Option<&Path>) -> Vec<OsString> {
         let mut args = vec![OsString::from(SHIM)];
         let mut push = |key: &str, value: Option<String>| {
             args.extend(value.map(|value| OsString::from(format!("{key}={value}"))));
@@ -110,6 +116,11 @@ impl Confines {
         push("user", self.user.as_ref().map(|user| user.name.clone()));
         push("uid", self.user.as_ref().map(|user| user.uid.to_string()));
         push("no_new_privs", self.no_new_privs.then(|| "1".to_owned()));
+        if let Some(cwd) = cwd {
+            let mut arg = OsString::from("cwd=");
+            arg.push(cwd);
+            args.push(arg);
+        }
         args.push("--".into());
         args
     }

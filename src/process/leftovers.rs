@@ -3,9 +3,13 @@
 //! Processes have two marks, and one is enough ([`mark`]): an environment variable, which a program may clear for its
 //! children, and a resource limit, which all descendants inherit.
 //!
-//! The variable names the instance, the limit only the daemon, whose pid and start time anybody can see and write into a
-//! store. So while that daemon lives, its limit counts only if a process with it carries the variable of this instance, and
-//! none that of another one.
+//! Which instances there are, and which daemon each of them is, is read from a store. Whoever writes to it may name the
+//! instance of another store there, and a copy of a store names those of the original. So a process counts only if the
+//! daemon that started it, which its environment names too, is the very one that is named for the instance. While that
+//! daemon lives, the process must also have been started for the store that this process works on.
+//!
+//! The limit names only the daemon. So while it lives, its limit counts only if a process with it is shown by its
+//! environment to belong to this instance, and none to belong to another one.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -16,7 +20,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::mark::{self, Daemon};
+use super::mark::{self, Daemon, Origin};
 use super::sweep::{PAUSES_MS, PinnedProcess, ProcStat, all_processes, is_alive, self_and_ancestors, unless_short};
 
 /// The largest environment that is read; the kernel allows less in practice.
@@ -33,6 +37,8 @@ static LEFT: Mutex<Option<HashMap<String, Vec<ProcessKey>>>> = Mutex::new(None);
 #[derive(Debug, Clone)]
 pub struct Marks {
     instance: String,
+    /// Its pid and start time, if it is known.
+    daemon: Option<ProcessKey>,
     limits: HashSet<u64>,
     /// The daemon itself, if it still exists.
     spared: Option<u32>,
@@ -71,7 +77,8 @@ impl Marks {
     #[must_use]
     pub fn new(instance: &str, daemon: Option<Daemon<'_>>) -> Self {
         let limits = daemon.map(|daemon| mark::limits(daemon).collect()).unwrap_or_default();
-        Self { instance: instance.to_owned(), limits, spared: None }
+        let daemon = daemon.map(|daemon| (daemon.pid, daemon.started_ticks));
+        Self { instance: instance.to_owned(), daemon, limits, spared: None }
     }
 
     /// The same without this process, for a daemon that still exists.
@@ -86,11 +93,23 @@ impl Marks {
     }
 
     fn belongs(&self, pid: u32) -> io::Result<Belongs> {
-        Ok(match variable(pid)? {
-            None => Belongs::Unknown,
-            Some(instance) if !self.instance.is_empty() && instance == self.instance.as_bytes() => Belongs::Ours,
-            Some(_) => Belongs::Others,
-        })
+        let environ = environ(pid)?.unwrap_or_default();
+        let Some(instance) = variable(&environ, mark::INSTANCE) else { return Ok(Belongs::Unknown) };
+        if self.instance.is_empty() || instance != self.instance.as_bytes() {
+            return Ok(Belongs::Others);
+        }
+        let is_ours = match variable(&environ, mark::RUN).and_then(mark::origin) {
+            Some(origin) => self.have_started(&origin),
+            // It took that out of its environment. Its limit still tells the daemon, if it has one.
+            None => self.spared.is_none() && (self.limits(pid)? || mark::limit_of(pid)?.is_none()),
+        };
+        Ok(if is_ours { Belongs::Ours } else { Belongs::Others })
+    }
+
+    /// Is this the daemon of the instance, and if it lives, did it work on our store?
+    fn have_started(&self, origin: &Origin) -> bool {
+        self.daemon.is_none_or(|daemon| daemon == origin.daemon)
+            && (self.spared.is_none() || origin.store.as_deref() == mark::store())
     }
 
     /// Does it have one of the limits?
@@ -226,10 +245,10 @@ fn sweep<V: Victim>(mut look: impl FnMut() -> io::Result<Vec<V>>, pauses: &[Dura
     Swept { killed: killed.len(), left, is_blind }
 }
 
-/// The instance that a process was started for, as its environment says.
-fn variable(pid: u32) -> io::Result<Option<Vec<u8>>> {
-    let of_instance = |one: &[u8]| one.strip_prefix(mark::INSTANCE.as_bytes())?.strip_prefix(b"=").map(<[u8]>::to_vec);
-    Ok(environ(pid)?.and_then(|environ| environ.split(|&byte| byte == 0).find_map(of_instance)))
+/// The value of a variable.
+pub(super) fn variable<'e>(environ: &'e [u8], name: &str) -> Option<&'e [u8]> {
+    let value = |one: &'e [u8]| one.strip_prefix(name.as_bytes())?.strip_prefix(b"=");
+    environ.split(|&byte| byte == 0).find_map(value)
 }
 
 /// The environment with which a process was executed; `None` if it cannot be read.
@@ -247,140 +266,4 @@ pub(super) fn environ(pid: u32) -> io::Result<Option<Vec<u8>>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::cell::Cell;
-    use std::io::{BufRead, BufReader};
-    use std::process::{Command, Stdio};
-
-    use rustix::process::{Resource, Rlimit};
-
-    use super::super::sweep::start_ticks;
-    use super::*;
-
-    /// Dies at a kill if it is mortal.
-    struct Actor<'a> {
-        lives: &'a Cell<bool>,
-        mortal: bool,
-    }
-
-    impl Victim for Actor<'_> {
-        fn key(&self) -> ProcessKey {
-            (u32::from(self.mortal), 0)
-        }
-
-        fn kill(&self) -> bool {
-            self.lives.set(!self.mortal);
-            true
-        }
-
-        fn lives(&self) -> bool {
-            self.lives.get()
-        }
-    }
-
-    #[test]
-    fn who_does_not_die_is_given_up_after_a_few_looks() {
-        let (mortal, immortal, looks) = (Cell::new(true), Cell::new(true), Cell::new(0));
-        let look = || {
-            looks.set(looks.get() + 1);
-            let all = [Actor { lives: &mortal, mortal: true }, Actor { lives: &immortal, mortal: false }];
-            Ok(all.into_iter().filter(Victim::lives).collect::<Vec<_>>())
-        };
-        let swept = sweep(look, &PAUSES_MS.map(|_| Duration::ZERO));
-        assert_eq!(swept, Swept { killed: 1, left: vec![(0, 0)], is_blind: false });
-        assert_eq!(looks.get(), PAUSES_MS.len() + 1);
-    }
-
-    #[test]
-    fn who_could_not_look_does_not_say_that_nobody_is_left() {
-        let (mortal, looks) = (Cell::new(true), Cell::new(0));
-        let short = || io::Error::from(rustix::io::Errno::MFILE);
-        // Descriptors run out for a moment, and for good.
-        for (seen, killed, is_blind) in [(3, 1, false), (usize::MAX, 0, true)] {
-            looks.set(0);
-            mortal.set(true);
-            let look = || {
-                looks.set(looks.get() + 1);
-                let found = || Some(Actor { lives: &mortal, mortal: true }).filter(Victim::lives).into_iter().collect();
-                if looks.get() < seen { Err(short()) } else { Ok(found()) }
-            };
-            let swept: Swept = sweep::<Actor<'_>>(look, &PAUSES_MS.map(|_| Duration::ZERO));
-            assert_eq!(swept, Swept { killed, left: Vec::new(), is_blind });
-            assert_eq!(swept.is_clean(), !is_blind);
-        }
-    }
-
-    #[test]
-    fn who_could_not_be_killed_is_remembered_until_it_ends() {
-        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
-        let left = [(child.id(), start_ticks(child.id()).unwrap())];
-        let marks = Marks::new("an instance with one that cannot be killed", None);
-        remember(&marks.instance, &left);
-        assert_eq!(kill(&marks), Swept { left: left.to_vec(), ..Swept::default() });
-        child.kill().unwrap();
-        child.wait().unwrap();
-        assert_eq!(kill(&marks), Swept::default());
-    }
-
-    /// A process that sleeps with this limit, and with the variable of this instance.
-    fn sleeper(limit: u64, instance: Option<&str>) -> std::process::Child {
-        let mut command = Command::new("sleep");
-        command.arg("60").env_remove(mark::INSTANCE);
-        command.envs(instance.map(|instance| (mark::INSTANCE, instance)));
-        let child = command.spawn().unwrap();
-        let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap());
-        let limit = Rlimit { current: Some(limit), maximum: Some(limit) };
-        rustix::process::prlimit(pid, Resource::Rttime, limit).unwrap();
-        child
-    }
-
-    #[test]
-    fn the_limit_of_a_living_daemon_that_is_not_shown_to_be_the_instance_marks_nobody() {
-        let ours = format!("limit{}", std::process::id());
-        let pid = std::process::id();
-        let daemon = Daemon { boot_id: "no such boot", pid_namespace: 1, pid, started_ticks: 1 };
-        let limit = mark::limits(daemon).next().unwrap();
-        let marks = Marks::new(&ours, Some(daemon));
-        let killed = |with: &[Option<&str>], marks: &Marks| {
-            let mut all: Vec<_> = with.iter().map(|instance| sleeper(limit, *instance)).collect();
-            let swept = kill(marks);
-            assert_eq!(swept.left, []);
-            for child in &mut all {
-                child.kill().unwrap();
-                child.wait().unwrap();
-            }
-            swept.killed
-        };
-        let living = marks.clone().sparing(pid);
-        assert_eq!(killed(&[None], &living), 0, "whose it is is not known");
-        assert_eq!(killed(&[Some("another"), None], &living), 0, "it is another's");
-        assert_eq!(killed(&[Some(&ours), Some("another"), None], &living), 1, "only what says that it is ours");
-        assert_eq!(killed(&[Some(&ours), None, None], &living), 3, "it is ours");
-        assert_eq!(killed(&[Some("another"), None], &marks), 2, "nobody is left to whom they belong");
-    }
-
-    #[test]
-    fn marked_processes_are_killed_wherever_they_went() {
-        let instance = format!("sweep{}", std::process::id());
-        // In a new session, with a parent that is gone: neither group nor ancestry leads to it.
-        let script = "setsid sh -c 'trap \"\" TERM HUP; echo $$; exec >&-; while :; do sleep 0.01; done' &";
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", script]).env(mark::INSTANCE, &instance).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        child.wait().unwrap();
-        let pid: u32 = line.trim().parse().unwrap();
-        let ticks = start_ticks(pid).unwrap();
-        let marks = |instance: &str| Marks::new(instance, None);
-        assert!(marked(&marks(&instance)).unwrap().contains(&pid));
-        // The mark must match the whole value.
-        assert_eq!(kill(&marks(&instance[..instance.len() - 1])), Swept::default());
-        assert!(is_alive(pid, ticks));
-        let swept = kill(&marks(&instance));
-        assert!(swept.killed >= 1 && swept.left.is_empty(), "{swept:?}");
-        assert!(!is_alive(pid, ticks));
-        assert_eq!(kill(&marks(&instance)), Swept::default());
-        assert!(marked(&marks("")).unwrap().is_empty());
-    }
-}
+mod tests;

@@ -71,7 +71,29 @@ pub struct Daemon<'a> {
     pub started_ticks: u64,
 }
 
+/// The daemon that started a process, and the store that it worked on, as the process's [`RUN`] tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Origin {
+    /// The pid of the daemon and its start time.
+    pub(super) daemon: (u32, u64),
+    /// The store, by the digest that [`name_store`] made.
+    pub(super) store: Option<String>,
+}
+
 static DAEMON_NAME: OnceLock<OsString> = OnceLock::new();
+static STORE: OnceLock<String> = OnceLock::new();
+
+/// Says by what the store of this process differs from every other one, also from a copy of it. All processes that are started
+/// from now on carry a digest of that. The first call counts.
+pub fn name_store(identity: &str) {
+    let hash = digest(&SHA256, identity.as_bytes());
+    let _ = STORE.set(hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect());
+}
+
+/// The digest of the store that this process works on.
+pub(super) fn store() -> Option<&'static str> {
+    STORE.get().map(String::as_str)
+}
 
 /// Gives this name to all processes that are started from now on. The first call counts.
 pub fn name_daemon(name: String) {
@@ -90,7 +112,20 @@ pub(super) fn next_run() -> OsString {
         format!("{pid}-{}", sweep::start_ticks(pid).unwrap_or_default())
     });
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    OsString::from(format!("{}-{}", *OURSELVES, COUNT.fetch_add(1, Ordering::Relaxed)))
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    OsString::from(match store() {
+        Some(store) => format!("{}-{count}-{store}", *OURSELVES),
+        None => format!("{}-{count}", *OURSELVES),
+    })
+}
+
+/// Who started a process with this [`RUN`]; `None` if it is none that this program gives.
+pub(super) fn origin(run: &[u8]) -> Option<Origin> {
+    let mut parts = std::str::from_utf8(run).ok()?.split('-');
+    let daemon = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let _count: u64 = parts.next()?.parse().ok()?;
+    let store = parts.next().map(str::to_owned);
+    parts.next().is_none().then_some(Origin { daemon, store })
 }
 
 /// The limits that this daemon may choose.
@@ -132,6 +167,18 @@ fn read_limit(limits: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_tells_who_started_it() {
+        let ours = origin(next_run().as_encoded_bytes()).unwrap();
+        let pid = std::process::id();
+        assert_eq!(ours, Origin { daemon: (pid, sweep::start_ticks(pid).unwrap()), store: store().map(str::to_owned) });
+        let with_store = Origin { daemon: (7, 8), store: Some("00ff".to_owned()) };
+        assert_eq!(origin(b"7-8-9-00ff"), Some(with_store));
+        for strange in [&b""[..], b"7", b"7-8", b"7-8-x", b"-7-8-9", b"7-8-9-a-b", b"\xff-8-9"] {
+            assert_eq!(origin(strange), None);
+        }
+    }
 
     #[test]
     fn each_daemon_has_numbers_of_its_own() {

@@ -2,7 +2,8 @@
 //!
 //! It begins with the rights of the daemon, so nothing of the task may reach it before it has given them up. Its environment
 //! holds the variables of the program under other names ([`ENV_PREFIX`]): the dynamic loader and the libraries
-//! (`LD_PRELOAD`, `GLIBC_TUNABLES`, `GCONV_PATH`, ...) see none of them. They get their names when the rights are gone.
+//! (`LD_PRELOAD`, `GLIBC_TUNABLES`, `GCONV_PATH`, ...) see none of them. They get their names when the rights are gone, and
+//! then the working directory is entered, which may be closed to the user.
 //!
 //! If it fails, it writes one line to stderr and exits with [`FAILED`] or [`NOT_EXECUTED`].
 
@@ -11,6 +12,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -67,6 +69,7 @@ pub(crate) struct ShimOptions {
     user: Option<String>,
     uid: Option<u32>,
     no_new_privs: bool,
+    cwd: Option<PathBuf>,
 }
 
 impl ShimOptions {
@@ -76,6 +79,11 @@ impl ShimOptions {
         for arg in args {
             if arg == "--" {
                 return Some(orders);
+            }
+            // The only one that need not be text.
+            if let Some(cwd) = arg.as_bytes().strip_prefix(b"cwd=") {
+                orders.cwd = Some(PathBuf::from(OsStr::from_bytes(cwd)));
+                continue;
             }
             let (key, value) = arg.to_str()?.split_once('=')?;
             match key {
@@ -149,6 +157,25 @@ impl ShimOptions {
     }
 }
 
+impl ShimOptions {
+    /// Enters the working directory, with the rights that are left.
+    fn enter(&self) -> Result<(), String> {
+        let Some(cwd) = &self.cwd else { return Ok(()) };
+        std::env::set_current_dir(cwd).map_err(|error| {
+            let mut text = format!("cannot enter the working directory {}", cwd.display());
+            let is_denied = error.kind() == std::io::ErrorKind::PermissionDenied;
+            let _ = write!(text, ": {}", said(error));
+            match &self.user {
+                Some(user) if is_denied => {
+                    let _ = write!(text, " (user {user} must be able to pass it and every folder above)");
+                }
+                _ => {}
+            }
+            text
+        })
+    }
+}
+
 /// Takes every capability out of the bounding set, so that no program that is executed later can bring it back.
 fn empty_bounding_set() -> rustix::io::Result<()> {
     for bit in 0..u64::BITS {
@@ -205,6 +232,11 @@ fn become_program(mut args: impl Iterator<Item = OsString>) -> Complaint {
         let _ = write!(complaint, ": {error}");
         return Complaint::of(orders.prefix(errno), complaint);
     }
+    // With root's rights every folder could be entered, also one that is closed to the user.
+    if let Err(error) = orders.enter() {
+        let _ = write!(complaint, ": {error}");
+        return Complaint::of(ERROR_PREFIX, complaint);
+    }
     // Only now, without the rights of the daemon, does the environment of the task mean anything to this process.
     let env = std::env::vars_os().filter_map(|(name, value)| {
         let name = name.as_encoded_bytes().strip_prefix(ENV_PREFIX.as_bytes())?;
@@ -250,6 +282,8 @@ pub fn is_shim_shortage(line: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::super::confine::{Confines, Group, User};
     use super::*;
 
@@ -262,7 +296,8 @@ mod tests {
             limits: Limits { memory: Some(1 << 30), cpu_s: Some(2), open_files: Some(64), ..Limits::default() },
             no_new_privs: true,
         };
-        let mut args = confines.to_args().into_iter().skip(1).chain(["/bin/x".into(), "--".into(), "user=me".into()]);
+        let mut args =
+            confines.to_args(None).into_iter().skip(1).chain(["/bin/x".into(), "--".into(), "user=me".into()]);
         let orders = ShimOptions::read(&mut args).unwrap();
         assert_eq!(
             orders,
@@ -277,12 +312,16 @@ mod tests {
                 user: Some("www".to_owned()),
                 uid: Some(33),
                 no_new_privs: true,
+                cwd: None,
             }
         );
         // The arguments after the program belong to the program.
         assert_eq!(args.collect::<Vec<_>>(), ["/bin/x", "--", "user=me"]);
         let of_group = Confines { group: Some(Group { name: "adm".to_owned(), gid: 4 }), ..confines };
-        assert!(of_group.to_args().contains(&"gid=4".into()));
+        assert!(of_group.to_args(None).contains(&"gid=4".into()));
+        let cwd = Path::new(OsStr::from_bytes(b"/a=b \xff"));
+        let orders = ShimOptions::read(&mut of_group.to_args(Some(cwd)).into_iter().skip(1)).unwrap();
+        assert_eq!(orders.cwd.as_deref(), Some(cwd));
     }
 
     #[test]

@@ -203,7 +203,7 @@ pub(crate) struct ProcStat {
 }
 
 impl ProcStat {
-    fn of(pid: u32) -> Option<Self> {
+    pub(super) fn of(pid: u32) -> Option<Self> {
         Self::look(pid).ok().flatten()
     }
 
@@ -272,6 +272,13 @@ pub(super) fn self_and_ancestors() -> HashSet<u32> {
         next = ProcStat::of(next).map_or(0, |stat| stat.parent);
     }
     above
+}
+
+/// The living and dead children of a process that it started in its first thread, or that it got when their own parents ended.
+/// Nobody is found where the kernel does not list them.
+pub(super) fn adopted(parent: u32) -> Vec<u32> {
+    let listed = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
+    listed.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
 fn number(pid: u32) -> Option<Pid> {

@@ -8,16 +8,19 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::child::Child;
 use super::groups;
+use super::mark;
 use super::sweep::{ProcStat, all_processes};
 
 /// The first pause between two checks for living members of a group.
 const FIRST_LOOK: Duration = Duration::from_millis(2);
 /// The longest pause between two checks.
 const SLOWEST_LOOK: Duration = Duration::from_millis(50);
+/// How many looks in a row must find nobody before nobody is believed to be left.
+const CALM_LOOKS: u32 = 2;
 /// How long to wait for killed processes to end.
 pub const DYING: Duration = Duration::from_secs(2);
 
@@ -52,6 +55,9 @@ pub async fn kill_all(child: &mut Child) {
 }
 
 /// The same as [`end_remaining`], also for what left the group. False if something is left that does not die.
+///
+/// Nobody can be seen to be left by one look: a process may start another one and end while the others are looked at. So all
+/// are killed at the end even if none was seen, and looked for again until nobody new comes.
 pub async fn end_all(child: &mut Child, grace: Duration, urgent: impl Future<Output = ()>) -> bool {
     let polite = async {
         gone(child).await;
@@ -62,16 +68,15 @@ pub async fn end_all(child: &mut Child, grace: Duration, urgent: impl Future<Out
         }
     };
     tokio::select! {
-        () = polite => return true,
+        () = polite => {}
         () = sleep(grace) => {}
         () = urgent => {}
     }
     kill(child);
     let dying = async {
+        chase(child).await;
         let mut pause = FIRST_LOOK;
-        // What was forked before its parent died is found by the next look.
-        while child.strays.look().await {
-            child.strays.signal(Signal::KILL);
+        while child.strays.any_lives() {
             sleep(pause).await;
             pause = SLOWEST_LOOK.min(pause * 2);
         }
@@ -80,6 +85,14 @@ pub async fn end_all(child: &mut Child, grace: Duration, urgent: impl Future<Out
     tokio::select! {
         () = dying => true,
         () = sleep(DYING) => false,
+    }
+}
+
+/// Kills what left the group until nobody new is found.
+async fn chase(child: &mut Child) {
+    let mut calm = 0;
+    while calm < CALM_LOOKS {
+        calm = if child.strays.chase().await { 0 } else { calm + 1 };
     }
 }
 
@@ -107,19 +120,30 @@ pub async fn untouchable(child: &mut Child) -> Vec<u32> {
     living
 }
 
-/// Waits until none of a run's processes lives that this process may not signal, and tells of them once.
-pub async fn outlast(child: &mut Child, tell: impl FnOnce(&[u32])) {
+/// Waits until none of a run's processes lives that this process may not signal, and until it starts no others any more.
+/// Tells of them once.
+pub async fn outlast(child: &mut Child, tell: impl FnOnce(&str)) {
     let mut tell = Some(tell);
     loop {
+        let is_calm = timeout(DYING, chase(child)).await.is_ok();
         let left = untouchable(child).await;
-        if left.is_empty() {
+        if left.is_empty() && is_calm {
             return;
         }
         if let Some(tell) = tell.take() {
-            tell(&left);
+            tell(&if left.is_empty() { restless_text(&child.strays.run()) } else { untouchable_text(&left) });
         }
         sleep(SLOWEST_LOOK * 10).await;
     }
+}
+
+/// What is to be told of processes that cannot be caught.
+fn restless_text(run: &str) -> String {
+    format!(
+        "it was told to end, but its processes start others faster than they can be killed: its processor and its locks are \
+         kept until they end; look for them: grep -lz {name}={run} /proc/[0-9]*/environ",
+        name = mark::RUN
+    )
 }
 
 /// What is to be told of such processes.
@@ -219,6 +243,32 @@ mod tests {
         running.child.signal_group(Signal::STOP);
         end(&mut running.child, Duration::from_secs(30)).await;
         assert_eq!(running.child.reap().unwrap().code(), Some(7));
+    }
+
+    #[tokio::test]
+    async fn who_starts_another_and_ends_all_the_time_is_caught() {
+        let folder = tempfile::tempdir().unwrap();
+        let beat = folder.path().join("beat");
+        for pause in ["0.0003", "0.005", "0.04"] {
+            // In a session of its own, with a parent that is gone, and never the same process for long.
+            let script = format!(
+                "exec perl -e 'use POSIX; $SIG{{TERM}} = \"IGNORE\"; $| = 1; print \"ready\\n\"; fork or do {{ setsid(); \
+                 close STDOUT; close STDERR; while (1) {{ fork and POSIX::_exit(0); open(F, \">>\", \"{}\"); print F \"x\"; \
+                 close F; select(undef, undef, undef, {pause}) }} }}; sleep 60'",
+                beat.display()
+            );
+            let (mut running, _) = started(&script).await;
+            let beats = || std::fs::metadata(&beat).map_or(0, |file| file.len());
+            while beats() < 20 {
+                sleep(FIRST_LOOK).await;
+            }
+            end(&mut running.child, Duration::from_millis(100)).await;
+            let then = beats();
+            // Longer than the longest pause: what is tested is that nothing happens any more.
+            sleep(Duration::from_millis(200)).await;
+            assert_eq!(beats(), then, "with a pause of {pause} s");
+            std::fs::remove_file(&beat).unwrap();
+        }
     }
 
     #[tokio::test]

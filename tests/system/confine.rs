@@ -172,6 +172,35 @@ fn a_program_of_another_user_has_no_way_back() {
 }
 
 #[test]
+fn a_folder_is_entered_with_the_rights_of_the_user() {
+    for handler in ["exec", "rpc"] {
+        let Some(folder) = as_nobody("look", "true", "") else { return };
+        let closed = folder.path("closed");
+        fs::create_dir_all(closed.join("inner")).unwrap();
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+        let (program, told) = ("/bin/pwd", folder.path("tasks.d/look.toml"));
+        let write = |cwd: &std::path::Path| {
+            let text = format!(
+                "name = \"look\"\n[run]\n{handler} = [\"{program}\"]\nuser = \"nobody\"\ncwd = \"{}\"\n",
+                cwd.display()
+            );
+            fs::write(&told, text).unwrap();
+        };
+        write(&closed.join("inner"));
+        let answer = perform(&folder, "look");
+        let error = answer["error"].as_str().unwrap_or_else(|| panic!("{answer}"));
+        assert!(error.contains("cannot enter the working directory"), "{handler}: {answer}");
+        assert!(error.contains("user nobody must be able to pass it and every folder above"), "{handler}: {answer}");
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o755)).unwrap();
+        write(&closed.join("inner"));
+        let answer = perform(&folder, "look");
+        let error = answer["error"].as_str().unwrap_or_default();
+        assert!(!error.contains("working directory"), "{handler}: {answer}");
+        assert!(handler != "exec" || answer["outcome"] == "success", "{answer}");
+    }
+}
+
+#[test]
 fn a_plugin_of_a_task_runs_as_the_user_of_the_task() {
     let Some(folder) = as_nobody("who", "true", "") else { return };
     fs::write(folder.path("tasks.d/policy"), "#!/bin/sh\nid -un >>../as\n").unwrap();

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use crate::daemon::{Folder, eventually};
+use windlass::process::sweep;
+
+use crate::daemon::{Daemon, Folder, eventually};
 use crate::support::redis::{Options, RedisServer};
 use crate::support::resp::Reply;
 
@@ -196,4 +198,57 @@ fn names_of_strangers_forge_no_line_and_reach_no_terminal_raw() {
     daemon.stop();
     let log = fs::read_to_string(folder.path("log")).expect("there must be a log");
     assert_clean("the log", &log);
+}
+
+/// A daemon in a folder of its own whose job runs, with the pid of the job's program and when that started.
+fn busy(store: &str) -> (Folder, Daemon, (u32, u64)) {
+    let folder = Folder::new(store, "");
+    folder.script("long", "echo $$ >pid; exec sleep 1000");
+    let daemon = folder.daemon();
+    folder.enqueue(&["long"]);
+    eventually("the job runs", || folder.read("pid").ends_with('\n'));
+    let pid = folder.read("pid").trim().parse().expect("a pid");
+    let ticks = sweep::start_ticks(pid).expect("it runs");
+    (folder, daemon, (pid, ticks))
+}
+
+#[test]
+fn a_daemon_on_a_copy_of_a_store_ends_nothing_of_the_original() {
+    let (folder, daemon, (pid, ticks)) = busy("sqlite:store.db");
+    let copied = Folder::new("sqlite:copy.db", "");
+    copied.script("long", "echo again >>ran");
+    let file = rusqlite::Connection::open(folder.path("store.db")).expect("the store must be there");
+    file.execute("VACUUM INTO ?1", [copied.path("copy.db").display().to_string()]).expect("a copy must be made");
+    drop(file);
+    let other = copied.daemon();
+    // The registration that was copied stands still, so that its instance is taken for dead.
+    other.wait_log("is dead; 1 jobs recovered");
+    eventually("the copied job is run", || copied.read("ran") == "again\n");
+    assert!(sweep::is_alive(pid, ticks), "{}", other.log());
+    assert!(!other.log().contains("are killed before"), "{}", other.log());
+    other.stop();
+    assert!(sweep::is_alive(pid, ticks), "{}", daemon.log());
+    daemon.stop();
+}
+
+#[test]
+fn a_record_in_one_store_ends_nothing_of_a_daemon_on_another() {
+    let (first, second) = (RedisServer::start(Options::default()), RedisServer::start(Options::default()));
+    let (_folder, daemon, (pid, ticks)) = busy(&first.url());
+    let key = format!("{NS}:windlass:instances");
+    let texts = first.command(&["HGETALL", &key]).texts();
+    let mut record: serde_json::Value = serde_json::from_str(&texts[1]).expect("a record");
+    let victims = Folder::new(&second.url(), "");
+    // Once with a daemon that never was, and once as it is, with a lease that nobody extends.
+    for number in [999_999_999_u32, daemon.proper()] {
+        record["host"]["pid"] = number.into();
+        second.command(&["HSET", &key, &texts[0], &record.to_string()]);
+        second.command(&["HSET", &format!("{NS}:windlass:leases"), &texts[0], "1"]);
+        let other = victims.daemon();
+        other.wait_log(&format!("instance {} on", texts[0]));
+        other.stop();
+        assert!(sweep::is_alive(pid, ticks), "{number}: {}", victims.read("log"));
+        fs::write(victims.path("log"), "").expect("the log must be emptied");
+    }
+    daemon.stop();
 }

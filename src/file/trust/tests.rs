@@ -50,6 +50,17 @@ fn what_others_may_write_is_named_with_the_remedy() {
 }
 
 #[test]
+fn nobody_is_told_to_change_the_mode_of_a_device() {
+    let tree = Tree::new();
+    for device in ["/dev/null", "/dev/zero"] {
+        symlink(device, tree.path("inner/link")).unwrap();
+        let error = tree.judged("inner/link").unwrap_err();
+        assert!(error.starts_with(&format!("{device} is not a regular file")) && !error.contains("chmod"), "{error}");
+        fs::remove_file(tree.path("inner/link")).unwrap();
+    }
+}
+
+#[test]
 fn a_link_is_followed_and_every_folder_on_its_way_is_judged() {
     let tree = Tree::new();
     fs::create_dir(tree.path("open")).unwrap();

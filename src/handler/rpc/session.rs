@@ -230,10 +230,7 @@ impl Session {
             self.child.exited().await;
             if !terminate::end_all(&mut self.child, grace, std::future::pending()).await {
                 let (task, pid) = (&self.stderr.log, self.child.pid().as_raw_pid());
-                terminate::outlast(&mut self.child, |left| {
-                    task.warn(&format!("child {pid}: {}", terminate::untouchable_text(left)));
-                })
-                .await;
+                terminate::outlast(&mut self.child, |told| task.warn(&format!("child {pid}: {told}"))).await;
             }
         } else {
             terminate::term(&self.child);
