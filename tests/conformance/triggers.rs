@@ -4,13 +4,17 @@
 use std::sync::Arc;
 
 use windlass::client::Client;
+use windlass::clock::Clock;
+use windlass::store::StoreError;
 use windlass::store::effect::Verdict;
 use windlass::store::queueing::{Entered, Exchange, Exchanged, Extra, Part, Settlement};
+use windlass::store::sqlite::SqliteStore;
 use windlass::task::Registry;
 
 use crate::fixture::Fixture;
 use crate::instance::{Instance, claimed, payloads};
 use crate::look::{counters, failed, fill, gate, job, job_lock, jobs, queue, queued};
+use crate::support::verbs::Verbs as _;
 use crate::tick::tick;
 
 /// SQLite takes back the statement, nothing, or the whole transaction, or does nothing and tells no error.
@@ -251,4 +255,47 @@ async fn lines_that_a_trigger_refuses_are_known_not_to_be_enqueued() {
         assert_eq!(queued(&f.store, "q").await, [""; 0], "{way}");
         execute(&f, "DROP TRIGGER refuses");
     }
+}
+
+/// What computes without end is run neither by a daemon that has the file open nor by who opens it.
+#[tokio::test]
+async fn what_could_run_without_end_is_not_run() {
+    let endless = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c)";
+    let f = Fixture::sqlite().await;
+    fill(&f.store, "q", &jobs(0..2)).await;
+    let mut instance = Instance::join(&f.store, "a", 2).await;
+    execute(
+        &f,
+        &format!(
+            "CREATE TRIGGER endless BEFORE INSERT ON working BEGIN SELECT count(*) FROM ({endless} SELECT x FROM c); END"
+        ),
+    );
+    let open = || SqliteStore::open(&f.place.file(), Arc::clone(&f.clock) as Arc<dyn Clock>);
+    let told = |error: &StoreError| {
+        let said = error.to_string();
+        assert!(said.contains("trigger endless on table working"), "{said}");
+        assert!(said.contains("'DROP TRIGGER \"endless\"'"), "{said}");
+    };
+    let claim = instance.next_claim(&["q"], &[1]);
+    let refused = instance.try_send(&claim).await.expect_err("the claim would not end");
+    assert!(matches!(refused, StoreError::Unavailable(_)), "it is tried again: {refused:?}");
+    told(&refused);
+    let refused = open().expect_err("nothing of it is run");
+    assert!(matches!(refused, StoreError::Unsupported(_)), "{refused:?}");
+    told(&refused);
+    execute(&f, "DROP TRIGGER endless");
+    instance.reopen().await;
+    assert_eq!(payloads(&instance.claim(&["q"], &[1]).await), [job(0)], "it goes on once that is gone");
+    // A view hides the table whose name it has, also from those who only read.
+    execute(
+        &f,
+        &format!(
+            "ALTER TABLE stats RENAME TO kept; CREATE VIEW stats AS {endless} SELECT 'processed' AS name, x AS value FROM c"
+        ),
+    );
+    let refused = f.store.stats().await.expect_err("the count would not end");
+    assert!(refused.to_string().contains("view stats on table stats"), "{refused}");
+    assert!(open().is_err());
+    execute(&f, "DROP VIEW stats; ALTER TABLE kept RENAME TO stats");
+    assert_eq!(counters(&f.store).await, (0, 0));
 }

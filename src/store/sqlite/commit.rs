@@ -13,6 +13,7 @@ use rusqlite::{Connection, params};
 use tokio::sync::oneshot;
 use tokio::time::{Duration, Instant};
 
+use super::added::Judged;
 use super::connection::{empty_log, shorten_log};
 use super::counts::{self, QueueCounts};
 use super::error::at_least;
@@ -112,6 +113,7 @@ pub(super) fn spawn(
         terms: Terms::default(),
         findings,
         counting: Counting::default(),
+        judged: Judged::default(),
         #[cfg(debug_assertions)]
         explained: Explained::default(),
     };
@@ -175,6 +177,7 @@ struct Thread {
     terms: Terms,
     findings: Findings,
     counting: Counting,
+    judged: Judged,
     #[cfg(debug_assertions)]
     explained: Explained,
 }
@@ -245,6 +248,8 @@ impl Thread {
             Role::Reader => "BEGIN",
         })
         .map_err(whole)?;
+        // Nobody else changes it before this transaction ends.
+        self.judged.look(&self.conn).map_err(whole)?;
         let mut outcomes = Vec::with_capacity(commands.len());
         // The transaction itself is the savepoint of a command that is alone: SQLite copies each page that is changed
         // under a savepoint.

@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::hooks::Wal;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
@@ -103,6 +104,14 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut conn = Connection::open_with_flags(path, flags).map_err(failed)?;
     conn.busy_handler(Some(wait_for_turn)).map_err(failed)?;
+    // The schema is judged by itself (see `added`). Ours has no views, and calls nothing of which harm could come.
+    for (config, value) in [
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
+        (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+        (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+    ] {
+        conn.set_db_config(config, value).map_err(failed)?;
+    }
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     // What SQLite keeps to take a command back is bounded, and needs no room on the disk of temporary files.
     conn.execute_batch("PRAGMA temp_store = MEMORY").map_err(failed)?;

@@ -5,34 +5,10 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::added;
 use super::error::explain;
+use super::steps::STEPS;
 use crate::store::error::StoreError;
-
-/// The steps from each version to the next.
-const STEPS: &[&str] = &[
-    include_str!("schema/0001_initial.sql"),
-    include_str!("schema/0002_retries.sql"),
-    include_str!("schema/0003_moving.sql"),
-    include_str!("schema/0004_schedules.sql"),
-    include_str!("schema/0005_paused.sql"),
-    include_str!("schema/0006_leases.sql"),
-    include_str!("schema/0007_suspected.sql"),
-    include_str!("schema/0008_tokens.sql"),
-    include_str!("schema/0009_birth.sql"),
-    include_str!("schema/0010_wishes.sql"),
-    include_str!("schema/0011_history.sql"),
-    include_str!("schema/0012_runs.sql"),
-    include_str!("schema/0013_counts.sql"),
-    include_str!("schema/0014_ran.sql"),
-    include_str!("schema/0015_failed_blocks.sql"),
-    include_str!("schema/0016_showing.sql"),
-    include_str!("schema/0017_audit.sql"),
-    include_str!("schema/0018_tallies.sql"),
-    include_str!("schema/0019_marks.sql"),
-    include_str!("schema/0020_results.sql"),
-    include_str!("schema/0021_asked.sql"),
-    include_str!("schema/0022_operations.sql"),
-];
 
 /// `Wndl`, by which a file is known to be ours.
 const APPLICATION: i64 = 0x576e_646c;
@@ -65,17 +41,21 @@ fn version(conn: &Connection, path: &Path) -> Result<i64, StoreError> {
     let read = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|error| explain(error, path));
     let version = read("PRAGMA user_version")?;
     let application = read("PRAGMA application_id")?;
-    let path = path.display();
+    let shown = path.display();
     if application != APPLICATION
         && (application != 0 || version != 0 || read("SELECT count(*) FROM sqlite_schema")? > 0)
     {
-        return Err(StoreError::Unsupported(format!("{path} is a database of another program")));
+        return Err(StoreError::Unsupported(format!("{shown} is a database of another program")));
     }
     if usize::try_from(version).map_or(true, |version| version > STEPS.len()) {
         let ours = STEPS.len();
         return Err(StoreError::Unsupported(format!(
-            "{path} has schema version {version}, this Windlass knows versions up to {ours}"
+            "{shown} has schema version {version}, this Windlass knows versions up to {ours}"
         )));
+    }
+    if version > 0 {
+        // Before any of our statements runs, those of the missing steps included.
+        added::judge(conn, path)?.map_err(StoreError::Unsupported)?;
     }
     Ok(version)
 }

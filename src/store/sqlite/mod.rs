@@ -4,6 +4,7 @@
 //! the disk (`commit`). The other reads. A commit is durable before it is answered. The other files carry the names of
 //! those of the Redis engine, one per verb; their functions work inside a transaction, through a `step::Step`.
 
+mod added;
 mod apart;
 mod audit;
 mod cadence;
@@ -51,6 +52,7 @@ mod search;
 mod showing;
 mod sparing;
 mod step;
+mod steps;
 mod take_in;
 mod terms;
 mod unreadable;
