@@ -9,6 +9,7 @@ pub(super) mod http;
 mod interpreters;
 mod launchers;
 mod machines;
+mod media;
 mod process_settings;
 mod rpc;
 pub(super) mod secret;

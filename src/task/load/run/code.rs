@@ -4,7 +4,7 @@
 //! read on another machine by a shell (`ssh`) must not hold any, because quoting it right is not possible here.
 
 use super::interpreters::{self, Interpreter, Operands};
-use super::{clients, frameworks, launchers, machines, tools, wrappers};
+use super::{clients, frameworks, launchers, machines, media, tools, wrappers};
 use crate::task::handler_spec::{Piece, Template};
 
 /// What is wrong with an item.
@@ -68,14 +68,15 @@ fn find(program: &str) -> Option<&'static Interpreter> {
 /// Every row of the table.
 fn all() -> impl Iterator<Item = &'static Interpreter> {
     let first = interpreters::ALL.iter().chain(clients::ALL).chain(wrappers::ALL);
-    first.chain(launchers::ALL).chain(tools::ALL).chain(frameworks::ALL).chain(machines::ALL)
+    first.chain(launchers::ALL).chain(tools::ALL).chain(media::ALL).chain(frameworks::ALL).chain(machines::ALL)
 }
 
 /// Is this literal item the name of a program that is known, wherever it stands? Many tools are called as something else,
 /// too: users, containers, commands.
 pub(super) fn is_name(text: &str) -> bool {
     let is_it = |known: &&Interpreter| known.names.iter().any(|called| *called == interpreters::name(text));
-    find(text).is_some() && !tools::ALL.iter().chain(frameworks::ALL).chain(machines::ALL).any(|known| is_it(&known))
+    let others = tools::ALL.iter().chain(media::ALL).chain(frameworks::ALL).chain(machines::ALL);
+    find(text).is_some() && !others.into_iter().any(|known| is_it(&known))
 }
 
 /// The literal text at the beginning of an item.

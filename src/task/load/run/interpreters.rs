@@ -27,6 +27,8 @@ pub(super) struct Interpreter {
     pub(super) names: &'static [&'static str],
     /// One-letter options whose value is code.
     pub(super) code: &'static str,
+    /// Options of two letters whose value is code, and that may stand among others of one letter: `-qTT` of zip.
+    pub(super) code_two: &'static [&'static str],
     /// Long options whose value is code, with as many dashes as they have.
     pub(super) code_long: &'static [&'static str],
     /// The same for code that is loaded besides the program, so that the operand still is the program.
@@ -76,6 +78,7 @@ pub(super) struct Interpreter {
 pub(super) const NONE: Interpreter = Interpreter {
     names: &[],
     code: "",
+    code_two: &[],
     code_long: &[],
     loads: "",
     loads_long: &[],
@@ -172,7 +175,7 @@ pub(super) const ALL: &[Interpreter] = &[
         ..NONE
     },
     Interpreter {
-        names: &["php"],
+        names: &["php", "php-cgi"],
         code: "rBREfF",
         code_long: &["--run", "--file", "--process-begin", "--process-code", "--process-end", "--process-file"],
         loads: "dzc",
@@ -232,10 +235,11 @@ pub(super) const ALL: &[Interpreter] = &[
         ..NONE
     },
     Interpreter {
-        names: &["awk", "gawk", "mawk", "nawk", "goawk"],
+        names: &["awk", "gawk", "mawk", "nawk", "goawk", "original-awk", "bwk"],
         code: "efE",
         code_long: &["--source", "--file", "--exec"],
-        loads: "lid",
+        // `-W exec FILE`, `-W source=CODE`.
+        loads: "lidW",
         loads_long: &["--load", "--include"],
         value: "Fv",
         value_long: &["--field-separator", "--assign"],
@@ -434,7 +438,30 @@ const OF_MOST: Interpreter = Interpreter { loads: "", value: "C", rest: "nmSGLUb
 
 /// The commands of git with options of their own that take code.
 const OF_GIT: &[Interpreter] = &[
-    Interpreter { names: &["difftool", "rebase"], loads: "x", value: "C", ..GIT },
+    Interpreter { names: &["rebase"], loads: "x", value: "C", ..GIT },
+    // The name of a tool leads to a script of that name.
+    Interpreter {
+        names: &["difftool", "mergetool"],
+        loads: "xt",
+        loads_long: &["--extcmd", "--tool"],
+        value: "C",
+        ..GIT
+    },
+    Interpreter {
+        names: &["svn"],
+        loads: "",
+        loads_long: &["--authors-prog", "--config-dir", "--template"],
+        value: "ArTtbR",
+        ..GIT
+    },
+    Interpreter {
+        names: &["instaweb", "web--browse"],
+        loads: "dmbtc",
+        loads_long: &["--httpd", "--module-path", "--browser", "--tool", "--config"],
+        value: "p",
+        ..GIT
+    },
+    Interpreter { names: &["shell"], loads: "c", loads_long: &[], value: "", ..GIT },
     Interpreter {
         names: &["clone", "init"],
         loads: "cu",

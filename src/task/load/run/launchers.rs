@@ -25,6 +25,16 @@ pub(super) const ALL: &[Interpreter] = &[
         ..PLAIN
     },
     Interpreter { names: &["firejail"], variables_long: &["--env"], loads_long: &["--profile"], ..PLAIN },
+    Interpreter {
+        names: &["lxc-attach", "lxc-execute", "lxc-start", "lxc-unshare"],
+        loads: "fP",
+        loads_long: &["--rcfile", "--define", "--lxcpath"],
+        variables: "v",
+        variables_long: &["--set-var"],
+        value: "nolsugcaL",
+        value_long: &["--name", "--logfile", "--logpriority", "--uid", "--gid", "--arch", "--namespaces", "--keep-var"],
+        ..PLAIN
+    },
     Interpreter { names: &["ssh-agent"], loads: "P", value: "aEOt", ..PLAIN },
     Interpreter { names: &["nice"], value: "n", value_long: &["--adjustment"], ..PLAIN },
     Interpreter { names: &["nocache"], value: "n", ..PLAIN },
@@ -196,13 +206,32 @@ pub(super) const ALL: &[Interpreter] = &[
     },
     Interpreter {
         names: &["perf"],
-        commands: &[Interpreter {
-            names: &["record", "stat", "trace", "top", "mem", "c2c", "lock", "sched", "kmem", "ftrace"],
-            value: "eFopcCtuDmrIGM",
-            value_long: &["--event", "--output", "--freq", "--count", "--repeat", "--call-graph", "--delay"],
-            operands: Operands::Program(0),
-            ..NONE
-        }],
+        loads_long: &["--exec-path"],
+        commands: &[
+            // The name of a script, or code in Perl or Python.
+            Interpreter {
+                names: &["script"],
+                code: "sg",
+                code_long: &["--script", "--gen-script", "--dlfilter", "--xed"],
+                value: "ikFIScCt",
+                operands: Operands::AllCode(0),
+                ..NONE
+            },
+            Interpreter {
+                names: &["report", "annotate", "diff"],
+                loads_long: &["--objdump", "--addr2line"],
+                value: "ikstSdcpC",
+                permutes: true,
+                ..NONE
+            },
+            Interpreter {
+                names: &["record", "stat", "trace", "top", "mem", "c2c", "lock", "sched", "kmem", "ftrace"],
+                value: "eFopcCtuDmrIGM",
+                value_long: &["--event", "--output", "--freq", "--count", "--repeat", "--call-graph", "--delay"],
+                operands: Operands::Program(0),
+                ..NONE
+            },
+        ],
         ..NONE
     },
     Interpreter { names: &["rr"], commands: &[Interpreter { names: &["record"], value: "cnovM", ..PLAIN }], ..NONE },

@@ -279,7 +279,7 @@ pub(super) const ALL: &[Interpreter] = &[
     // Libraries of keys.
     Interpreter { names: &["ssh-add"], loads: "sSe", value: "EHtT", ..TOOL },
     Interpreter { names: &["ssh-keygen"], loads: "Dw", value: "abCEFfIMmNnOPRrsTtVYZz", ..TOOL },
-    Interpreter { names: &["zip"], code_long: &["-TT", "--unzip-command"], value: "btnPxisZO", ..TOOL },
+    Interpreter { names: &["zip"], code_two: &["TT"], code_long: &["--unzip-command"], value: "btnPxisZO", ..TOOL },
     Interpreter { names: &["cpio"], code_long: &["--rsh-command", "--rmt-command"], value: "CEFHIMOR", ..TOOL },
     Interpreter {
         names: &["fd", "fdfind"],

@@ -1,5 +1,7 @@
 //! Judges the options of a known program: those that take code, and values among letters, which may name more options.
 
+use std::borrow::Cow;
+
 use super::{Danger, Walk, has_placeholder, head};
 use crate::task::load::run::frameworks;
 use crate::task::load::run::interpreters::{self, Interpreter};
@@ -10,6 +12,8 @@ impl Walk<'_> {
         let (text, filled) = (head(&self.argv[at]), has_placeholder(&self.argv[at]));
         let is_shell = known.names == interpreters::SHELL.names;
         let (name, attached) = text.split_once('=').map_or((text, false), |(name, _)| (name, true));
+        let whole = without_stream(known, name);
+        let name = &*whole;
         let is_one = |all: &[&str]| all.iter().any(|long| *long == name || (name.len() > 3 && long.starts_with(name)));
         let begins = |begin: &&str| text.starts_with(*begin) || filled && text.len() > 1 && begin.starts_with(text);
         if known.code_begin.iter().any(begins) {
@@ -61,6 +65,14 @@ impl Walk<'_> {
         for (index, letter) in text.char_indices().skip(1) {
             let value = &text[index + letter.len_utf8()..];
             let rest = !value.is_empty() || filled;
+            if let Some(value) = of_two_letters(known, &text[index..]) {
+                self.code_value(at, value);
+                let next = value.is_empty() && !filled;
+                if next {
+                    self.code_item(at + 1, end);
+                }
+                return (true, 1 + usize::from(next));
+            }
             let gives_code = known.code.contains(letter);
             if gives_code || known.loads.contains(letter) {
                 // More letters that take code (`node -pe`) leave it to the next item.
@@ -126,10 +138,14 @@ impl Walk<'_> {
     /// An operand whose beginning may make it more than a file.
     pub(super) fn mark(&mut self, known: &Interpreter, at: usize) {
         let text = head(&self.argv[at]);
-        if known.marks.is_empty() || !has_placeholder(&self.argv[at]) {
-        } else if text.is_empty() {
+        let has_marks = !known.marks.is_empty() || known.names.contains(&"scp");
+        if !has_marks || !has_placeholder(&self.argv[at]) {
+        } else if text.is_empty() && !known.marks.is_empty() {
             self.add(at, Danger::Mark);
         } else if known.marks.iter().any(|mark| text.starts_with(mark) || mark.starts_with(text)) {
+            self.add(at, Danger::Code);
+        } else if known.names.contains(&"scp") && text.split('/').next().is_some_and(|host| host.contains(':')) {
+            // Before OpenSSH 9.0, and with -O, a shell of the other machine reads the name of the file.
             self.add(at, Danger::Code);
         } else if known.names.contains(&"convert") && text.ends_with(':') && !text.contains(['/', '{']) {
             // Behind the name of a format, a bar begins a command, too.
@@ -171,6 +187,21 @@ impl Walk<'_> {
         };
         !interpreters::is_stdin(file)
     }
+}
+
+/// The name of an option of FFmpeg without the stream that it is for, and without the slash of one that reads its value from
+/// a file: `-filter:v:0`, `-/filter:v`.
+fn without_stream<'t>(known: &Interpreter, name: &'t str) -> Cow<'t, str> {
+    if !known.names.contains(&"ffmpeg") {
+        return Cow::Borrowed(name);
+    }
+    let name = name.split(':').next().unwrap_or_default();
+    name.strip_prefix("-/").map_or(Cow::Borrowed(name), |name| Cow::Owned(format!("-{name}")))
+}
+
+/// The value behind an option of two letters that stands among others of one letter: `-qTT` of zip.
+fn of_two_letters<'t>(known: &Interpreter, letters: &'t str) -> Option<&'t str> {
+    known.code_two.iter().find_map(|two| letters.strip_prefix(two))
 }
 
 /// Does this option keep the program from its stdin?
