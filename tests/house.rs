@@ -2,7 +2,7 @@
 //!
 //! Calls go down, values and channels come up: a room uses only rooms of lower levels. This test reads
 //! the sources, unit tests included, and fails on every path that climbs. `lib.rs`, `main.rs`, `prelude.rs`
-//! and `fuzzing.rs` stand outside of all rooms. Whoever needs a new arrow changes the table here, where a review sees it.
+//! and `fuzzing.rs` stand outside of all rooms. Anyone who needs a new arrow changes the table here, where a review sees it.
 
 #[path = "house/circles.rs"]
 mod circles;

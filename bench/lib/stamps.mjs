@@ -36,7 +36,7 @@ export class Stamps {
         done(nanoseconds);
       });
     });
-    began.catch(() => {}); // whoever does not wait for it has failed before
+    began.catch(() => {}); // anyone who does not wait for it has failed before
     return { args: [this.port, number], began };
   }
 

@@ -1,6 +1,6 @@
 //! The audit: who changed what, from where, and what came of it.
 //!
-//! An entry is written right after the change that it tells of, by whoever carried the change out for a person. What a
+//! An entry is written right after the change that it tells of, by the one who carried the change out for a person. What a
 //! command or a request answers stands in it as it was answered, so that every number and name in the answer is on record.
 
 use bytes::Bytes;

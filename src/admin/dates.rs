@@ -1,4 +1,4 @@
-//! Dates for programs that read JSON: one form, whoever wrote them.
+//! Dates for programs that read JSON: one form, no matter who wrote them.
 
 use crate::client::moment::Moment;
 use crate::job::date;

@@ -100,7 +100,7 @@ impl EnqueueView {
             Scheduled::Duplicate(second) => {
                 Self { enqueued: false, duplicate: Some(true), ..Self::of(job, Some(second)) }
             }
-            // Whoever enqueues under a key is told what was done before.
+            // Anyone who enqueues under a key is told what was done before.
             Scheduled::Marked => Self { replayed: true, ..Self::of(job, None) },
         }
     }

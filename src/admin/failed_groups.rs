@@ -1,7 +1,7 @@
 //! Failures of one kind counted together.
 //!
 //! A scan walks from the newest record to older ones, in steps of bounded size, and keeps of each record only what counts it.
-//! Whoever serves many looks keeps the scan and lets it go on (`http/failed_index`).
+//! Anyone who serves many looks keeps the scan and lets it go on (`http/failed_index`).
 
 use std::collections::HashMap;
 

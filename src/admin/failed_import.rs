@@ -129,7 +129,7 @@ pub async fn import(
                 if tries > TRIES {
                     return Err(AdminError::Changed { what: "the failed list, by other imports,".to_owned() });
                 }
-                // The first number is a guess, and any other one went to another import, maybe of the same jobs. Whoever comes
+                // The first number is a guess, and any other one went to another import, maybe of the same jobs. Anyone who comes
                 // after this look takes the number, too.
                 number = last.saturating_add(1);
                 there = on_list(list).await?;

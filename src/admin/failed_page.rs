@@ -96,7 +96,7 @@ async fn find_from(
     until: Instant,
 ) -> Result<Option<i64>, AdminError> {
     let lowest = place.position.saturating_sub(NEAR).max(0);
-    // Whoever asks may have made the place up.
+    // Anyone who asks may have made the place up.
     let mut walk = Walk::before(store, place.position.saturating_add(1).min(length));
     while walk.end > lowest {
         let Some(records) = walk.next().await? else { break };

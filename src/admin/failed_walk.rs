@@ -25,7 +25,7 @@ impl<'s> Walk<'s> {
     }
 
     /// The next records with their positions, the newest first; `None` at the beginning of the list. The first step reads one, so
-    /// that whoever looks for a new one reads few.
+    /// that anyone who looks for a new one reads few.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<(i64, Bytes)>>, AdminError> {
         if self.end <= 0 {
             return Ok(None);

@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_leaders_host_is_known_whoever_leads() {
+    fn a_leaders_host_is_known_no_matter_who_leads() {
         let on = |leader: Option<&str>| {
             let leader = leader.map(str::to_owned);
             LeaderView { leader, duties: None, resque_scheduler: None }.is_on("web-1")

@@ -86,7 +86,7 @@ pub(super) struct Waits {
 }
 
 impl Waits {
-    /// Reads it, and asks for more samples, because whoever looks once looks again.
+    /// Reads it, and asks for more samples, because anyone who looks once looks again.
     pub(super) async fn read(store: &Store<Admin>) -> Result<Self, AdminError> {
         let (read, asked) = tokio::join!(Self::look(store), store.run(AskForSamples));
         // Who may only read is told of samples that are taken anyway.

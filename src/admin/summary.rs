@@ -64,7 +64,7 @@ pub struct Summary {
     pub last_hour: CountsView,
 }
 
-/// Reads it, beside these gauges, and asks the leader to sample often, because whoever looks once looks again.
+/// Reads it, beside these gauges, and asks the leader to sample often, because anyone who looks once looks again.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.

@@ -104,7 +104,7 @@ impl<'s> Watcher<'s> {
 
 /// Renews the wish to watch a run. False if its claim is over.
 pub(super) async fn ask(store: &Store<Admin>, worker: &WorkerName, claim: &ClaimToken) -> Result<bool, AdminError> {
-    // Any other number than before: whoever renews a wish need not know who else does.
+    // Any other number than before: anyone who renews a wish need not know who else does.
     let turn = RandomState::new().build_hasher().finish();
     let wish = Wish { claim: claim.clone(), want: Want::Watch { turn } };
     Ok(store.run(AskRun { worker: worker.clone(), wish }).await?)

@@ -43,7 +43,7 @@ impl Orphaned {
             let error = "the parent of this daemon is gone; the daemon kills what it started and ends, and its jobs are \
                          recovered by its next start or by another instance";
             bus.emit(Event::InternalError { error: error.to_owned() });
-            // Whoever tells from now on how a run ended is not heard.
+            // Anyone who tells from now on how a run ended is not heard.
             bus.close();
         };
         let on_gone = move || {

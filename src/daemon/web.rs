@@ -145,7 +145,7 @@ mod built {
         let local: Vec<_> = http.listen.iter().filter(|address| address.is_local()).map(ToString::to_string).collect();
         (http.loopback == LoopbackMode::Open && !local.is_empty()).then(|| {
             format!(
-                "http: whoever reaches {} on this machine may do everything without a token; loopback = \"token\" under \
+                "http: anyone who reaches {} on this machine may do everything without a token; loopback = \"token\" under \
                  [http] asks for one",
                 local.join(", ")
             )

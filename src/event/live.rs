@@ -96,7 +96,7 @@ impl LiveRuns {
         if self.any() { self.lock().get(claim).map(Arc::clone) } else { None }
     }
 
-    /// A run is over. Whoever holds it can still read it.
+    /// A run is over. Anyone who holds it can still read it.
     pub fn end(&self, claim: &ClaimToken) {
         if self.any() {
             let mut runs = self.lock();

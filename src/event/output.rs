@@ -172,7 +172,7 @@ impl OutputTeller {
         } else if !was_cut && self.slows {
             self.patience = (self.patience + passed).min(PATIENCE);
         }
-        // Whoever used up its patience is slowed again when it has been quiet for as long as this lasts.
+        // Anyone who used up its patience is slowed again when it has been quiet for as long as this lasts.
         self.waits = if self.waits { self.patience >= SECOND } else { self.slows && self.patience == PATIENCE };
         // What was told too much counts for this second.
         let paid = self.budget.saturating_mul(usize::try_from(passed.as_secs()).unwrap_or(usize::MAX));

@@ -39,7 +39,7 @@ pub fn owner_but_root(path: &Path) -> Option<(u32, u32)> {
 /// # Errors
 /// If somebody else may change it. The first folder or file is named for which that holds.
 pub fn judge(owners: &Owners, path: &Path, ends: &[&str]) -> Result<(), UntrustedData> {
-    // Links are followed by whoever opens it, and the files stand beside what they lead to.
+    // Links are followed by the one who opens it, and the files stand beside what they lead to.
     let file = last(path);
     let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
     let shared = folder.metadata().ok().filter(is_shared).map(|metadata| metadata.gid());
@@ -64,7 +64,7 @@ pub fn judge(owners: &Owners, path: &Path, ends: &[&str]) -> Result<(), Untruste
         if shared != Some(metadata.gid()) {
             owners.owner(&path, &metadata).map_err(UntrustedData)?;
         }
-        // The mode of a link says nothing; that it is one is told by whoever opens it.
+        // The mode of a link says nothing; that it is one is told by the one who opens it.
         if !metadata.is_symlink() {
             writers(owners, &path, &metadata, shared).map_err(UntrustedData)?;
         }

@@ -107,7 +107,7 @@ impl Owners {
         Self::with(self.uids.iter().copied().chain([uid])).and_groups(self.gids.iter().copied())
     }
 
-    /// Judges a file with all folders and links on the way to it. What cannot be inspected is not judged: whoever opens
+    /// Judges a file with all folders and links on the way to it. What cannot be inspected is not judged: anyone who opens
     /// it will meet the error.
     ///
     /// # Errors

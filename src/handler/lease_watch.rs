@@ -2,7 +2,7 @@
 //!
 //! A job may wait for a child, a connection or a plugin after it was claimed, and the process or the machine may stand still
 //! meanwhile. Once the lease may have run out, another instance may run the job, so that it does not begin here any more:
-//! whoever hands it to a program or server asks right before.
+//! anyone who hands it to a program or server asks right before.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -60,7 +60,7 @@ where
     let mut connection = http.serve_connection(io, service);
     let mut lapse = pin!(sleep_until(slot.patience.deadline()));
     let mut stopping = pin!(async move {
-        // Whoever could stop it is gone.
+        // Anyone who could stop it is gone.
         let _ = stop.wait_for(|stop| *stop).await;
     });
     let mut stops = false;

@@ -2,7 +2,7 @@
 //! somebody says so.
 //!
 //! An operation lives in this process, and how far it is stands in the store, so that every daemon can tell it, also when this process
-//! has died: what was done stays done, and whoever begins it again does the rest. The audit has who began it.
+//! has died: what was done stays done, and anyone who begins it again does the rest. The audit has who began it.
 
 use std::sync::Arc;
 use std::time::Duration;

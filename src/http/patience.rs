@@ -5,7 +5,7 @@
 //!    |  |          |                   |                    |                      |
 //!    |  +- HEAD ---+                   +- ANSWER: until the answer is written; ----+- IDLE
 //!    |                                    a stream gets it anew with each part
-//!    +--(the slots are needed: whoever waits longest)--> closed
+//!    +--(the slots are needed: the longest wait)-----> closed
 //! ```
 //!
 //! Who sends nothing, or a head byte by byte, or does not read, holds a slot no longer than that.

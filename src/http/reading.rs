@@ -1,6 +1,6 @@
 //! Reads of records take turns.
 //!
-//! A record may be as long as whoever wrote it likes, and some are read whole before they are cut. So few requests read
+//! A record may be as long as its writer likes, and some are read whole before they are cut. So few requests read
 //! records at the same time, and many readers together hold no more than those. A turn ends when the answer is made.
 
 use std::sync::Arc;

@@ -92,7 +92,7 @@ impl Server {
             own_thread(NAME);
             let is_told = told.clone();
             runtime.block_on(async move {
-                // Whoever starts it tells what failed.
+                // Anyone who starts it tells what failed.
                 let served = match Served::new(&site, sockets) {
                     Ok(served) => served,
                     Err(error) => return drop(ready.send(Err(error))),
@@ -233,7 +233,7 @@ impl Served {
             tokio::select! {
                 ended = end.wait_for(Option::is_some) => break match ended {
                     Ok(until) => until.unwrap_or_else(Instant::now),
-                    // Whoever could tell is gone, and so is the daemon.
+                    // Anyone who could tell is gone, and so is the daemon.
                     Err(_) => std::future::pending().await,
                 },
                 Some(change) = changes.recv() => self.change(change),

@@ -200,7 +200,7 @@ impl Streams {
         open.streams.iter().any(|stream| stream.wants(job) && !stream.client.is_closed())
     }
 
-    /// Whoever tells of this job ends if nobody follows it any more: whoever opens a stream for it next begins anew.
+    /// Anyone who tells of this job ends if nobody follows it any more: anyone who opens a stream for it next begins anew.
     pub(super) fn follow_ends(&self, job: &str) -> bool {
         let mut open = self.lock();
         let ends = !open.streams.iter().any(|stream| stream.wants(job) && !stream.client.is_closed());

@@ -32,7 +32,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tapped<S> {
             Some(Ambiguous { is_begun: true, why, .. }) => {
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, *why)));
             }
-            // Nothing more comes. Whoever polls the connection ends it.
+            // Nothing more comes. Anyone who polls the connection ends it.
             Some(_) => return Poll::Pending,
             None => {}
         }

@@ -5,7 +5,7 @@
 //!  "usage":{"processes":2,"memory_bytes":12345678,"cpu_ms":840},"end":{"outcome":"failed","error":"ExitStatus: exited with 3"}}
 //! ```
 //!
-//! Lines are numbered from 0 on, so that whoever follows prints each once, although only the last ones are shown. Other
+//! Lines are numbered from 0 on, so that anyone who follows prints each once, although only the last ones are shown. Other
 //! programs may write anything in the place of a record: what cannot be read is none.
 
 use serde::{Deserialize, Serialize};

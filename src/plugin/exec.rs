@@ -145,7 +145,7 @@ impl ExecHook {
         let mut argv = self.program.argv.iter();
         let mut command = Command::new(argv.next().cloned().unwrap_or_default());
         command.args(argv).cwd(&self.program.cwd).changed_by(self.program.trusted.clone());
-        // Whoever may write the files of the task's user must not reach root through a plugin. A client that is not root
+        // Anyone who may write the files of the task's user must not reach root through a plugin. A client that is not root
         // has no other rights to give.
         if let Some(account) = self.program.account.as_ref().filter(|_| confine::is_root()) {
             command.confine(Arc::clone(account));
@@ -211,7 +211,7 @@ impl ExecHook {
     }
 
     /// Starts the program. After a run the job cannot be given back, so what is short is waited for, however long that takes:
-    /// whoever waits for the answer ends it. Other runs that find nothing either are given back meanwhile, and fewer are begun.
+    /// anyone who waits for the answer ends it. Other runs that find nothing either are given back meanwhile, and fewer are begun.
     async fn start(&self, point: HookPoint, command: &Command, question: &[u8]) -> Result<Running, HookError> {
         loop {
             match spawn_retry::start(|| Running::spawn(command, question.to_vec())).await {

@@ -18,7 +18,7 @@ impl SeenWishes {
     }
 
     /// Takes the claims whose wishes are done with, because no slot has them any more. While a settlement is on its way its
-    /// slot has the claim: whoever recovers the job then must find the wish. If the wish cannot be removed, the next
+    /// slot has the claim: anyone who recovers the job then must find the wish. If the wish cannot be removed, the next
     /// extension sees it again.
     pub(super) fn done(&self, is_held: impl Fn(&ClaimToken) -> bool) -> Vec<ClaimToken> {
         self.0.borrow_mut().extract_if(.., |claim| !is_held(claim)).collect()

@@ -1,6 +1,6 @@
 //! Reads on what background processes write after their run has ended by itself, so that they do not die of SIGPIPE.
 //!
-//! It is passed on, so much of it, and then thrown away, until the pipes end. Whoever writes more than is read waits in its
+//! It is passed on, so much of it, and then thrown away, until the pipes end. Anyone who writes more than is read waits in its
 //! pipe. Each such run holds two descriptors, so only so many are kept: beyond that the pipes of the oldest are closed, which
 //! its listener is told before. Runs that leave nothing behind never come here.
 

@@ -3,7 +3,7 @@
 //! Processes have two marks, and one is enough ([`mark`]): an environment variable, which a program may clear for its
 //! children, and a resource limit, which all descendants inherit.
 //!
-//! Which instances there are, and which daemon each of them is, is read from a store. Whoever writes to it may name the
+//! Which instances there are, and which daemon each of them is, is read from a store. Anyone who writes to it may name the
 //! instance of another store there, and a copy of a store names those of the original. So a process counts only if the
 //! daemon that started it, which its environment names too, is the very one that is named for the instance. While that
 //! daemon lives, the process must also have been started for the store that this process works on.

@@ -260,7 +260,7 @@ impl<'a> Sampler<'a> {
         }
         let stirs = parts.iter().any(|(_, part)| part.queues.is_some());
         let workers = parts.iter().map(|(_, part)| part.workers).max().unwrap_or(0);
-        // Who takes jobs is read after the sample: whoever took some before is there by now.
+        // Who takes jobs is read after the sample: anyone who took some before is there by now.
         if stirs && (workers != self.workers || self.looked.is_due(SELDOM)) {
             self.others = others::read(store).await?;
             self.workers = workers;

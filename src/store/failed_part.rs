@@ -1,11 +1,11 @@
-//! The failed list, read part by part: a record may be as long as whoever wrote it likes, and a step holds few bytes.
+//! The failed list, read part by part: a record may be as long as its writer likes, and a step holds few bytes.
 
 use bytes::Bytes;
 
 use super::role::{Admin, arrow};
 
 /// Failure records that stand side by side, as many as one step holds: at most `most`, no more once they have
-/// [`FAILED_READ_BYTES`], and at least one if one stands there. Whoever needs more asks for the next.
+/// [`FAILED_READ_BYTES`], and at least one if one stands there. Anyone who needs more asks for the next.
 #[derive(Debug, Clone, Copy)]
 pub struct ReadFailed {
     /// Which.

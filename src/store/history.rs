@@ -25,7 +25,7 @@ pub(super) const LONGEST_NAME: usize = 512;
 pub(super) const LONGEST_COUNTS: usize = 4096;
 
 /// Adds up what ran of tasks in several buckets. In each bucket so many tasks have counts of their own as there is room for,
-/// whoever wrote it; the rest count as [`OTHER`].
+/// no matter who wrote it; the rest count as [`OTHER`].
 #[derive(Debug, Default)]
 pub(super) struct TaskSums {
     tasks: BTreeMap<TaskName, RunCounts>,

@@ -1,7 +1,7 @@
 //! Marks of enqueues that are done once: a key that its caller chose, and what was done under it.
 //!
 //! The mark is written in the step that writes the job, and only if none stands. So a job and its mark are there together, or
-//! neither is, whoever asked and whoever died meanwhile.
+//! neither is, no matter who asked and who died meanwhile.
 
 use super::role::{Client, arrow};
 

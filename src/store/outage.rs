@@ -1,4 +1,4 @@
-//! An outage of the store: the time in which it takes no steps, whoever asks. One message when it begins, one for each other
+//! An outage of the store: the time in which it takes no steps, no matter who asks. One message when it begins, one for each other
 //! reason, one when it has ended.
 //!
 //! All loops of an instance share it, because the store's state concerns them alike: without that each would tell it once.

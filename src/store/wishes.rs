@@ -3,7 +3,7 @@
 //! ```text
 //!   a person ──(AskRun)──> beside the run's claim ──(each Extend of its instance)──> the run is asked to end
 //!   the run has ended ──(Extend: done)──> the wish is removed
-//!   its instance died ──(ReadWishes)──> whoever recovers the job heeds the wish; Bury removes all of the instance
+//!   its instance died ──(ReadWishes)──> the one who recovers the job heeds the wish; Bury removes all of the instance
 //! ```
 //!
 //! A wish names a claim, so that no later run of the job is meant. It lapses after [`KEPT`], because an instance whose
@@ -54,7 +54,7 @@ pub enum Want {
         /// Another one with each renewal.
         turn: u64,
     },
-    /// The run is so far: whoever performs it elsewhere says so ([`TellProgress`]).
+    /// The run is so far: anyone who performs it elsewhere says so ([`TellProgress`]).
     Progress {
         /// The record ([`Progress::encode`]).
         progress: String,
@@ -158,7 +158,7 @@ arrow!(AskRun, "ask_run", Repeatable -> bool; Admin);
 /// run is kept from being seen.
 pub const MOST_TOLD: usize = MOST / 2;
 
-/// Tells the instance of a run how far it is, for whoever performs it elsewhere: a server, a machine. It stands among the wishes until
+/// Tells the instance of a run how far it is, for anyone who performs it elsewhere: a server, a machine. It stands among the wishes until
 /// the run is over, and the last one counts.
 ///
 /// # Errors

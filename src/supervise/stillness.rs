@@ -1,5 +1,5 @@
 //! Times in which this process stood still: it was stopped (SIGSTOP, a frozen control group), its machine slept, or was too
-//! busy to run it. A limit that passed meanwhile says nothing of whoever was waited for.
+//! busy to run it. A limit that passed meanwhile says nothing of the one who was waited for.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -52,7 +52,7 @@ mod tests {
         let (send, answer) = tokio::sync::oneshot::channel();
         let waiting = tokio::spawn(within(LIMIT, answer));
         tokio::task::yield_now().await;
-        // The clock jumps over the limit, and only then whoever reads the answer gets its turn.
+        // The clock jumps over the limit, and only then anyone who reads the answer gets its turn.
         tokio::time::advance(LIMIT * 20).await;
         tokio::task::yield_now().await;
         send.send(7).expect("it is still waited for");

@@ -6,7 +6,7 @@ use super::http_url::HttpUrl;
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PingSpec {
-    /// The address; nothing if it could not be read when the task was loaded. Whoever knows it can ping, so it is not shown.
+    /// The address; nothing if it could not be read when the task was loaded. Anyone who knows it can ping, so it is not shown.
     url: Option<HttpUrl>,
     /// Is the begin of a run told, too?
     pub start: bool,

@@ -21,7 +21,7 @@ const HIDDEN: &str = "[redacted]";
 /// The same where a string is to stand.
 const HIDDEN_STRING: &str = "\"[redacted]\"";
 /// How many values are told apart at one level; from the next one on everything is hidden. Each takes one look through the
-/// text, and whoever wrote it must not keep the log busy.
+/// text, and anyone who wrote it must not keep the log busy.
 const MOST: usize = 64;
 /// How deep JSON may stand in strings in JSON. What is deeper is hidden as a whole.
 const DEEPEST: usize = 8;

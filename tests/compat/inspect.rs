@@ -106,7 +106,7 @@ fn c17_workers_of_every_sort_are_listed_with_their_own_jobs() {
 }
 
 #[test]
-fn jobs_are_deleted_by_value_whoever_spelt_them() {
+fn jobs_are_deleted_by_value_no_matter_who_spelt_them() {
     let world = World::new();
     world.task("add", "");
     let ruby = r#"{"class":"add","args":[1.0,{"x":"a&b"}]}"#;

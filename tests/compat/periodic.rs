@@ -132,7 +132,7 @@ fn g05_a_stopped_task_is_gone_in_every_form_and_stays_stopped() {
 }
 
 #[test]
-fn a_schedule_runs_at_its_seconds_whoever_leads() {
+fn a_schedule_runs_at_its_seconds_no_matter_who_leads() {
     let world = World::new();
     world.task("clock", "schedule = \"*/2 * * * * *\"");
     let daemons: Vec<_> = (0..2).map(|_| world.daemon(&Settings::default())).collect();

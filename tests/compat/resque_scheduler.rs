@@ -126,7 +126,7 @@ fn b13_e05_due_jobs_are_left_to_a_leader_of_resque_scheduler_until_it_stops() {
     assert_eq!(ruby.move_batch("1000", Duration::ZERO), Some(BATCH));
     let daemon = world.daemon(&Settings::scheduler_only());
     says(&daemon, "resque-scheduler (elsewhere:20701) leads");
-    // Its unguarded moment is made long: whoever moves a job in it loses and doubles some.
+    // Its unguarded moment is made long: anyone who moves a job in it loses and doubles some.
     for batch in 2..=JOBS / BATCH / 2 {
         assert_eq!(ruby.move_batch("1000", Duration::from_millis(50)), Some(BATCH));
         assert_eq!(moved(&world), batch * BATCH, "nobody else moves jobs meanwhile");

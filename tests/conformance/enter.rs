@@ -14,7 +14,7 @@ use crate::tick::tick;
 
 behaviours! {
     a_job_without_gates_is_taken,
-    queue_lock_is_freed_whoever_took_it,
+    queue_lock_is_freed_no_matter_who_took_it,
     what_is_no_lock_is_not_freed_as_one,
     job_lock_names_its_claim,
     a_busy_lock_puts_back,
@@ -47,7 +47,7 @@ async fn a_job_without_gates_is_taken(f: &Fixture) {
     assert_eq!(instance.working().await.len(), 2);
 }
 
-async fn queue_lock_is_freed_whoever_took_it(f: &Fixture) {
+async fn queue_lock_is_freed_no_matter_who_took_it(f: &Fixture) {
     let mut instance = Instance::join(&f.store, "a", 1).await;
     let admissions = [take(&lock(1), 60)];
     assert_eq!(admit(&f.store, "q", &job(1), &admissions).await, Enqueued::Yes);

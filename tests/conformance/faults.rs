@@ -770,7 +770,7 @@ fn is_raw(told: &str) -> bool {
     told.contains("user_script") || told.contains("WRONGTYPE") && !told.contains("RENAMENX")
 }
 
-/// Whoever looks is told of a key of another type by its name and with what to type.
+/// Anyone who looks is told of a key of another type by its name and with what to type.
 #[tokio::test]
 async fn a_look_at_a_key_of_another_type_names_it() {
     let (mut known, mut unnamed, mut named) = (BTreeSet::new(), Vec::new(), BTreeSet::new());

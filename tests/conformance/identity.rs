@@ -332,7 +332,7 @@ mod foreign {
     }
 
     #[tokio::test]
-    async fn a_job_is_known_again_in_the_bytes_of_whoever_promotes_it() {
+    async fn a_job_is_known_again_in_the_bytes_of_the_one_who_promotes_it() {
         let f = &Fixture::redis().await;
         let mut instance = Instance::join(&f.store, "a", 1).await;
         let ours = r#"{"class":"add","queue":"q","args":["queue",{"queue":"q"}]}"#;

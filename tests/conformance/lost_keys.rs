@@ -91,7 +91,7 @@ async fn a_living_instance_whose_counter_was_lost_goes_on_and_is_seen_to_live() 
         f.pass(1);
         assert!(!instance.extend().await.dead, "{way:?}");
         let state = instance.state().await.expect("it is registered");
-        assert!(!seen.contains(&state.counter), "whoever watches it sees that it lives: {way:?} {seen:?}");
+        assert!(!seen.contains(&state.counter), "anyone who watches it sees that it lives: {way:?} {seen:?}");
         seen.push(state.counter);
         assert_eq!(recovered(&f, &claim, 0).await, Recovered::No, "it lives");
     }
@@ -113,7 +113,7 @@ async fn a_dead_instance_without_a_counter_is_recovered_and_buried_once() {
     assert_eq!(recovered(&f, &claim, 0).await, Recovered::No);
     assert_eq!(queued(&f.store, "q").await, [job(0)]);
     assert!(f.store.bury(&dead).await.expect("bury"));
-    // Another one comes to its name, and whoever saw it dead as well must not take that one's workers.
+    // Another one comes to its name, and anyone who saw it dead as well must not take that one's workers.
     let second = InstanceRecord { id: "b".to_owned(), ..instance.record.clone() };
     assert_eq!(f.store.join(&second).await.expect("join"), Joined::Yes);
     assert_eq!(f.store.register("b", &second.workers()).await.expect("register"), []);

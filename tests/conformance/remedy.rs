@@ -47,7 +47,7 @@ fn obey(server: &RedisServer, what: &str, said: &str) -> Vec<String> {
 
 /// Whatever letter the refused keys begin with, a person who types what is told gets each arrow through.
 #[tokio::test]
-async fn whoever_types_what_is_told_gets_every_arrow_through() {
+async fn typing_what_is_told_gets_every_arrow_through() {
     let server = RedisServer::start(Options::default());
     let mut asked = BTreeMap::new();
     for row in rows() {

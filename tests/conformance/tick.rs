@@ -286,7 +286,7 @@ async fn a_tick_is_told_for_when_it_was_due(f: &Fixture) {
     assert_eq!(due_s, Some(NOW_S + 30), "however late it is claimed");
     instance.settle_one(&claim, claim.requeued()).await;
     let (claim, due_s) = due(&mut instance).await;
-    assert_eq!(due_s, Some(NOW_S + 30), "and whoever runs it again");
+    assert_eq!(due_s, Some(NOW_S + 30), "and anyone who runs it again");
     end(&mut instance, &claim, 30).await;
     assert_eq!(with_purpose(f, Purpose::Run).await, Reconciled::Started);
     let (_, due_s) = due(&mut instance).await;

@@ -210,7 +210,7 @@ async fn a_wish_lapses(f: &Fixture) {
     assert_eq!(extend(&instance, &[]).await.wishes, []);
     assert_eq!(wishes(f, "a").await, []);
     assert!(!waker.arm(&watch).await.expect("arm").wishes);
-    // Whoever asks next sweeps it out.
+    // Anyone who asks next sweeps it out.
     instance.settle_one(&claims[0], claims[0].requeued()).await;
     assert!(ask(f, &claims[1]).await);
     assert_eq!(wishes(f, "a").await, [wish(&claims[1], "ada").wish]);

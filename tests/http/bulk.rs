@@ -141,7 +141,7 @@ fn bad_bodies_end_with_their_reason() {
     );
     cut.write_all(head.as_bytes()).unwrap();
     cut.write_all(b"{\"task\":\"note\",\"queue\":\"cut\"}\n{\"task\":\"no").unwrap();
-    // Whoever closes a connection that still holds bytes resets it, and the server may lose what it has not read.
+    // Anyone who closes a connection that still holds bytes resets it, and the server may lose what it has not read.
     cut.shutdown(std::net::Shutdown::Write).unwrap();
     cut.read_to_end(&mut Vec::new()).unwrap();
     crate::daemon::eventually("what was whole is enqueued", || {

@@ -18,7 +18,7 @@ fn an_address_that_cannot_be_had_ends_the_start() {
         ("unix:tasks.toml".to_owned(), "something that is no socket stands there".to_owned()),
     ] {
         let folder = Folder::new("sqlite:store.db", "");
-        // Whoever is not from here needs a token.
+        // Anyone who is not from here needs a token.
         configure(&folder, &format!("listen = \"{listen}\"\ntoken = \"0123456789abcdef\""));
         let (code, said) = folder.windlass(&["run"]);
         assert!(code == Some(1) && said.contains(&told), "{listen}: {code:?}: {said}");

@@ -141,7 +141,7 @@ fn a_server_tells_how_far_its_run_is_and_hears_that_it_is_over() {
         assert_eq!(of_other.problem(), "not-found", "the claim of another job");
         server.done.send(()).expect("it waits");
         eventually("the run is over", || world.cli(&["jobs", "list"])["runs"] == json!([]));
-        eventually("whoever goes on hears of it", || {
+        eventually("anyone who goes on hears of it", || {
             put(&format!("{{\"claim\":\"{claim}\",\"percent\":90}}")).status == 404
         });
     });

@@ -1,4 +1,4 @@
-//! What a daemon inherits from whoever starts it, open files and signals: no program of a job gets it.
+//! What a daemon inherits from the one who starts it, open files and signals: no program of a job gets it.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;

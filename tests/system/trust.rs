@@ -180,7 +180,7 @@ fn what_a_tasks_user_puts_in_the_place_of_a_file_of_variables_leads_root_nowhere
         assert!(code != Some(0) && said.contains("Permission denied"), "{said}");
         assert!(!said.contains("exited with 7"), "{said}");
         fs::remove_file(&vars).unwrap();
-        // A stranger's it is not, whoever can read it.
+        // A stranger's it is not, no matter who can read it.
         fs::write(&vars, text).unwrap();
         chown(&vars, Some(STRANGER), None).unwrap();
         let (code, said) = folder.windlass(&["perform", "own"]);

@@ -1,4 +1,4 @@
-// The first act of a stamp job: reads CLOCK_MONOTONIC and tells whoever waits for it.
+// The first act of a stamp job: reads CLOCK_MONOTONIC and tells the one who waits for it.
 
 import { createSocket } from "node:dgram";
 

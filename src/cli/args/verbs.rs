@@ -59,7 +59,7 @@ pub(crate) struct DashboardArgs {
     /// Where to listen: 127.0.0.1:8080, or unix:/run/windlass/http.sock
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<crate::config::element::listen::ListenAddress>,
-    /// Change nothing, whoever asks
+    /// Change nothing, no matter who asks
     #[arg(long)]
     pub read_only: bool,
 }

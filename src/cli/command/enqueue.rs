@@ -185,7 +185,7 @@ fn tell_later(
             let text = || format!("not enqueued: {task} is already due at {} ({} ms)", at.rfc3339(), at.ms());
             context.printer.report(&output, text)?;
         }
-        // Whoever enqueues under a key is told what was done before.
+        // Anyone who enqueues under a key is told what was done before.
         Scheduled::Marked => {}
     }
     Ok(Exit::Done)

@@ -38,7 +38,7 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> R
                 if let Some(aside) = &output.set_aside {
                     text.push(&aside.text);
                 }
-                // Whoever compares must know of when the ages are.
+                // Anyone who compares must know of when the ages are.
                 let waits = output.queues.iter().any(|queue| queue.wait.oldest_ms.is_some());
                 if let Some(ago_ms) = output.sampled_ago_ms.filter(|ago_ms| waits && *ago_ms >= 3_000) {
                     text.push(format!("how long jobs wait is of {} ago", in_seconds(ago_ms)));

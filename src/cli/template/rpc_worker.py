@@ -2,7 +2,7 @@
 """Performs the jobs of task @NAME@: one process for many of them, JSON-RPC on stdin and stdout.
 
 The same job may come twice if this process or its daemon dies under it: then job["id"] is the same, and
-whoever pays or mails should look whether it was done.
+anyone who pays or mails should look whether it was done.
 """
 import json
 import os

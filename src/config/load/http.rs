@@ -1,6 +1,6 @@
 //! `[http]`: where a daemon is reached over HTTP, and by whom.
 //!
-//! Whoever reaches the server and is let in can read all arguments and enqueue every task. So an address that other machines
+//! Anyone who reaches the server and is let in can read all arguments and enqueue every task. So an address that other machines
 //! reach needs a token, and a token must be too long to be found by trying.
 
 use std::net::IpAddr;
@@ -42,7 +42,7 @@ impl ConfigLoader<'_> {
             && let Some(value) = &listen_value
         {
             value.report(format!(
-                "other machines reach {open}, and without a token whoever does may run every task: set token = {{ file = \
+                "other machines reach {open}, and without a token anyone who does may run every task: set token = {{ file = \
                  \"PATH\" }} or {TOKEN}, or listen on 127.0.0.1"
             ));
         }

@@ -68,7 +68,7 @@ fn a_link_is_followed_and_every_folder_on_its_way_is_judged() {
     symlink(tree.path("open/link"), tree.path("far")).unwrap();
     symlink("loop", tree.path("loop")).unwrap();
     assert_eq!(tree.judged("far"), Ok(()));
-    assert_eq!(tree.judged("loop"), Ok(()), "whoever opens it will meet the error");
+    assert_eq!(tree.judged("loop"), Ok(()), "anyone who opens it will meet the error");
     mode(&tree.path("open"), 0o777);
     assert!(tree.judged("far").unwrap_err().starts_with("open may be written"));
     mode(&tree.path("open"), 0o755);

@@ -46,7 +46,7 @@ pub(in crate::http) async fn tell(
         Next::Waits => return Ok(answer(id, &claim, progress)),
         Next::Later(at) => {
             let (later, of) = (site.clone(), claim.clone());
-            // Its failure is told to whoever tells the next one.
+            // Its failure is told to the one who tells the next one.
             drop(site.handlers.spawn(async move {
                 tokio::time::sleep_until(at).await;
                 if let Some((worker, progress)) = later.telling.take(&of) {
@@ -99,7 +99,7 @@ async fn find(site: &Site, id: &str, claim: &ClaimToken) -> Result<WorkerName, P
 
 fn over(id: &str, claim: &ClaimToken) -> Problem {
     let detail = format!(
-        "no run of job {id:?} has the claim {claim}: it has ended, or was cut off and the job was given out again; whoever performs \
+        "no run of job {id:?} has the claim {claim}: it has ended, or was cut off and the job was given out again; anyone who performs \
          it should stop"
     );
     Problem::new(Kind::NotFound, detail).command("windlass jobs list")

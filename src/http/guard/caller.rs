@@ -128,7 +128,7 @@ fn judge(
         let detail = "expected one header: Authorization: Bearer TOKEN";
         return Err(Refused { problem: Problem::new(Kind::Unauthenticated, detail), told: None });
     };
-    // Before anything is counted: a right token passes whoever else tries wrong ones. All are compared, so that the time
+    // Before anything is counted: a right token passes no matter who else tries wrong ones. All are compared, so that the time
     // tells nothing.
     let held = http.tokens.iter().fold(None, |held, one| if one.is(token) { Some(one.role) } else { held });
     if let Some(role) = held {

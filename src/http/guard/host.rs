@@ -1,6 +1,6 @@
 //! Is the server called by one of its names?
 //!
-//! A browser lets a page of `evil.example` read answers of `evil.example`. Whoever owns that name can let it lead to
+//! A browser lets a page of `evil.example` read answers of `evil.example`. Anyone who owns that name can let it lead to
 //! 127.0.0.1 while the page is open, and no header of a read says so but `Host`.
 
 use axum::extract::{Request, State};

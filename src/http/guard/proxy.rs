@@ -1,6 +1,6 @@
 //! What came through a proxy, and from where.
 //!
-//! A proxy on this machine connects from this machine, whoever its client is. So what came through one is never taken for a
+//! A proxy on this machine connects from this machine, no matter who its client is. So what came through one is never taken for a
 //! program of this machine. A proxy that leaves no trace in the headers cannot be known; docs/security.md says so.
 
 use std::net::IpAddr;
@@ -22,7 +22,7 @@ pub(super) fn came_through(headers: &HeaderMap) -> bool {
     headers.keys().any(|name| TRACES.contains(name) || name.as_str().starts_with(FORWARDED))
 }
 
-/// Whose request it is: the last address in `X-Forwarded-For` that no trusted proxy has. Without trusted proxies it is whoever
+/// Whose request it is: the last address in `X-Forwarded-For` that no trusted proxy has. Without trusted proxies it is the one who
 /// connected, because anybody can write that header.
 pub(super) fn client(address: Option<IpAddr>, headers: &HeaderMap, trusted: &[IpAddr]) -> Option<IpAddr> {
     let is_trusted = |address: &IpAddr| trusted.contains(address);

@@ -1,4 +1,4 @@
-//! A server that changes nothing, whoever asks.
+//! A server that changes nothing, no matter who asks.
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;

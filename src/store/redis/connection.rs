@@ -348,7 +348,7 @@ fn is_unauthenticated(frame: &Frame) -> bool {
     matches!(frame, Frame::SimpleError { data, .. } if data.starts_with("NOAUTH"))
 }
 
-/// What a replica answers to whoever would write (or, cut off from its master, read).
+/// What a replica answers to those who would write (or, cut off from its master, read).
 fn is_of_a_replica(frame: &Frame) -> bool {
     matches!(frame, Frame::SimpleError { data, .. } if data.contains("READONLY") || data.starts_with("MASTERDOWN"))
 }

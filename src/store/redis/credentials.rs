@@ -232,7 +232,7 @@ mod tests {
         let credentials = Credentials::new(&url, &files, Findings::new(bus)).unwrap();
         let why = StoreError::Unsupported("it refuses our credentials: WRONGPASS".to_owned());
         credentials.refused(&why);
-        assert_eq!(told(), [""; 0], "whoever opens the first connection tells it");
+        assert_eq!(told(), [""; 0], "anyone who opens the first connection tells it");
         credentials.taken();
         for _ in 0..5 {
             credentials.refused(&why);

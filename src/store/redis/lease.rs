@@ -102,7 +102,7 @@ impl Perform<Oversee> for RedisStore {
     }
 }
 
-/// While the only server there is takes no writes from anybody, nobody can declare an instance dead, and whoever watches its
+/// While the only server there is takes no writes from anybody, nobody can declare an instance dead, and anyone who watches its
 /// counter fails as well and begins anew afterwards. Of several servers another may be the master by now.
 async fn suspicion(connection: &Connection) -> Suspicion {
     if !connection.origin.is_one_server() {

@@ -296,7 +296,7 @@ mod tests {
     ];
 
     #[test]
-    fn a_state_of_the_server_is_told_with_its_remedy_whoever_answers() {
+    fn a_state_of_the_server_is_told_with_its_remedy_no_matter_who_answers() {
         for (line, expected) in LINES {
             let error = refused(line);
             let StoreError::Refusing { state, said } = &error else { panic!("{line}: {error:?}") };

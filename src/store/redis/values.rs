@@ -39,7 +39,7 @@ pub(super) async fn read_all(connection: &Connection, keys: Vec<Bytes>) -> Resul
     Ok(values)
 }
 
-/// A long value. One that changes meanwhile is of no use, and whoever acts on it compares it in the step.
+/// A long value. One that changes meanwhile is of no use, and anyone who acts on it compares it in the step.
 async fn read_long(connection: &Connection, key: &Bytes) -> Result<Option<Bytes>, StoreError> {
     let mut whole = BytesMut::new();
     loop {

@@ -236,7 +236,7 @@ async fn a_file_of_others_is_refused_and_left_alone() {
     refused(place.dir.path(), "directory");
 }
 
-/// Positions are found by blocks of places; whoever writes to the list, and wherever.
+/// Positions are found by blocks of places, no matter who writes to the list, and where.
 #[tokio::test]
 async fn failed_jobs_are_found_by_their_positions_wherever_gaps_are() {
     let place = Place::new();

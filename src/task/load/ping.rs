@@ -6,7 +6,7 @@ use crate::task::handler_spec::Secret;
 use crate::task::http_url::HttpUrl;
 use crate::task::ping::PingSpec;
 
-/// `ping = URL` or `ping = { url = URL, start = true }`. Whoever knows the address can ping, so it may stand in a file.
+/// `ping = URL` or `ping = { url = URL, start = true }`. Anyone who knows the address can ping, so it may stand in a file.
 pub(super) fn read(table: &mut Table<'_>, runs_by_itself: bool, context: HandlerContext<'_>) -> Option<PingSpec> {
     let value = table.take("ping")?;
     if !runs_by_itself {

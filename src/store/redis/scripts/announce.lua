@@ -1,6 +1,6 @@
 -- Fragment: what a reply tells of members of a list, which may have any length.
 --
--- A reply that is too long for the path or for the server (client-output-buffer-limit) never arrives, and whoever asks again
+-- A reply that is too long for the path or for the server (client-output-buffer-limit) never arrives, and anyone who asks again
 -- gets it again. So no reply has more than ROOM bytes, and of a long member it has only what it is known by (members.rs).
 
 local ROOM, LONG, BEGINNING, ENDING = 262144, 32768, 1024, 256

@@ -28,7 +28,7 @@
 local INSTANCES, LEASES, BIRTH, WORKERS = key(), key(), key(), key()
 local id, record, census, looks = arg(), arg(), arg() == '1', arg() == '1'
 -- A registration has a counter. One that begins here belongs to none, unless the record stands: then it was lost, and
--- begins with the time, so that whoever watches it sees another value each time it is lost.
+-- begins with the time, so that anyone who watches it sees another value each time it is lost.
 local function begins_anew()
   if try('HEXISTS', INSTANCES, id) ~= 1 then
     return false

@@ -5,7 +5,7 @@
 -- returns "A" if the number was taken, "R" if it was before, "G" if the lane is not there or cannot be read
 --
 -- Why this order: the number is compared and taken in one step. What a repetition is told says that nothing was done, which is
--- true whoever asks.
+-- true no matter who asks.
 
 local LANE, lane, sequence, lost, entered = key(), arg(), tonumber(arg()), arg(), arg()
 local last = string.match(must('HGET', LANE, lane) or '', '^%d+')

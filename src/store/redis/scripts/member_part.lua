@@ -4,7 +4,7 @@
 -- ARGV   now (unused), its position, how many bytes it has, the first and the last byte, counted from 1
 -- returns the part; nil if no member of that length stands there
 --
--- Why this order: none; nothing is written. Whoever has all parts compares their digest.
+-- Why this order: none; nothing is written. Anyone who has all parts compares their digest.
 
 local LIST = key()
 local position, length, first, last = arg(), tonumber(arg()), tonumber(arg()), tonumber(arg())

@@ -67,7 +67,7 @@ async fn settling_leaves_what_node_resque_leaves() {
         format!("{due}\n{due}")
     );
     assert_eq!(server.cli(&["KEYS", "resque:worker:*"]), "");
-    // Whoever claims the job again learns who it is, once.
+    // Anyone who claims the job again learns who it is, once.
     let again = lane.exchange(&claiming(3, 1)).await.unwrap().claims;
     assert_eq!(again[0].identity, identity);
     let record = server.cli(&["GET", "resque:worker:h-windlass:7+1:math"]);

@@ -86,7 +86,7 @@ fn judge(items: &[Value<'_>], argv: &[Template], allowed: Allowed, warnings: &mu
             _ if allowed.code => {}
             Danger::Stdin | Danger::StdinArguments if allowed.stdin => {}
             Danger::Perhaps => warnings.push(format!(
-                "{}: if the program takes this item for code, whoever enqueues the job decides what runs; pass the value \
+                "{}: if the program takes this item for code, anyone who enqueues the job decides what runs; pass the value \
                  as an argument of its own (allow_code = true says that it is meant)",
                 item.location_and_key()
             )),
