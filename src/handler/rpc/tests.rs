@@ -453,7 +453,7 @@ async fn who_cannot_start_gives_its_job_back_and_the_next_start_waits() {
     assert!(begun.elapsed() >= Duration::from_millis(260), "{:?}", begun.elapsed());
     let told = dying.told();
     assert!(
-        told.iter().any(|text| text.contains("1 jobs that waited for it are given back; the next start")),
+        told.iter().any(|text| text.contains("1 job that waited for it is given back; the next start")),
         "{told:?}"
     );
 

@@ -14,9 +14,9 @@ use super::keys::Keys;
 use super::removed;
 use super::renewals::Renewals;
 use super::script::{Call, Script, script};
+use super::worker_keys::{member, members, ping_tail};
 use super::{history, leader, memory, reply, rights, showing, wishes};
 use crate::job::WorkerName;
-use crate::job::ecma::quote;
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::instance::{
@@ -365,28 +365,6 @@ async fn states(connection: &Connection, call: Call, alone: Option<&InstanceReco
 fn whole(call: &mut Call, keys: &Keys, record: &InstanceRecord) {
     call.key(keys.instances()).key(keys.leases()).key(keys.names()).key(keys.lane(&record.id)).key(keys.workers());
     call.key(keys.wishes(&record.id)).key(keys.progress(&record.id));
-}
-
-/// A number of workers, and what `members.lua` reads of each.
-pub(super) fn members(call: &mut Call, keys: &Keys, workers: &[WorkerName]) {
-    call.number(workers.len());
-    for worker in workers {
-        member(call, keys, worker);
-    }
-}
-
-/// What `members.lua` reads of a worker.
-fn member(call: &mut Call, keys: &Keys, worker: &WorkerName) {
-    let name = worker.name();
-    call.key(keys.working(worker)).key(keys.started(worker)).key(keys.ping(name));
-    call.key(keys.processed_by(name)).key(keys.failures_of(name));
-    call.text(worker.id()).arg(ping_tail(worker));
-}
-
-/// A worker's ping from its name on; the script writes the time in front.
-fn ping_tail(worker: &WorkerName) -> Bytes {
-    let queues = worker.queues().unwrap_or_default();
-    Bytes::from(format!(",\"name\":{},\"queues\":{}}}", quote(worker.name()), quote(queues)))
 }
 
 pub(super) fn encoded(record: &InstanceRecord) -> Result<Bytes, StoreError> {

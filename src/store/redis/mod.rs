@@ -78,6 +78,7 @@ mod verdict;
 mod wake;
 mod waker;
 mod wishes;
+mod worker_keys;
 
 #[cfg(test)]
 mod tests;

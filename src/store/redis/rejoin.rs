@@ -5,9 +5,10 @@ use fred::interfaces::Resp3Frame as Frame;
 
 use super::connection::Connection;
 use super::engine::RedisStore;
-use super::lease::{encoded, indexes, members};
+use super::lease::{encoded, indexes};
 use super::lending::Lending;
 use super::script::{Script, script};
+use super::worker_keys::members;
 use super::{reply, rights};
 use crate::job::Identity;
 use crate::store::arrow::Perform;
