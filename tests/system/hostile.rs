@@ -222,7 +222,7 @@ fn a_daemon_on_a_copy_of_a_store_ends_nothing_of_the_original() {
     drop(file);
     let other = copied.daemon();
     // The registration that was copied stands still, so that its instance is taken for dead.
-    other.wait_log("is dead; 1 jobs recovered");
+    other.wait_log("is dead; 1 job recovered");
     eventually("the copied job is run", || copied.read("ran") == "again\n");
     assert!(sweep::is_alive(pid, ticks), "{}", other.log());
     assert!(!other.log().contains("are killed before"), "{}", other.log());
