@@ -178,8 +178,7 @@ impl Ears {
             reads.push(("CLIENT", vec![Bytes::from_static(b"TRACKING"), Bytes::from_static(b"ON")]));
         }
         // Before all else, so that it also shows what is forgotten during the look.
-        // A waker of queues is checked most often, and what it is told spares it a command each time.
-        let proves = self.takes_proof(!watch.queues.is_empty() || watch.names).then(|| {
+        let proves = self.takes_proof().then(|| {
             if let Some(beat) = self.connection.origin.beats.last() {
                 self.proof.follow(&beat);
             }
@@ -290,9 +289,9 @@ impl Ears {
     }
 
     /// Proves this waker that the server tells, or does no other of the process? What it forgets it forgets of all.
-    fn takes_proof(&self, may_begin: bool) -> bool {
+    fn takes_proof(&self) -> bool {
         let others = &self.connection.origin.proves;
-        if may_begin && !self.deaf && !self.proves.load(Ordering::SeqCst) && !others.swap(true, Ordering::SeqCst) {
+        if !self.deaf && !self.proves.load(Ordering::SeqCst) && !others.swap(true, Ordering::SeqCst) {
             self.proves.store(true, Ordering::SeqCst);
         }
         self.proves.load(Ordering::SeqCst)
