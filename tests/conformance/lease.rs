@@ -145,10 +145,8 @@ async fn an_extension_of_idle_workers_wakes_nobody_until_it_finds_its_instance_d
         patterns: Some(std::sync::Arc::new(windlass::config::element::queues::QueuePatterns::all())),
         ..Watch::default()
     };
-    let pinging = Extend { pinged: instance.record.workers(), workers: Vec::new(), ..instance.extension() };
-    // From the first one on a waker knows what shows that the store tells of changes.
-    f.store.extend(&pinging).await.expect("extend");
     waker.arm(&watch).await.expect("arm");
+    let pinging = Extend { pinged: instance.record.workers(), workers: Vec::new(), ..instance.extension() };
     let counter = instance.state().await.expect("state").counter;
     f.pass(5);
     assert_eq!(f.store.extend(&pinging).await.expect("extend"), Extended::default());

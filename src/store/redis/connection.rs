@@ -5,7 +5,6 @@
 //! hangs, because each command has a limit, after which a new connection is made (`keeper`).
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use fred::clients::Client;
@@ -16,7 +15,6 @@ use fred::types::{Builder, ClientState, ClusterHash, CustomCommand, RespVersion,
 use futures_util::FutureExt;
 use tokio::sync::watch;
 
-use super::beats::Beats;
 use super::credentials::Credentials;
 use super::keeper::{Kept, Made, close};
 use super::keys::Keys;
@@ -57,10 +55,6 @@ pub(super) struct Origin {
     pub(super) findings: Findings,
     /// How often it was found that the server does not tell of changes any more that it promised to tell of.
     pub(super) forgotten: watch::Sender<u64>,
-    /// What the heartbeats of this process write.
-    pub(super) beats: Beats,
-    /// Does a waker of this process prove that the server tells?
-    pub(super) proves: Arc<AtomicBool>,
     /// Shared by all connections: they are one user's.
     pub(super) rights: Arc<Rights>,
     /// What time the server told last.
@@ -113,8 +107,6 @@ impl Origin {
             sharing: Arc::default(),
             sentinels,
             forgotten: watch::Sender::new(0),
-            beats: Beats::default(),
-            proves: Arc::default(),
         })
     }
 

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use fred::interfaces::Resp3Frame as Frame;
 use futures_util::FutureExt as _;
 use futures_util::future::select_ok;
-use tokio::time::Instant;
 
 use super::connection::Connection;
 use super::engine::RedisStore;
@@ -179,7 +178,7 @@ pub(super) async fn unregister(connection: &Connection, workers: &[WorkerName]) 
 }
 
 pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<Extended, StoreError> {
-    let (keys, told, sent) = (connection.keys(), &connection.origin.told, Instant::now());
+    let (keys, told) = (connection.keys(), &connection.origin.told);
     // One that only pings makes no command that it need not make, because an idle instance sends it every few seconds.
     let looks = !extend.only_pings();
     let estimated = if looks { None } else { told.estimate() };
@@ -217,7 +216,6 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
     if dead {
         return Ok(Extended { dead, birth, ..Extended::default() });
     }
-    connection.origin.beats.note(keys, extend.workers.iter().chain(&extend.pinged).map(WorkerName::name), sent);
     let (removed, lost_locks, deleted_locks) = (indexes(next())?, indexes(next())?, indexes(next())?);
     let instances = reply::number(next())?;
     let instances = usize::try_from(instances).ok().filter(|_| extend.census);
@@ -228,11 +226,9 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
     if looks && let Some(now_ms) = now_ms.as_deref().and_then(reply::parsed) {
         told.note(now_ms);
     }
-    // A step that read none has not found that all can be read.
-    let wishes = Some(next()).filter(|_| looks).map(|read| wishes::wishes(connection, &extend.record.id, read));
-    let wishes = wishes.transpose()?.unwrap_or_default();
-    let taken = if extend.ran.is_empty() { None } else { reply::bytes(next())?.as_deref().and_then(reply::parsed) };
-    let taken = taken.unwrap_or(0);
+    let wishes = wishes::wishes(connection, &extend.record.id, next())?;
+    let taken =
+        if extend.ran.is_empty() { 0 } else { reply::bytes(next())?.as_deref().and_then(reply::parsed).unwrap_or(0) };
     let mut left = left.into_iter();
     let mut standing = Vec::new();
     while let (Some(index), Some(raw)) = (left.next(), left.next()) {

@@ -10,7 +10,6 @@
 
 mod apart;
 mod audit;
-mod beats;
 mod beside;
 mod calls;
 mod claim_queues;
@@ -35,7 +34,6 @@ mod leader;
 mod lease;
 mod lending;
 mod listed;
-mod listening;
 mod locks;
 mod looked;
 mod marks;

@@ -4,7 +4,9 @@
 //! So reading all watched keys arms the waker, and other programs need not do anything for it. The library does not turn
 //! tracking on again after a reconnect. Each arming therefore does, and a reconnect wakes, so that the caller arms again.
 //!
-//! A server may forget what was read: `proof` finds that out.
+//! A server forgets what was read without saying so in a way that the library passes on: emptying any of its databases
+//! takes the whole table. So each waker also reads one key that every instance changes with every extension of its lease,
+//! and a check that finds that the server did not tell of that change makes all wakers of the process look.
 //!
 //! A server or proxy that refuses this is looked at as often as the watch says, and asked anew with each look.
 
@@ -13,17 +15,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use fred::interfaces::{EventInterface, TrackingInterface};
 use fred::types::RespVersion;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::connection::{Connection, Origin};
 use super::known_names::KnownNames;
-use super::listening::Listener;
 use super::new_queues::NewQueues;
 use super::pause::PausedAmong;
-use super::proof::Proof;
+use super::proof::{Proof, Unproven};
 use super::{pause, reply, rights, scan};
 use crate::job::QueueName;
 use crate::store::error::StoreError;
@@ -54,16 +57,63 @@ pub(super) fn over(connection: Arc<Connection>) -> Ears {
 fn hear(connection: Arc<Connection>, deaf: bool) -> Ears {
     let (changes, seen) = watch::channel(0_u64);
     let changes = Arc::new(changes);
-    let (names, proof, proves) = (KnownNames::default(), Arc::new(Proof::default()), Arc::new(AtomicBool::new(false)));
+    let (names, queues) = (KnownNames::default(), connection.keys().queues());
     let new_queues = NewQueues::new(&changes, names.expired());
-    let listener = Listener {
-        connection: Arc::downgrade(&connection),
-        changes,
-        names: names.told(),
-        proof: Arc::clone(&proof),
-        proves: Arc::clone(&proves),
-    };
-    let listener = tokio::spawn(listener.listen());
+    let (told, proof, leases) = (names.told(), Arc::new(Proof::default()), connection.keys().leases());
+    let (listened, mut forgotten) = (Arc::clone(&proof), connection.origin.forgotten.subscribe());
+    let (clients, mut renewals) = (connection.clients(), connection.renewals());
+    let listener = tokio::spawn(async move {
+        loop {
+            renewals.mark_unchanged();
+            let client = clients();
+            let (mut invalidations, mut reconnects) = (client.invalidation_rx(), client.reconnect_rx());
+            // Until another connection takes the place of this one.
+            loop {
+                // Messages that were missed are as good as one that was not: something changed.
+                let closed = tokio::select! {
+                    message = invalidations.recv() => {
+                        let keys = message.as_ref().map_or(&[][..], |message| &message.keys);
+                        if keys.iter().any(|key| key.as_bytes() == leases) {
+                            listened.forget();
+                            if keys.len() == 1 {
+                                continue;
+                            }
+                        }
+                        // One that names no key tells of all.
+                        if keys.is_empty() || keys.iter().any(|key| key.as_bytes() == queues) {
+                            told.fetch_add(1, Ordering::SeqCst);
+                        }
+                        matches!(message, Err(RecvError::Closed))
+                    }
+                    back = reconnects.recv() => {
+                        told.fetch_add(1, Ordering::SeqCst);
+                        listened.forget();
+                        matches!(back, Err(RecvError::Closed))
+                    }
+                    Ok(()) = forgotten.changed() => {
+                        told.fetch_add(1, Ordering::SeqCst);
+                        listened.forget();
+                        false
+                    }
+                    renewed = renewals.changed() => match renewed {
+                        Ok(()) => break,
+                        Err(_) => return,
+                    },
+                };
+                if closed {
+                    break;
+                }
+                changes.send_modify(|count| *count += 1);
+            }
+            if renewals.wait_for(Option::is_some).await.is_err() {
+                return;
+            }
+            // Changes since then were not sent to us.
+            told.fetch_add(1, Ordering::SeqCst);
+            listened.forget();
+            changes.send_modify(|count| *count += 1);
+        }
+    });
     let (armed, refused, passed) = (AtomicU64::new(0), AtomicBool::new(deaf), Mutex::default());
     let poll = Mutex::new(POLL);
     let unread = AtomicBool::new(false);
@@ -78,7 +128,6 @@ fn hear(connection: Arc<Connection>, deaf: bool) -> Ears {
         unread,
         passed,
         proof,
-        proves,
         names,
         names_read,
         new_queues,
@@ -104,8 +153,6 @@ pub(super) struct Ears {
     /// What was paused at the last look.
     passed: Mutex<PausedAmong>,
     proof: Arc<Proof>,
-    /// Is it this waker that proves for all of the process that the server tells?
-    proves: Arc<AtomicBool>,
     names: KnownNames,
     /// How many changes of the names were told when it was last read whether there are any: so many the server will tell.
     names_read: AtomicU64,
@@ -159,11 +206,15 @@ impl Ears {
         if self.refused.load(Ordering::Relaxed) {
             return Ok(true);
         }
-        // What the server told since the last check shows that the connection is not dead. Otherwise an answer does, before which
-        // messages came that were due.
-        if !self.proof.take_heard() {
-            self.connection.command("PING", Vec::new()).await?;
+        if !self.proof.begin() {
+            // All wakers of this process were forgotten together.
+            self.connection.origin.forgotten.send_modify(|times| *times += 1);
+            return Ok(false);
         }
+        // Messages that were due came before this answer, so that it also shows that the connection is not dead.
+        let unproven = Unproven::new(&self.proof);
+        self.connection.command("EXISTS", vec![self.connection.keys().leases()]).await?;
+        unproven.settle();
         Ok(true)
     }
 
@@ -177,18 +228,6 @@ impl Ears {
         if !self.deaf {
             reads.push(("CLIENT", vec![Bytes::from_static(b"TRACKING"), Bytes::from_static(b"ON")]));
         }
-        // Before all else, so that it also shows what is forgotten during the look.
-        let proves = self.takes_proof().then(|| {
-            if let Some(beat) = self.connection.origin.beats.last() {
-                self.proof.follow(&beat);
-            }
-            Proof::begin(&self.proof)
-        });
-        let proves = proves.flatten();
-        let reading = proves.map(|(key, reading)| {
-            reads.push(("EXISTS", vec![key]));
-            reading
-        });
         reads.push(("TIME", Vec::new()));
         let (told, is_told) = (self.names.now(), !self.deaf && !self.refused.load(Ordering::Relaxed));
         let kept = watch.patterns.as_ref().and_then(|patterns| self.names.kept(patterns, is_told, told));
@@ -215,6 +254,12 @@ impl Ears {
         if !watch.queues.is_empty() {
             reads.extend(pause::reads(&self.connection, &watch.queues));
         }
+        let proves = !self.deaf && self.proof.begin();
+        if proves {
+            reads.push(("EXISTS", vec![keys.leases()]));
+        }
+        // Until the answers have come it is not known whether the key was read.
+        let unproven = proves.then(|| Unproven::new(&self.proof));
         let looked_at: Vec<&QueueName> = watch.queues.iter().filter(|queue| !passed.holds(queue)).collect();
         reads.extend(looked_at.iter().map(|queue| ("LLEN", vec![keys.queue(queue)])));
 
@@ -224,12 +269,6 @@ impl Ears {
             self.tracking(next());
         }
         let polled = self.refused.load(Ordering::Relaxed);
-        if let Some(reading) = reading {
-            next()?;
-            if !polled {
-                reading.settle();
-            }
-        }
         let mut seen = ArmedState { now_ms: reply::time_ms(next()?)?, polled, ..ArmedState::default() };
         if let Some(now_ms) = self.connection.origin.now_ms() {
             seen.now_ms = now_ms;
@@ -262,6 +301,10 @@ impl Ears {
         }
         let paused =
             if watch.queues.is_empty() { PausedAmong::default() } else { pause::read(&watch.queues, &mut next)? };
+        if let Some(unproven) = unproven {
+            next()?;
+            unproven.settle();
+        }
         let mut unread = false;
         for queue in looked_at {
             match reply::length(next()) {
@@ -286,15 +329,6 @@ impl Ears {
             self.new_queues.keep(&self.connection.origin, patterns, kept.as_ref());
         }
         Ok((seen, paused))
-    }
-
-    /// Proves this waker that the server tells, or does no other of the process? What it forgets it forgets of all.
-    fn takes_proof(&self) -> bool {
-        let others = &self.connection.origin.proves;
-        if !self.deaf && !self.proves.load(Ordering::SeqCst) && !others.swap(true, Ordering::SeqCst) {
-            self.proves.store(true, Ordering::SeqCst);
-        }
-        self.proves.load(Ordering::SeqCst)
     }
 
     fn tracking(&self, answer: Result<fred::interfaces::Resp3Frame, StoreError>) {
@@ -334,8 +368,24 @@ fn untold(origin: &Origin, poll: Duration, reason: &str) {
 impl Drop for Ears {
     fn drop(&mut self) {
         self.listener.abort();
-        if self.proves.load(Ordering::SeqCst) {
-            self.connection.origin.proves.store(false, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_that_failed_proves_nothing() {
+        let proof = Proof::default();
+        for _ in 0..2 {
+            assert!(proof.begin(), "it is read anew");
+            drop(Unproven::new(&proof));
         }
+        assert!(proof.begin());
+        Unproven::new(&proof).settle();
+        assert!(!proof.begin(), "it was read, and no change was told");
+        proof.forget();
+        assert!(proof.begin());
     }
 }
