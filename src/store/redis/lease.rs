@@ -226,7 +226,9 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
     if looks && let Some(now_ms) = now_ms.as_deref().and_then(reply::parsed) {
         told.note(now_ms);
     }
-    let wishes = wishes::wishes(connection, &extend.record.id, next())?;
+    // A step that read none has not found that all can be read.
+    let wishes = Some(next()).filter(|_| looks).map(|read| wishes::wishes(connection, &extend.record.id, read));
+    let wishes = wishes.transpose()?.unwrap_or_default();
     let taken =
         if extend.ran.is_empty() { 0 } else { reply::bytes(next())?.as_deref().and_then(reply::parsed).unwrap_or(0) };
     let mut left = left.into_iter();

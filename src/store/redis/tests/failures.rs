@@ -4,12 +4,17 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::server::{Server, claiming, job, lane_of, queue};
+use super::server::{Server, beat, claiming, instance, job, lane_of, queue};
+use crate::config::element::tls_files::ConnectionFiles;
+use crate::event::Bus;
 use crate::store::backend::TimeSource;
 use crate::store::effect::Verdict;
 use crate::store::error::StoreError;
+use crate::store::findings::Findings;
 use crate::store::handle::Store;
+use crate::store::instance::Extend;
 use crate::store::redis::RedisStore;
+use crate::store::role::Whole;
 use crate::store::verbs::Verbs as _;
 
 #[tokio::test]
@@ -60,6 +65,29 @@ async fn keys_of_another_type_are_named_and_stop_nobody_else() {
     assert_eq!(server.cli(&["EXISTS", "resque:worker:h-windlass:7+1:math"]), "1");
     let lengths = store.queues().await.unwrap().queues;
     assert_eq!(lengths.iter().map(|queue| queue.length).sum::<u64>(), 0);
+}
+
+#[tokio::test]
+async fn a_wish_that_cannot_be_read_stays_unreadable_while_nobody_looks() {
+    let server = Server::start();
+    let (bus, listeners) = Bus::new(&[u32::MAX], 1 << 20);
+    let told = || std::iter::from_fn(|| listeners[0].try_next()).count();
+    let (url, files) = (server.url(), ConnectionFiles::default());
+    let redis = RedisStore::connect_with(&url, &files, "resque", TimeSource::Store, Findings::new(bus)).await.unwrap();
+    let store: Store<Whole> = redis.into();
+    store.join(&instance("00ff")).await.unwrap();
+    let looks = Extend { census: true, ..beat() };
+    let wishes = ["HSET", "resque:windlass:wishes:00ff", &"x".repeat(300), "y"];
+    server.cli(&wishes);
+    store.extend(&looks).await.unwrap();
+    assert_eq!(told(), 1);
+    for extend in [&beat(), &beat(), &looks, &beat()] {
+        store.extend(extend).await.unwrap();
+        assert_eq!(told(), 0, "{extend:?}");
+    }
+    server.cli(&["DEL", "resque:windlass:wishes:00ff"]);
+    store.extend(&looks).await.unwrap();
+    assert_eq!(told(), 1, "all can be read again");
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use crate::store::effect::Verdict;
 
 use crate::store::error::StoreError;
 use crate::store::handle::{Lane, Store};
-use crate::store::instance::{HostIdentity, InstanceRecord};
+use crate::store::instance::{Extend, HostIdentity, InstanceRecord};
 use crate::store::queueing::{Claim, Enqueue, Exchange, Settlement};
 use crate::store::redis::RedisStore;
 use crate::store::role::Whole;
@@ -97,6 +97,22 @@ pub(super) async fn lane_of(store: &Store<Whole>, id: &str, lane: u8) -> Result<
 
 pub(super) fn worker(n: usize) -> WorkerName {
     WorkerName::new(&format!("h-windlass:7+{n}"), "math")
+}
+
+/// A heartbeat that pings a worker.
+pub(super) fn beat() -> Extend {
+    Extend {
+        record: instance("00ff"),
+        publish: false,
+        census: false,
+        workers: Vec::new(),
+        pinged: vec![worker(1)],
+        locks: Vec::new(),
+        done: Vec::new(),
+        progress: Vec::new(),
+        ran: Vec::new(),
+        long: Vec::new(),
+    }
 }
 
 pub(super) fn queue(name: &str) -> QueueName {
