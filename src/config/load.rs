@@ -20,7 +20,7 @@ use super::element::processors::{self, bounds};
 use super::element::queues::{self, QueuePatterns};
 use super::error::{Problem, Problems, closest};
 use super::event_levels;
-use super::model::{Config, LogConfig, ReloadMode, ShutdownConfig, StoreOrigin};
+use super::model::{Config, LogConfig, ReloadMode, ShutdownConfig};
 use super::overrides;
 use super::reader::{Document, Table, Value};
 use crate::file::{bounded, plain};
@@ -135,9 +135,10 @@ pub(crate) struct Reading {
 impl Reading {
     /// What can be relied on, although there are problems: which store, which tasks, and these tables. `None` if a problem may decide
     /// that.
+    #[cfg(any(test, feature = "cli"))]
     #[must_use]
     pub(crate) fn certain(&self, tables: &[&str]) -> Option<&Loaded> {
-        let is_named = |loaded: &Loaded| loaded.config.store.origin != StoreOrigin::Default;
+        let is_named = |loaded: &Loaded| loaded.config.store.origin != super::model::StoreOrigin::Default;
         self.read.as_ref().filter(|loaded| certain::is_certain(&self.problems, is_named(loaded), tables))
     }
 }
@@ -442,6 +443,7 @@ fn filter(text: &str) -> Result<String, Option<&'static str>> {
         .ok_or_else(|| closest(word, ["off", "error", "warn", "info", "debug", "trace"]))
 }
 
+#[cfg(any(test, feature = "cli"))]
 mod certain;
 mod http;
 mod notify;

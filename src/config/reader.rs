@@ -22,6 +22,9 @@ pub(crate) use underlay::Underlay;
 
 use crate::file::bounded::{self, FileError};
 
+/// In bytes: of longer texts only the first syntax error is told.
+const RECOVERED: usize = 64 << 10;
+
 /// One file and its problems.
 pub struct Document {
     path: PathBuf,
@@ -90,9 +93,14 @@ impl Document {
         self.path.parent().unwrap_or(Path::new(""))
     }
 
-    /// Parses the text; each syntax error becomes a problem.
+    /// Parses the text; a syntax error becomes a problem, one for each line that has any. Of a long text only the first is told:
+    /// where it is no TOML at all, each of its tokens would be an error.
     pub fn parse(&self) -> Option<Spanned<DeTable<'_>>> {
-        let (table, errors) = DeTable::parse_recoverable(&self.text);
+        let error = match DeTable::parse(&self.text) {
+            Ok(table) => return Some(table),
+            Err(error) => error,
+        };
+        let errors = if self.text.len() > RECOVERED { vec![error] } else { DeTable::parse_recoverable(&self.text).1 };
         // What follows on the same line is mostly the same mistake.
         let mut lines = BTreeSet::new();
         let is_first =
@@ -101,7 +109,7 @@ impl Document {
             let message = error.message().trim().replace('\n', ", ");
             self.report("", error.span().unwrap_or(0..0), message, None);
         }
-        errors.is_empty().then_some(table)
+        None
     }
 
     /// The table of the whole document.

@@ -9,6 +9,7 @@ mod defaults;
 mod files;
 mod inputs;
 mod known_names;
+#[cfg(any(test, feature = "web"))]
 pub(crate) mod lacks;
 mod periodic_options;
 mod ping;

@@ -29,6 +29,9 @@ struct Bound {
 /// The bound of all targets but those that say why they need more.
 const BOUND: Bound = Bound { live: (64 << 10, 200), times: (1_000, 20) };
 
+/// Each token of a text that is no TOML is an error, up to a length of the text.
+const MISTAKES: Bound = Bound { live: (64 << 10, 400), times: (1_000, 20) };
+
 /// Each pattern is compiled, into some 12 KiB.
 const PATTERNS: Bound = Bound { live: (64 << 10, 12 << 10), times: (1_000, 400) };
 
@@ -56,7 +59,7 @@ targets! {
     bulk 1/2 BOUND;
     canonical 1/1 BOUND;
     cleaning 1/2 BOUND;
-    configuration 1/20 BOUND;
+    configuration 1/20 MISTAKES;
     cron 1/5 BOUND;
     dates 1/1 BOUND;
     delayed 1/1 BOUND;
@@ -81,7 +84,7 @@ targets! {
     samples 1/4 BOUND;
     seconds 1/1 BOUND;
     shim 1/1 BOUND;
-    tasks 1/20 BOUND;
+    tasks 1/20 MISTAKES;
     template 1/1 PIECES;
     working 1/1 BOUND;
 }

@@ -103,6 +103,7 @@ pub(crate) fn judge(written: &str, trusted: Option<&Owners>) -> Result<(), Strin
 }
 
 /// Why a program that was found once, by its path or by a name in `PATH`, cannot begin now, if that may pass.
+#[cfg(any(test, feature = "web"))]
 #[must_use]
 pub(super) fn lacking(program: &str, search: Option<&OsStr>) -> Option<String> {
     find(program, Path::new("/"), search, None).err().filter(ProgramError::may_pass).map(|error| error.to_string())
