@@ -9,7 +9,6 @@ mod defaults;
 mod files;
 mod inputs;
 mod known_names;
-#[cfg(any(test, feature = "web"))]
 pub(crate) mod lacks;
 mod periodic_options;
 mod ping;

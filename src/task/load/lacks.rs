@@ -1,6 +1,8 @@
 //! What tasks lack now: programs and folders that were there when their files were read, or that were missing then and are there
 //! by now. A daemon looks only when somebody asks.
 
+#![cfg(any(test, feature = "web"))]
+
 use std::ffi::OsString;
 
 use super::program;
