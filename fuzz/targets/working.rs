@@ -1,4 +1,4 @@
-//! Working records, whoever wrote them.
+//! Working records, no matter who wrote them.
 
 use bytes::Bytes;
 use windlass::job::WorkerName;

@@ -117,9 +117,9 @@ impl OutputFolder {
     }
 
     /// Does it belong to this user, and may nobody else write it?
-    fn is_own(&self, path: &Path, whoever_owns_it: bool) -> io::Result<()> {
+    fn is_own(&self, path: &Path, any_owner: bool) -> io::Result<()> {
         let found = rustix::fs::fstat(&self.0)?;
-        let is_ours = whoever_owns_it || found.st_uid == geteuid().as_raw();
+        let is_ours = any_owner || found.st_uid == geteuid().as_raw();
         if is_ours && found.st_mode & 0o022 == 0 {
             return Ok(());
         }

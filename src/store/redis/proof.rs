@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a waker knows of the key by which it proves that the server still tells of changes: the counters of the leases,
-/// one of which grows at least once in each `timeout` while an instance lives.
+/// one of which grows at least once in each `timeout` while an instance lives. Between the message of a change and the next
+/// look nothing is proven: what is forgotten in that time shows only when all is read anew.
 #[derive(Default)]
 pub(super) struct Proof(AtomicBool);
 
