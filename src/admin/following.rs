@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use bytes::Bytes;
 
 use super::error::AdminError;
+use super::queue_place::{self, QueuePlace};
 use super::results;
 use super::running::{self, Run, Which};
 use super::waiting_jobs::{self, WaitingJob};
@@ -16,13 +17,8 @@ use crate::job::queue_member::with_queue;
 use crate::job::{ClaimToken, Identity, QueueName, RunEnd, RunOutcome};
 use crate::store::delayed::{DelayedIdentities, DelayedJob, ScheduledAt};
 use crate::store::handle::Store;
-use crate::store::listed::{JobList, ListJobs};
 use crate::store::role::Admin;
 use crate::task::definition::Registry;
-
-/// How many jobs of a queue are looked at, from its head, and how many together.
-const QUEUED: i64 = 20_000;
-const PAGE: i64 = 64;
 
 /// Where a followed job is.
 #[derive(Debug)]
@@ -159,18 +155,6 @@ impl<'s> Followed<'s> {
     async fn queued(&self) -> Result<Option<bool>, AdminError> {
         let Some((queue, payload)) = &self.job else { return Ok(None) };
         let forms = [payload.clone(), with_queue(payload, queue.as_str())];
-        let mut start = 0;
-        while start < QUEUED {
-            let list = JobList::Queue(queue.clone());
-            let page = self.store.run(ListJobs { list, start, stop: start + PAGE - 1 }).await?;
-            if page.iter().any(|listed| forms.iter().any(|form| listed.is(form))) {
-                return Ok(Some(true));
-            }
-            if page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX) {
-                return Ok(Some(false));
-            }
-            start += PAGE;
-        }
-        Ok(Some(true))
+        Ok(Some(queue_place::find(self.store, queue, &forms).await? != QueuePlace::Absent))
     }
 }

@@ -122,8 +122,7 @@ fn late(busy: usize, how: Stop) -> String {
     match busy {
         // All have ended: how they ended is not in the store yet.
         0 => "the drain takes too long: no job runs any more, and the store has not taken the end of all".to_owned(),
-        1 => format!("the drain takes too long: 1 job is {verb}"),
-        busy => format!("the drain takes too long: {busy} jobs are {verb}"),
+        busy => format!("the drain takes too long: {} {verb}", counted(busy, "job is", "jobs are")),
     }
 }
 

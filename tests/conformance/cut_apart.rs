@@ -6,27 +6,20 @@ use windlass::job::LockKey;
 use windlass::store::effect::Verdict;
 use windlass::store::queueing::{Entered, Exchange, Extra, Part};
 
-use crate::cut_off::{LONGEST, send};
-use crate::fixture::{Fixture, Place, soon};
+use crate::cut_off::{LONGEST, behind_as, send};
+use crate::fixture::{Fixture, soon};
 use crate::instance::{Claimed, Instance, claimed};
 use crate::look::{counters, failed, fill, gate, job_lock, jobs, queued};
 use crate::support::proxy::{Cut, Direction, Proxy};
-use crate::support::redis::{Options, RedisServer};
+use crate::support::redis::RedisServer;
 
 /// A store behind a proxy, whose user may touch the keys of the namespace only, on a server that knows the scripts.
 async fn behind() -> (RedisServer, Proxy, Fixture) {
-    let server = RedisServer::start(Options::default());
-    let proxy = Proxy::start(&server.socket()).await;
-    let Place::Redis { namespace, .. } = Place::redis_on(&server) else { unreachable!("it is Redis") };
-    server.command(&["ACL", "SETUSER", "poor", "on", ">secret", &format!("~{namespace}:*"), "&*", "+@all"]);
-    let url = proxy.url().replace("redis://", "redis://poor:secret@");
-    let f = Fixture::at(Place::Redis { url, namespace }).await;
-    let mut instance = Instance::join(&f.store, "warm", 1).await;
-    fill(&f.store, "warm", &jobs(0..1)).await;
-    let claim = instance.claim_one("warm").await;
-    instance.enter(&claim, &[gate(&job_lock(0), 1000)]).await;
-    instance.settle(vec![claim.frees(Verdict::Done, &[job_lock(0)])]).await;
-    (server, proxy, f)
+    behind_as(|server, namespace, url| {
+        server.command(&["ACL", "SETUSER", "poor", "on", ">secret", &format!("~{namespace}:*"), "&*", "+@all"]);
+        url.replace("redis://", "redis://poor:secret@")
+    })
+    .await
 }
 
 /// A lock that this user may not touch.

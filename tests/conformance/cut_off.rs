@@ -21,10 +21,18 @@ pub(crate) const LONGEST: u64 = 16 * 1024;
 /// A store behind a proxy, on a server of its own that knows the scripts: nobody else makes it forget them, and they are longer
 /// than the path allows.
 async fn behind() -> (RedisServer, Proxy, Fixture) {
+    behind_as(|_, _, url| url).await
+}
+
+/// The same for the user of the address that `user` makes of the server, the namespace and the address.
+pub(crate) async fn behind_as(
+    user: impl FnOnce(&RedisServer, &str, String) -> String,
+) -> (RedisServer, Proxy, Fixture) {
     let server = RedisServer::start(Options::default());
     let proxy = Proxy::start(&server.socket()).await;
     let Place::Redis { namespace, .. } = Place::redis_on(&server) else { unreachable!("it is Redis") };
-    let f = Fixture::at(Place::Redis { url: proxy.url(), namespace }).await;
+    let url = user(&server, &namespace, proxy.url());
+    let f = Fixture::at(Place::Redis { url, namespace }).await;
     let mut instance = Instance::join(&f.store, "warm", 1).await;
     fill(&f.store, "warm", &jobs(0..1)).await;
     let claim = instance.claim_one("warm").await;

@@ -72,6 +72,10 @@ fn without_queue() -> Bytes {
     Bytes::from(format!(r#"{{"class":"large","args":["{}"]}}"#, words.join(" ")))
 }
 
+/// The ends after which a job waits or stands again, and the last one.
+const ENDS: [fn(&Claimed) -> Verdict; 4] =
+    [Claimed::requeued, |claim: &Claimed| claim.retried(0), attempt, Claimed::failed];
+
 /// Retry's rule for a claim.
 fn attempt(claim: &Claimed) -> Verdict {
     let payload = &claim.claim.payload;
@@ -163,9 +167,7 @@ async fn a_long_job_whose_record_was_written_anew_ends_as_it_was() {
         f.redis_command(&["SET", &key, &format!("{behind},\"seen\":true}}")]);
     };
     fill(&f.store, "q", std::slice::from_ref(&long)).await;
-    let ends: [fn(&Claimed) -> Verdict; 4] =
-        [Claimed::requeued, |claim: &Claimed| claim.retried(0), attempt, Claimed::failed];
-    for verdict in ends {
+    for verdict in ENDS {
         f.pass(5);
         promote_all(&f.store, "q", 1).await;
         let claim = instance.claim_one("q").await;
@@ -214,9 +216,7 @@ async fn a_long_job_that_ends_is_not_sent_again() {
     let lock = LockKey::Namespaced(format!("workerslock:large:q:{}", String::from_utf8_lossy(&long)));
     fill(&f.store, "q", std::slice::from_ref(&long)).await;
     let before = received();
-    let ends: [fn(&Claimed) -> Verdict; 4] =
-        [Claimed::requeued, |claim: &Claimed| claim.retried(0), attempt, Claimed::failed];
-    for verdict in ends {
+    for verdict in ENDS {
         f.pass(5);
         promote_all(&f.store, "q", 1).await;
         let claim = instance.claim_one("q").await;

@@ -1,20 +1,18 @@
 //! Where a job is, and what it waits for.
 
-use futures_util::stream::{self, StreamExt as _};
-
 use super::answer::Explanation;
 use super::cause::{Cause, Finding, for_so_long};
 use super::class;
 use super::fleet::{Fleet, RunFacts};
 use super::here::Here;
 use super::schedule::no_leader;
-use super::soon::AT_ONCE;
 use super::unread::{FAILED, Unread};
 use super::{failed, queue};
 use crate::admin::error::AdminError;
 use crate::admin::failed::FailedView;
 use crate::admin::failed_walk::Walk;
 use crate::admin::job_ids;
+use crate::admin::queue_place::{self, QUEUED, QueuePlace};
 use crate::admin::waiting_jobs::{self, WaitingJob};
 use crate::client::moment::Moment;
 use crate::client::request::ResolvedJob;
@@ -23,17 +21,12 @@ use crate::plugin::chain::Chain;
 use crate::store::delayed::{DelayedIdentities, DelayedJob, ReadAttempts, ScheduledAt};
 use crate::store::handle::Store;
 use crate::store::inspection::FindQueue;
-use crate::store::listed::{JobList, ListJobs};
 use crate::store::role::Admin;
 use crate::store::wishes::{ReadWishes, canceller};
 use crate::store::workers::LockValues;
 use crate::text::clean::named;
 use crate::text::shell;
 
-/// How many failures and queued jobs are read together: each may have any length.
-const PAGE: i64 = 64;
-/// How many jobs of a queue are looked at, from its head.
-const QUEUED: i64 = 20_000;
 /// At how many of its times it is asked who the job is.
 const TIMES: usize = 20;
 /// How much later than its time a delayed job may be before that is told.
@@ -195,8 +188,8 @@ async fn waiting(
     job: &ResolvedJob,
 ) -> Result<Vec<Finding>, AdminError> {
     let mut findings = Vec::new();
-    let place = place(store, job).await?;
-    if let Place::At(place) = place {
+    let place = queue_place::find(store, &job.queue, std::slice::from_ref(&job.payload)).await?;
+    if let QueuePlace::At(place) = place {
         let text = format!("it is number {} of queue {}", place + 1, named(&job.queue));
         findings.push(Finding::tells(Cause::Behind, text).fact("position", place));
         let length = store.run(FindQueue { queue: job.queue.clone() }).await?.map_or(0, |queue| queue.length);
@@ -231,14 +224,14 @@ async fn waiting(
         });
     }
     // On its queue it was told above.
-    if is_delayed && !matches!(place, Place::At(_)) {
+    if is_delayed && !matches!(place, QueuePlace::At(_)) {
         findings.extend(class::obstacles(here, fleet, &job.queue, job.task.as_str()));
         findings.extend(queue::hindrances(fleet, &job.queue));
     }
     if is_delayed && !fleet.promotes() {
         findings.push(no_leader("nobody moves delayed jobs to their queues"));
     }
-    if findings.is_empty() && matches!(place, Place::Behind) {
+    if findings.is_empty() && place == QueuePlace::Behind {
         let text =
             format!("it is not among the first {QUEUED} jobs of queue {}; it may stand behind them", named(&job.queue));
         findings.push(
@@ -285,35 +278,6 @@ async fn put_off(store: &Store<Admin>, job: &ResolvedJob, seconds: &[i64]) -> Re
 /// How often.
 fn times(count: u32) -> String {
     if count == 1 { "once".to_owned() } else { format!("{count} times") }
-}
-
-/// Where a job stands in its queue.
-enum Place {
-    /// Counted from the head, from 0.
-    At(i64),
-    /// Nowhere.
-    Absent,
-    /// Not among the jobs that were looked at.
-    Behind,
-}
-
-async fn place(store: &Store<Admin>, job: &ResolvedJob) -> Result<Place, AdminError> {
-    // Each look ends when it is found, and those that are under way are given up.
-    let list = || JobList::Queue(job.queue.clone());
-    let pages = (0..QUEUED).step_by(usize::try_from(PAGE).unwrap_or(1));
-    let looks: Vec<_> = pages.map(|start| (start, ListJobs { list: list(), start, stop: start + PAGE - 1 })).collect();
-    let looks = looks.into_iter().map(|(start, look)| async move { (start, store.run(look).await) });
-    let mut looks = stream::iter(looks).buffered(AT_ONCE);
-    while let Some((start, page)) = looks.next().await {
-        let page = page?;
-        if let Some(at) = page.iter().position(|listed| listed.is(&job.payload)) {
-            return Ok(Place::At(start + i64::try_from(at).unwrap_or(0)));
-        }
-        if page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX) {
-            return Ok(Place::Absent);
-        }
-    }
-    Ok(Place::Behind)
 }
 
 /// A JobLock that the job will meet.

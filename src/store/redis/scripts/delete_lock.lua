@@ -4,7 +4,7 @@
 -- ARGV   now (unused)
 -- returns 1 if it was removed; 0 if there is none
 --
--- Why this order: a lock is a string. What is of another type is no lock, anyone who calls it one, and stays.
+-- Why this order: a lock is a string. What is of another type is no lock, no matter who calls it one, and stays.
 
 local LOCK = key()
 local value = redis.pcall('GET', LOCK)
