@@ -1,11 +1,16 @@
 //! How people name a failed job.
 
 use super::error::AdminError;
-use super::id_text::begins;
+use super::id_text::{LEAST, begins};
 use crate::job::{FailureView, Identity};
 
 /// The fewest digits that count as an id; fewer are a position.
-pub(super) const MIN_ID_DIGITS: usize = 8;
+pub(super) const MIN_ID_DIGITS: usize = LEAST;
+
+/// Can this be the id of a failure, or its beginning? In small letters or large ones.
+pub(super) fn is_id(text: &str) -> bool {
+    (MIN_ID_DIGITS..=16).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
 
 /// How a person names a failed job.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,8 +43,7 @@ impl Address {
 
     pub(super) fn parse(text: &str) -> Result<Self, AdminError> {
         let (written, text) = (text.trim(), text.trim().to_lowercase());
-        let is_id = (MIN_ID_DIGITS..=16).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if is_id {
+        if is_id(&text) {
             return Ok(Self::Id(text));
         }
         match text.parse() {

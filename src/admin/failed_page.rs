@@ -10,9 +10,10 @@ use tokio::time::Instant;
 
 use super::error::AdminError;
 use super::failed::{self, FailedView, FoundFailure};
+use super::failed_address::is_id;
 use super::failed_search::FailedFilter;
 use super::failed_walk::Walk;
-use super::id_text::{LEAST, begins};
+use super::id_text::begins;
 use crate::job::FailureView;
 use crate::store::handle::Store;
 use crate::store::inspection::FailedCount;
@@ -156,7 +157,7 @@ pub(super) async fn of_job(store: &Store<Admin>, job: &str) -> Result<Option<Fou
 
 /// The newest failures of jobs whose ids, or whose own ids, are this text or begin with it, each with the id of its job.
 pub(super) async fn of_jobs_begun(store: &Store<Admin>, text: &str) -> Result<Vec<(FoundFailure, String)>, AdminError> {
-    let is_digits = (LEAST..=16).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_digits = is_id(text);
     let digits = text.to_ascii_lowercase();
     newest_of_jobs(store, |job, failure| {
         job == text || begins(job, text) || is_digits && failure().starts_with(&digits)

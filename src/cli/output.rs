@@ -14,7 +14,6 @@ use super::here::shown;
 use super::manner::Manner;
 use super::watch::Watch;
 use crate::text::clean;
-use crate::text::count::counted;
 
 /// How wide a terminal is taken for that does not tell it.
 const USUAL: usize = 80;
@@ -301,12 +300,6 @@ pub(super) fn local_time(date: &str) -> String {
         Ok(date) => shown(date.to_utc(), "%Y-%m-%d %H:%M:%S"),
         Err(_) => date.to_owned(),
     }
-}
-
-/// `1 job`, `2 jobs`.
-#[must_use]
-pub(super) fn count_noun(number: u64, one: &str, many: &str) -> String {
-    counted(number, one, many)
 }
 
 #[cfg(test)]

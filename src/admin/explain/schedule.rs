@@ -13,6 +13,7 @@ use crate::job::{QueueName, TaskName};
 use crate::store::handle::Store;
 use crate::store::role::Admin;
 use crate::text::clean::named;
+use crate::text::count::counted;
 use crate::text::shell;
 
 /// How much later than its time a run may be before that is told.
@@ -124,7 +125,7 @@ fn of_task(here: Here<'_>, fleet: &Fleet, view: &PeriodicView) -> Option<Finding
 fn retried(here: Here<'_>, view: &PeriodicView) -> Finding {
     let (task, failed) = (&view.task, view.failed_attempts.unwrap_or(0));
     let at = view.due.as_ref().map_or("an unknown time", |due| due.at.as_str());
-    let attempts = if failed == 1 { "1 attempt".to_owned() } else { format!("{failed} attempts") };
+    let attempts = counted(failed, "attempt", "attempts");
     let error = view.last_error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
     let overlaps = here.registry.get(task).is_some_and(|task| task.overlap);
     let ticks = match overlaps {

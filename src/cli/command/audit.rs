@@ -6,8 +6,9 @@ use crate::admin::audit::{self, AuditEntry, AuditOutcome};
 use crate::cli::args::AuditArgs;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Text, count_noun, local_time};
+use crate::cli::output::{Text, local_time};
 use crate::cli::table::TextTable;
+use crate::text::count::counted;
 
 /// Lists the last changes.
 ///
@@ -52,7 +53,7 @@ fn in_words(json: &str) -> String {
     let said = |value: &Value| match value {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),
-        Value::Array(items) => Some(count_noun(items.len() as u64, "entry", "entries")),
+        Value::Array(items) => Some(counted(items.len() as u64, "entry", "entries")),
         Value::Object(members) if members.is_empty() => None,
         Value::Object(_) => Some("...".to_owned()),
         scalar => Some(scalar.to_string()),

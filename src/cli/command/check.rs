@@ -12,7 +12,7 @@ use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::fields::FieldList;
 use crate::cli::manner::Manner;
-use crate::cli::output::{Text, count_noun};
+use crate::cli::output::Text;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::element::crash_policy::OnCrash;
 use crate::config::element::duration::show;
@@ -25,6 +25,7 @@ use crate::daemon::assemble::told_as_skipped;
 use crate::daemon::{notify, web};
 use crate::handler::kept_output;
 use crate::task::zones::ZoneRelease;
+use crate::text::count::counted;
 
 #[derive(Debug, Serialize)]
 struct CheckOutput {
@@ -217,7 +218,7 @@ fn text(output: &CheckOutput, problems_untold: usize, fields: &FieldList, grace:
 }
 
 fn count(number: usize, one: &str, many: &str) -> String {
-    count_noun(u64::try_from(number).unwrap_or(u64::MAX), one, many)
+    counted(u64::try_from(number).unwrap_or(u64::MAX), one, many)
 }
 
 impl ProblemView {

@@ -13,7 +13,7 @@ use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::input;
 use crate::cli::manner::Manner;
-use crate::cli::output::{Text, count_noun};
+use crate::cli::output::Text;
 use crate::cli::table::TextTable;
 use crate::client::moment::Moment;
 use crate::client::request::ResolvedJob;
@@ -21,6 +21,7 @@ use crate::client::{Request, RequestError};
 use crate::store::handle::Store;
 use crate::store::role::Admin;
 use crate::task::load::Tasks;
+use crate::text::count::counted;
 
 #[derive(Debug, Serialize)]
 struct FindOutput {
@@ -106,7 +107,7 @@ pub(crate) async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<E
                     return Text::from(format!("{} is not delayed with these arguments", job.task));
                 }
                 let number = u64::try_from(output.deleted).unwrap_or(u64::MAX);
-                Text::from(format!("deleted, due at {}", count_noun(number, "time", "times")))
+                Text::from(format!("deleted, due at {}", counted(number, "time", "times")))
                     .and(times_table(&output.times, manner))
             })?;
         }

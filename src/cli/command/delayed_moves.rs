@@ -8,13 +8,14 @@ use crate::admin::overview::leader;
 use crate::admin::queues::expect_job;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Text, confirm, count_noun};
+use crate::cli::output::{Text, confirm};
 use crate::cli::progress::Progress;
 use crate::cli::zones::SaidTime;
 use crate::store::delayed::MoveTo;
 use crate::store::handle::Store;
 use crate::store::role::Admin;
 use crate::task::load::Tasks;
+use crate::text::count::counted;
 
 /// What becomes of the jobs.
 pub(super) enum Change {
@@ -99,7 +100,7 @@ pub(super) async fn run(
         if output.ticks > 0 {
             text.push(format!(
                 "{} left: windlass periodic run TASK and windlass periodic stop TASK are for these",
-                count_noun(output.ticks, "run of a periodic task was", "runs of periodic tasks were")
+                counted(output.ticks, "run of a periodic task was", "runs of periodic tasks were")
             ));
         }
         text
@@ -108,7 +109,7 @@ pub(super) async fn run(
 }
 
 fn jobs(number: u64) -> String {
-    count_noun(number, "delayed job", "delayed jobs")
+    counted(number, "delayed job", "delayed jobs")
 }
 
 impl Change {

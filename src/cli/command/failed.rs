@@ -20,12 +20,13 @@ use crate::cli::args::failed::{FailedBulkArgs, FailedFilterArgs, FailedGroupsArg
 use crate::cli::args::{FailedListArgs, FailedVerb};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Text, count_noun};
+use crate::cli::output::Text;
 use crate::cli::progress::Progress;
 use crate::cli::value::Since;
 use crate::clock::{Clock as _, SystemClock};
 use crate::store::handle::Store;
 use crate::store::role::Admin;
+use crate::text::count::counted;
 
 /// How many failed jobs `failed list --group` looks at.
 const GROUPED: u64 = 100_000;
@@ -119,7 +120,7 @@ pub(crate) async fn run(context: &CommandContext, verb: FailedVerb) -> Result<Ex
             let removed = RemoveOutput { removed: failed::remove_all(&store).await? };
             context
                 .printer
-                .report(&removed, || format!("removed {}", count_noun(removed.removed, "failed job", "failed jobs")))?;
+                .report(&removed, || format!("removed {}", counted(removed.removed, "failed job", "failed jobs")))?;
         }
         FailedVerb::RetryStuck => return retry::stuck(context, &store).await,
         FailedVerb::Retry(args) => return retry::run(context, &store, args).await,
@@ -128,7 +129,7 @@ pub(crate) async fn run(context: &CommandContext, verb: FailedVerb) -> Result<Ex
 }
 
 fn would_remove(context: &CommandContext, count: u64) -> Result<(), CliError> {
-    let told = || format!("{} would be removed", count_noun(count, "failed job", "failed jobs"));
+    let told = || format!("{} would be removed", counted(count, "failed job", "failed jobs"));
     Ok(context.printer.print(&CountOutput { count }, told)?)
 }
 
@@ -165,14 +166,14 @@ async fn remove_matching(
     })
     .await;
     if let Err(AdminError::Store(error)) = removed {
-        let removed = count_noun(so_far, "job was", "jobs were");
+        let removed = counted(so_far, "job was", "jobs were");
         let message = format!("failed to {error}; {removed} removed until then");
         return Err(CliError::Interrupted { message, error });
     }
     let removed = RemoveOutput { removed: removed? };
     context
         .printer
-        .report(&removed, || format!("removed {}", count_noun(removed.removed, "failed job", "failed jobs")))?;
+        .report(&removed, || format!("removed {}", counted(removed.removed, "failed job", "failed jobs")))?;
     many::unless_stopped(&brake, removed.removed, "removed")
 }
 

@@ -3,9 +3,10 @@
 use crate::admin::failed::{FailedPage, FailedView, FoundFailure, SHOWN_ID};
 use crate::cli::fields::FieldList;
 use crate::cli::manner::Manner;
-use crate::cli::output::{Text, count_noun, local_time};
+use crate::cli::output::{Text, local_time};
 use crate::cli::table::TextTable;
 use crate::job::output_end::last_of_stderr;
+use crate::text::count::counted;
 
 /// As much of an id as people read.
 pub(super) fn short(id: &str) -> &str {
@@ -28,7 +29,7 @@ pub(super) fn list_text(page: &FailedPage, is_filtered: bool, manner: Manner) ->
     if page.count == 0 {
         return Text::from("no failed jobs");
     }
-    let all = count_noun(page.count, "failed job", "failed jobs");
+    let all = counted(page.count, "failed job", "failed jobs");
     if page.failed.is_empty() && page.more != Some(true) {
         return Text::from(format!("none of {all} match"));
     }

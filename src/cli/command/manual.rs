@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::cli::args::{Cli, CompletedShell};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::count_noun;
+use crate::text::count::counted;
 
 #[derive(Debug, Serialize)]
 struct ManOutput {
@@ -67,6 +67,6 @@ pub(crate) fn man(context: &CommandContext, folder: &Path) -> Result<Exit, CliEr
         pages += 1;
     }
     let output = ManOutput { folder: folder.display().to_string(), pages };
-    context.printer.report(&output, || format!("wrote {} to {}", count_noun(pages, "page", "pages"), output.folder))?;
+    context.printer.report(&output, || format!("wrote {} to {}", counted(pages, "page", "pages"), output.folder))?;
     Ok(Exit::Done)
 }

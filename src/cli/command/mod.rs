@@ -2,11 +2,13 @@
 
 pub(super) mod audit;
 pub(super) mod check;
+mod complaints;
 #[cfg(feature = "web")]
 pub(super) mod dashboard;
 pub(super) mod delayed;
 mod delayed_moves;
 pub(super) mod enqueue;
+mod enqueue_many;
 pub(super) mod explain;
 pub(super) mod failed;
 mod failed_text;

@@ -8,8 +8,9 @@ use crate::cli::command::queues::{more_queues, queue_table};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::fields::FieldList;
-use crate::cli::output::{Text, count_noun};
+use crate::cli::output::Text;
 use crate::cli::table::TextTable;
+use crate::text::count::counted;
 
 /// Shows how many jobs succeeded and failed.
 ///
@@ -40,7 +41,7 @@ pub(crate) async fn details(context: &CommandContext) -> Result<Exit, CliError> 
     context.printer.print(&details, || {
         let waiting: u64 = details.queues.iter().map(|queue| queue.length).sum();
         let working = details.workers.iter().filter(|worker| worker.working.is_some()).count();
-        let queues = count_noun(details.queues.len() as u64, "queue", "queues");
+        let queues = counted(details.queues.len() as u64, "queue", "queues");
         // Who reads a sum must see that it is one of a part.
         let first = |more: bool| if more { ", the first of more" } else { "" };
         let mut fields = FieldList::default();

@@ -11,12 +11,13 @@ use crate::cli::args::verbs::{LISTED, PeriodicVerb};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::manner::Manner;
-use crate::cli::output::{Text, Tone, count_noun, local_time, warn};
+use crate::cli::output::{Text, Tone, local_time, warn};
 use crate::cli::past_runs::cells;
 use crate::cli::table::TextTable;
 use crate::clock::{Clock, SystemClock};
 use crate::store::handle::Store;
 use crate::store::role::Admin;
+use crate::text::count::counted;
 use crate::text::shell::command;
 
 #[derive(Debug, Serialize)]
@@ -111,7 +112,7 @@ async fn carry_out(context: &CommandContext, verb: Option<PeriodicVerb>) -> Resu
         PeriodicVerb::Stop { task } => {
             let removed = periodic::stop(&store, registry, &task).await?;
             let output = StopOutput { task, removed };
-            let copies = count_noun(removed, "copy", "copies");
+            let copies = counted(removed, "copy", "copies");
             context.printer.report(&output, || format!("stopped {} and removed {copies}", output.task))?;
         }
         PeriodicVerb::Run { task } => {
@@ -200,7 +201,7 @@ fn list_text(output: &PeriodicListOutput, manner: Manner) -> Text {
                 task.waits.iter().fold(text, |text, waits| text.and(format!("periodic task {}: {waits}", task.task)));
         }
         if output.more > 0 {
-            let more = count_noun(output.more as u64, "task that is", "tasks that are");
+            let more = counted(output.more as u64, "task that is", "tasks that are");
             text.push(format!("and {more} not defined here; windlass periodic list --limit N shows more"));
         }
     }

@@ -11,13 +11,14 @@ use crate::cli::args::{JobsDeleteArgs, LISTED, NamedJobArgs, QueuesVerb};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::input;
-use crate::cli::output::{Text, Tone, confirm, count_noun};
+use crate::cli::output::{Text, Tone, confirm};
 use crate::cli::progress::Progress;
 use crate::cli::table::TextTable;
 use crate::cli::told;
 use crate::client::{Request, RequestError};
 use crate::curve::Age;
 use crate::text::clean::named;
+use crate::text::count::counted;
 use crate::text::shell::command;
 
 /// Lists, shows, pauses or deletes.
@@ -52,7 +53,7 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> R
         QueuesVerb::Show { queue, start, stop } => {
             let page = queues::show(&store, &queue, start, stop).await?;
             context.printer.print(&page, || {
-                let text = Text::from(format!("{}: {}", named(&page.queue), count_noun(page.length, "job", "jobs")));
+                let text = Text::from(format!("{}: {}", named(&page.queue), counted(page.length, "job", "jobs")));
                 if page.jobs.is_empty() {
                     return text;
                 }
@@ -86,19 +87,19 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> R
         QueuesVerb::Rename { queue, name } => {
             let mut progress = Progress::new("jobs were moved");
             let renamed = queue_rename::rename(&store, queue.as_bytes(), &name, |moved| progress.at(moved)).await?;
-            let text = || format!("moved {} to queue {}", count_noun(renamed.moved, "job", "jobs"), renamed.queue);
+            let text = || format!("moved {} to queue {}", counted(renamed.moved, "job", "jobs"), renamed.queue);
             context.printer.report(&renamed, text)?;
         }
         QueuesVerb::Delete { queue, yes } => {
             let found = queues::find(&store, &queue).await?;
             let name = &queue;
             confirm(
-                &format!("Delete queue {name} with {}?", count_noun(found.length, "job", "jobs"), name = named(&name)),
+                &format!("Delete queue {name} with {}?", counted(found.length, "job", "jobs"), name = named(&name)),
                 yes,
             )?;
             let deleted = queues::delete(&store, &context.tasks()?.registry, &queue, None).await?;
             let text = || {
-                format!("deleted queue {name} with {}", count_noun(deleted.deleted, "job", "jobs"), name = named(&name))
+                format!("deleted queue {name} with {}", counted(deleted.deleted, "job", "jobs"), name = named(&name))
             };
             context.printer.report(&deleted, text)?;
         }
@@ -189,7 +190,7 @@ pub(crate) async fn delete_jobs(context: &CommandContext, args: JobsDeleteArgs) 
     if any_args {
         let found = queued_jobs::count_by_class(&store, &job.queue, job.task.as_str(), (start, stop)).await?;
         if found > 0 {
-            let (jobs, task, queue) = (count_noun(found, "job", "jobs"), &job.task, &job.queue);
+            let (jobs, task, queue) = (counted(found, "job", "jobs"), &job.task, &job.queue);
             confirm(
                 &format!("Delete {jobs} of {task} from {queue}?", queue = named(&queue), task = named(&task)),
                 yes,
@@ -209,7 +210,7 @@ pub(crate) async fn delete_jobs(context: &CommandContext, args: JobsDeleteArgs) 
         let spelt = if deleted.other_spellings > 0 { ", in the spelling of another program" } else { "" };
         format!(
             "deleted {} of {} from {queue}{spelt}",
-            count_noun(deleted.deleted, "job", "jobs"),
+            counted(deleted.deleted, "job", "jobs"),
             job.task.as_str(),
             queue = named(&queue)
         )

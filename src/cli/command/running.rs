@@ -20,11 +20,12 @@ use crate::cli::args::{JobsCancelArgs, JobsListArgs};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::manner::Manner;
-use crate::cli::output::{Text, confirm, count_noun, local_time};
+use crate::cli::output::{Text, confirm, local_time};
 use crate::cli::table::TextTable;
 use crate::config::element::duration::show;
 use crate::job::{Progress, QueueName};
 use crate::store::delayed::MoveTo;
+use crate::text::count::counted;
 
 #[derive(Debug, Default, Serialize)]
 struct CancelOutput {
@@ -100,7 +101,7 @@ fn list_text(page: &RunPage, manner: Manner) -> Text {
         .column_if("progress", any(|run| run.progress.is_some()))
         .column_if("memory", any(|run| run.usage.is_some()))
         .column_if("cpu", any(|run| run.usage.is_some()));
-    table.text(manner).and(format!("{}{more}", count_noun(page.runs.len() as u64, "job runs", "jobs run")))
+    table.text(manner).and(format!("{}{more}", counted(page.runs.len() as u64, "job runs", "jobs run")))
 }
 
 fn class(run: &RunningView) -> &str {
@@ -135,8 +136,7 @@ pub(crate) async fn cancel(context: &CommandContext, args: JobsCancelArgs) -> Re
         }
         let found = runs.len() as u64 + waiting + later;
         if found > 0 {
-            let (runs, waiting) =
-                (count_noun(runs.len() as u64, "run", "runs"), count_noun(waiting + later, "job", "jobs"));
+            let (runs, waiting) = (counted(runs.len() as u64, "run", "runs"), counted(waiting + later, "job", "jobs"));
             confirm(&format!("End {runs} of {task} and delete {waiting} that wait?"), args.yes)?;
         }
         // In the order in which they go on, so that none comes where it was looked for already.
@@ -153,7 +153,7 @@ pub(crate) async fn cancel(context: &CommandContext, args: JobsCancelArgs) -> Re
             expect_known(&registry, task)?;
         }
         if args.task.is_some() && !runs.is_empty() {
-            confirm(&format!("End {}?", count_noun(runs.len() as u64, "run", "runs")), args.yes)?;
+            confirm(&format!("End {}?", counted(runs.len() as u64, "run", "runs")), args.yes)?;
         }
         output.runs = running::cancel(&store, &runs, &by).await?;
     }
@@ -194,10 +194,10 @@ fn is(run: &RunningView, id: &str) -> bool {
 fn cancel_text(output: &CancelOutput, missing: &[&String], args: &JobsCancelArgs, given_up: bool) -> Text {
     let mut text = Text::default();
     if let Some(delayed) = output.delayed {
-        let delayed = count_noun(delayed, "delayed job", "delayed jobs");
+        let delayed = counted(delayed, "delayed job", "delayed jobs");
         match output.queued {
             Some(queued) => {
-                text.push(format!("deleted {} and {delayed}", count_noun(queued, "queued job", "queued jobs")));
+                text.push(format!("deleted {} and {delayed}", counted(queued, "queued job", "queued jobs")));
             }
             // No file here says where jobs of the task go.
             None => text.push(format!("deleted {delayed}; for queued ones name their queue: --queue Q")),

@@ -7,9 +7,10 @@ use crate::admin::{delayed, failed, queues};
 use crate::cli::args::verbs::{CopyArgs, StoreVerb};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Text, confirm, count_noun, warn};
+use crate::cli::output::{Text, confirm, warn};
 use crate::store::handle::Store;
 use crate::store::role::{Admin, Mover};
+use crate::text::count::counted;
 
 /// Moves everything that waits, or puts back what an interrupted move left.
 ///
@@ -99,7 +100,7 @@ async fn moved(
             (_, 0) => Text::from(format!("moved {} from {from} to {to}", summary(&moved))),
             (_, pauses) => Text::from(format!("moved {} from {from} to {to}", summary(&moved))).and(format!(
                 "and {}: look by windlass queues, end them by windlass queues resume",
-                count_noun(pauses, "pause", "pauses")
+                counted(pauses, "pause", "pauses")
             )),
         }
     })?;
@@ -147,11 +148,11 @@ async fn undone(
         warn(&format!(
             "{} has fallen back to an older state: {} that were put back may have been moved before",
             from.describe(),
-            count_noun(undone.may_be_twice, "item", "items")
+            counted(undone.may_be_twice, "item", "items")
         ));
     }
     context.printer.report(&undone, || {
-        let (from, items) = (from.describe(), |count| count_noun(count, "item", "items"));
+        let (from, items) = (from.describe(), |count| counted(count, "item", "items"));
         match (undone.put_back, undone.moved_before, to) {
             (0, 0, _) => format!("nothing is set aside in {from}"),
             (0, moved, Some(to)) => {
@@ -169,6 +170,6 @@ async fn undone(
 
 fn summary(copied: &Copied) -> String {
     let Copied { queued, delayed, failed, periodic, .. } = *copied;
-    let periodic = count_noun(periodic, "periodic task", "periodic tasks");
+    let periodic = counted(periodic, "periodic task", "periodic tasks");
     format!("{queued} queued, {delayed} delayed and {failed} failed jobs, {periodic}")
 }

@@ -13,12 +13,13 @@ use crate::cli::exit::{CliError, Exit};
 use crate::cli::fields::FieldList;
 use crate::cli::here::shown;
 use crate::cli::manner::Manner;
-use crate::cli::output::{Text, count_noun, warn};
+use crate::cli::output::{Text, warn};
 use crate::cli::past_runs::runs_text;
 use crate::cli::table::TextTable;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::element::duration::{show, words};
 use crate::task::zone::NamedZone;
+use crate::text::count::counted;
 
 #[derive(Debug, Serialize)]
 struct TaskListOutput {
@@ -121,7 +122,7 @@ pub(super) fn timeouts_text(tasks: &[TaskView], grace: Duration) -> Text {
     }
     let without = tasks.iter().filter(|task| task.timeout_ms.is_none()).count();
     if without > 0 {
-        let without = count_noun(u64::try_from(without).unwrap_or(u64::MAX), "task", "tasks");
+        let without = counted(u64::try_from(without).unwrap_or(u64::MAX), "task", "tasks");
         text.push(format!("without a timeout, so that a run may take any time: {without}"));
     }
     text

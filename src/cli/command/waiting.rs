@@ -16,9 +16,10 @@ use crate::admin::{AdminError, running::RunningView};
 use crate::cli::args::JobsResultArgs;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Text, count_noun, show_output, warn};
+use crate::cli::output::{Text, show_output, warn};
 use crate::store::handle::Store;
 use crate::store::role::Admin;
+use crate::text::count::counted;
 use crate::text::shell;
 
 /// How often the runs are looked through for one of the job.
@@ -218,7 +219,7 @@ impl<'s> Waiting<'s> {
 /// Lines of the job's output. They go to stderr if a document goes to stdout.
 fn show(context: &CommandContext, missed: u64, lines: &[String]) {
     if missed > 0 {
-        warn(&format!("{} before these are not shown", count_noun(missed, "line", "lines")));
+        warn(&format!("{} before these are not shown", counted(missed, "line", "lines")));
     }
     if context.printer.is_json() {
         return lines.iter().for_each(|line| show_output(line));

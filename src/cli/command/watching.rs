@@ -13,7 +13,7 @@ use crate::admin::watching::{self, ANSWER, LOOK, LastWords, News, Watcher};
 use crate::cli::args::JobsOutputArgs;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Text, count_noun, warn};
+use crate::cli::output::{Text, warn};
 use crate::cli::told;
 use crate::clock::{Clock as _, SystemClock};
 use crate::job::shown_run::{RunUsage, ShownEnd};
@@ -21,6 +21,7 @@ use crate::job::{Progress, RunEnd, RunOutcome};
 use crate::store::handle::Store;
 use crate::store::role::Admin;
 use crate::text::clean::named;
+use crate::text::count::counted;
 
 /// How often it is looked where a job is that does not run, while its next run is far away, and before what that is so.
 const FOLLOW: Duration = Duration::from_secs(1);
@@ -320,7 +321,7 @@ fn tell(
             failed_id: None,
         };
         if news.missed > 0 && !is_json {
-            warn(&format!("{} before these are not shown", count_noun(news.missed, "line", "lines")));
+            warn(&format!("{} before these are not shown", counted(news.missed, "line", "lines")));
         }
         if !context.printer.stream(&output, || text(&output.lines))? {
             return Ok(Some(Seen::of(Exit::Done)));

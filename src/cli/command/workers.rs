@@ -9,9 +9,10 @@ use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::fields::FieldList;
 use crate::cli::manner::Manner;
-use crate::cli::output::{Text, confirm, count_noun, local_time};
+use crate::cli::output::{Text, confirm, local_time};
 use crate::cli::table::TextTable;
 use crate::clock::{Clock, SystemClock};
+use crate::text::count::counted;
 use crate::text::shell::command;
 
 #[derive(Debug, Serialize)]
@@ -38,7 +39,7 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<WorkersVerb>) -> 
         WorkersVerb::Clean { older_than, yes } => {
             let now_ms = SystemClock.now_ms();
             let old = workers::older_than(&store, now_ms, older_than).await?.len();
-            let count = count_noun(old as u64, "worker", "workers");
+            let count = counted(old as u64, "worker", "workers");
             if old > 0 {
                 confirm(&format!("Remove {count} although they may still be running?"), yes)?;
             }

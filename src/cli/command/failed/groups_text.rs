@@ -3,8 +3,9 @@
 use crate::admin::failed_groups::FailedGroups;
 use crate::cli::command::failed_text::short;
 use crate::cli::manner::Manner;
-use crate::cli::output::{Text, count_noun, local_time};
+use crate::cli::output::{Text, local_time};
 use crate::cli::table::TextTable;
+use crate::text::count::counted;
 
 /// The groups, and the command that shows the jobs of one.
 pub(super) fn groups_text(groups: &FailedGroups, manner: Manner) -> Text {
@@ -24,7 +25,7 @@ pub(super) fn groups_text(groups: &FailedGroups, manner: Manner) -> Text {
         let class = group.class.as_deref().unwrap_or("(no job)");
         table.row([&group.count.to_string(), &date(&group.last), &date(&group.first), class, &error, short(&group.id)]);
     }
-    let all = count_noun(groups.count, "failed job", "failed jobs");
+    let all = counted(groups.count, "failed job", "failed jobs");
     let scanned =
         if groups.complete { format!("{all} in all") } else { format!("the newest {} of {all}", groups.scanned) };
     let others = if groups.others > 0 { format!("; {} are in other groups", groups.others) } else { String::new() };

@@ -8,12 +8,13 @@ use crate::admin::failed_import::{self, FailedImported};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::input;
-use crate::cli::output::{Text, count_noun, warn};
+use crate::cli::output::{Text, warn};
 use crate::cli::progress::Progress;
 use crate::config::error::MOST_TOLD;
 use crate::file::bounded;
 use crate::store::handle::Store;
 use crate::store::role::Whole;
+use crate::text::count::counted;
 
 /// `failed import`.
 ///
@@ -35,7 +36,7 @@ pub(super) async fn run(context: &CommandContext, file: &Path) -> Result<Exit, C
         }
     }
     if wrong > 0 {
-        let lines = count_noun(wrong as u64, "line is no exported job", "lines are no exported jobs");
+        let lines = counted(wrong as u64, "line is no exported job", "lines are no exported jobs");
         return Err(CliError::Usage(format!("{lines}; nothing was imported")));
     }
     // An export is written from the newest on, and the list begins with the oldest.
@@ -50,7 +51,7 @@ pub(super) async fn run(context: &CommandContext, file: &Path) -> Result<Exit, C
     .await;
     let done = imported.map_err(|error| match error {
         AdminError::Store(error) => {
-            let jobs = count_noun(so_far.imported, "job was", "jobs were");
+            let jobs = counted(so_far.imported, "job was", "jobs were");
             let message =
                 format!("failed to {error}; {jobs} imported until then, and are left out if the command is repeated");
             CliError::Interrupted { message, error }
@@ -58,9 +59,9 @@ pub(super) async fn run(context: &CommandContext, file: &Path) -> Result<Exit, C
         other => other.into(),
     })?;
     context.printer.report(&done, || {
-        let mut text = Text::from(format!("imported {}", count_noun(done.imported, "failed job", "failed jobs")));
+        let mut text = Text::from(format!("imported {}", counted(done.imported, "failed job", "failed jobs")));
         if done.already > 0 {
-            text.push(format!("{} on the list already", count_noun(done.already, "was", "were")));
+            text.push(format!("{} on the list already", counted(done.already, "was", "were")));
         }
         text
     })?;

@@ -9,7 +9,8 @@ use signal_hook::flag;
 use crate::admin::brake::Brake;
 use crate::cli::args::failed::FailedBulkArgs;
 use crate::cli::exit::CliError;
-use crate::cli::output::{confirm, count_noun};
+use crate::cli::output::confirm;
+use crate::text::count::counted;
 
 /// The exit code of a program that Ctrl-C ended.
 const INTERRUPTED: i32 = 130;
@@ -20,7 +21,7 @@ const INTERRUPTED: i32 = 130;
 /// If it was not expected, or there is no yes.
 pub(super) fn agreed(what: &str, count: u64, bulk: &FailedBulkArgs) -> Result<bool, CliError> {
     if let Some(expected) = bulk.expect.filter(|expected| count.abs_diff(*expected) > expected / 20) {
-        let found = count_noun(count, "job matches", "jobs match");
+        let found = counted(count, "job matches", "jobs match");
         return Err(CliError::Failed(format!("{found}, and {expected} were expected; nothing was changed")));
     }
     if bulk.dry_run {
@@ -28,7 +29,7 @@ pub(super) fn agreed(what: &str, count: u64, bulk: &FailedBulkArgs) -> Result<bo
     }
     // A script asks for the same whether there is something today or not.
     if count > 0 || !io::stdin().is_terminal() {
-        confirm(&format!("{what} {}?", count_noun(count, "failed job", "failed jobs")), bulk.yes)?;
+        confirm(&format!("{what} {}?", counted(count, "failed job", "failed jobs")), bulk.yes)?;
     }
     Ok(true)
 }
@@ -53,7 +54,7 @@ pub(super) fn stopped_by_signal() -> Result<Brake, CliError> {
 /// It was.
 pub(super) fn unless_stopped(brake: &Brake, done: u64, word: &str) -> Result<(), CliError> {
     if brake.is_pulled() {
-        let jobs = count_noun(done, "job was", "jobs were");
+        let jobs = counted(done, "job was", "jobs were");
         return Err(CliError::Stopped(format!("stopped; {jobs} {word} until then, and the rest stays")));
     }
     Ok(())

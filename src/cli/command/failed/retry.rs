@@ -18,13 +18,14 @@ use crate::cli::command::failed_text::{gone, short};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::input;
-use crate::cli::output::{Text, count_noun, warn};
+use crate::cli::output::{Text, warn};
 use crate::cli::progress::Progress;
 use crate::job::QueueName;
 use crate::plugin::registry::Plugins;
 use crate::store::handle::Store;
 use crate::store::role::Admin;
 use crate::task::definition::Registry;
+use crate::text::count::counted;
 
 #[derive(Debug, Default, Serialize)]
 struct RetryOutput {
@@ -89,7 +90,7 @@ async fn agreed(
         return Ok(true);
     }
     let found = CountOutput { count };
-    context.printer.print(&found, || format!("{} would be retried", count_noun(count, "failed job", "failed jobs")))?;
+    context.printer.print(&found, || format!("{} would be retried", counted(count, "failed job", "failed jobs")))?;
     Ok(false)
 }
 
@@ -155,7 +156,7 @@ async fn many(context: &CommandContext, store: &Store<Admin>, selection: Selecti
         Selection::Stuck => failed_retry::retry_stuck(store, &known.registry, &plugins, &brake, each).await,
     };
     if let Err(AdminError::Store(error)) = ended {
-        let retried = count_noun(retries.retried, "job was", "jobs were");
+        let retried = counted(retries.retried, "job was", "jobs were");
         let message = format!("failed to {error}; {retried} retried until then");
         return Err(CliError::Interrupted { message, error });
     }
@@ -168,12 +169,12 @@ async fn many(context: &CommandContext, store: &Store<Admin>, selection: Selecti
     // Of those that were named each is meant.
     let missing = if matches!(selection, Selection::Named(..)) { retries.gone } else { 0 };
     context.printer.report(&retries, || {
-        let mut text = Text::from(format!("retried {}", count_noun(retries.retried, "job", "jobs")));
+        let mut text = Text::from(format!("retried {}", counted(retries.retried, "job", "jobs")));
         for outcome in retries.refused.iter().chain(&retries.not_retriable) {
             text.push(retry_text(outcome));
         }
         if missing > 0 {
-            let jobs = count_noun(missing, "job was", "jobs were");
+            let jobs = counted(missing, "job was", "jobs were");
             text.push(format!("{jobs} not on the list any more: retried or removed meanwhile, or named twice"));
         }
         text
