@@ -14,12 +14,13 @@ use super::error::AdminError;
 use crate::client::moment::Moment;
 use crate::job::{Args, PayloadView};
 use crate::plugin::chain::Chain;
-use crate::store::delayed::{DelayedAt, MoveDelayed, MoveTo};
+use crate::store::delayed::{MoveDelayed, MoveTo};
 use crate::store::handle::Store;
+use crate::store::jobs_part::{DelayedAt, JobsPart};
 use crate::store::role::Admin;
 use crate::task::definition::Registry;
 
-/// How many jobs of a second are read at a time.
+/// How many jobs of a second are read at a time, at most.
 const PAGE: i64 = 200;
 /// About how many entries of the second's list one step of Redis passes at most.
 const PASSED: usize = 1_000_000;
@@ -91,13 +92,13 @@ pub async fn count(
     each_second(store, selection, async |second, _| {
         let mut start = 0;
         loop {
-            let page = store.run(DelayedAt { second, start, stop: start + PAGE - 1 }).await?;
-            for job in page.iter().filter(|job| selection.is_meant(job)) {
+            let page = read(store, second, start).await?;
+            for job in page.jobs.iter().filter(|job| selection.is_meant(job)) {
                 if is_tick(registry, job) { found.ticks += 1 } else { found.jobs += 1 }
             }
             progress(&found);
-            start += PAGE;
-            if page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX) {
+            start += number(page.jobs.len());
+            if page.is_end(PAGE) {
                 return Ok(());
             }
         }
@@ -115,13 +116,13 @@ pub async fn times(store: &Store<Admin>, selection: &DelayedSelection) -> Result
     each_second(store, selection, async |second, _| {
         let mut start = 0;
         loop {
-            let page = store.run(DelayedAt { second, start, stop: start + PAGE - 1 }).await?;
-            if page.iter().any(|job| selection.is_meant(job)) {
+            let page = read(store, second, start).await?;
+            if page.jobs.iter().any(|job| selection.is_meant(job)) {
                 seconds.insert(second);
                 return Ok(());
             }
-            start += PAGE;
-            if page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX) {
+            start += number(page.jobs.len());
+            if page.is_end(PAGE) {
                 return Ok(());
             }
         }
@@ -150,9 +151,9 @@ pub async fn change(
         let most = (PASSED / usize::try_from(length).unwrap_or(usize::MAX).max(1)).clamp(1, 250);
         let mut start = 0;
         loop {
-            let page = store.run(DelayedAt { second, start, stop: start + PAGE - 1 }).await?;
+            let page = read(store, second, start).await?;
             let (ticks, meant): (Vec<_>, Vec<_>) =
-                page.iter().filter(|job| selection.is_meant(job)).cloned().partition(|job| is_tick(registry, job));
+                page.jobs.iter().filter(|job| selection.is_meant(job)).cloned().partition(|job| is_tick(registry, job));
             done.ticks += ticks.len() as u64;
             let mut moved = 0;
             for jobs in meant.chunks(most) {
@@ -161,9 +162,8 @@ pub async fn change(
                 done.jobs += step;
                 progress(&done);
             }
-            // Those behind have come forward by as many.
-            start += PAGE - i64::try_from(moved).unwrap_or(PAGE).min(PAGE);
-            if page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX) {
+            start += stay(&page, moved);
+            if page.is_end(PAGE) {
                 return Ok(());
             }
         }
@@ -199,26 +199,39 @@ pub async fn run_second(
     let mut done = SecondRun { jobs: 0, ticks: 0, more: true };
     let mut start = 0;
     loop {
-        let page = store.run(DelayedAt { second, start, stop: start + PAGE - 1 }).await?;
-        if page.is_empty() && start == 0 && done.jobs == 0 {
+        let page = read(store, second, start).await?;
+        if page.jobs.is_empty() && start == 0 && done.jobs == 0 {
             return Err(AdminError::NotFound { what: "delayed second", name: second.to_string(), suggestion: None });
         }
-        let (ticks, jobs): (Vec<_>, Vec<_>) = page.iter().cloned().partition(|job| is_tick(registry, job));
+        let (ticks, jobs): (Vec<_>, Vec<_>) = page.jobs.iter().cloned().partition(|job| is_tick(registry, job));
         done.ticks += ticks.len() as u64;
         let mut moved = 0;
         for jobs in jobs.chunks(TOGETHER) {
             moved += store.run(MoveDelayed { second, jobs: jobs.to_vec(), to: MoveTo::Now }).await?;
         }
         done.jobs += moved;
-        if page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX) {
+        if page.is_end(PAGE) {
             return Ok(SecondRun { more: false, ..done });
         }
         if done.jobs >= most || start >= LONGEST_LOOK {
             return Ok(done);
         }
-        // Those behind have come forward by as many.
-        start += PAGE - i64::try_from(moved).unwrap_or(PAGE).min(PAGE);
+        start += stay(&page, moved);
     }
+}
+
+/// The next jobs of a second.
+async fn read(store: &Store<Admin>, second: i64, start: i64) -> Result<JobsPart, AdminError> {
+    Ok(store.run(DelayedAt { second, start, stop: start + PAGE - 1 }).await?)
+}
+
+fn number(jobs: usize) -> i64 {
+    i64::try_from(jobs).unwrap_or(PAGE)
+}
+
+/// How many jobs of a page stay where they are: those behind have come forward by as many as moved.
+fn stay(page: &JobsPart, moved: u64) -> i64 {
+    (number(page.jobs.len()) - i64::try_from(moved).unwrap_or(PAGE)).max(0)
 }
 
 /// Calls `each` with every second that may hold jobs that are meant, and how many jobs it holds.

@@ -18,7 +18,7 @@ use super::listing::{SHOWN, cut, positions};
 use crate::job::{FailureView, digest};
 use crate::store::failed_part::{FAILED_READ_BYTES, FailedSide, ReadFailed};
 use crate::store::handle::Store;
-use crate::store::inspection::{ClearFailed, FailedCount, FailedRecord, FailedRecords, RemoveFailed};
+use crate::store::inspection::{ClearFailed, FailedCount, FailedRecord, RemoveFailed};
 use crate::store::role::Admin;
 
 /// How many records are read at a time.
@@ -123,10 +123,19 @@ pub fn id(record: &[u8]) -> String {
 /// # Errors
 /// Fails when the store cannot be reached.
 pub async fn newest(store: &Store<Admin>, count: usize) -> Result<Vec<FailedView>, AdminError> {
-    let count = i64::try_from(count).unwrap_or(i64::MAX);
-    let records = store.run(FailedRecords { start: -count, stop: -1 }).await?;
-    let views = records.iter().zip(-count..).map(|(record, position)| FailedView::of(position, record));
-    Ok(views.collect())
+    let (mut views, mut end) = (Vec::new(), i64::MAX);
+    while views.len() < count {
+        let part = store.run(ReadFailed { side: FailedSide::Before(end), most: count - views.len() }).await?;
+        let newest = -1 - i64::try_from(views.len()).unwrap_or(i64::MAX);
+        let positions = (0..).map(|older| newest - older);
+        views.extend(part.records.iter().zip(positions).map(|(record, position)| FailedView::of(position, record)));
+        end = part.position - i64::try_from(part.records.len()).unwrap_or(i64::MAX) + 1;
+        if part.records.is_empty() || end <= 0 {
+            break;
+        }
+    }
+    views.reverse();
+    Ok(views)
 }
 
 impl FailedView {
@@ -277,7 +286,8 @@ async fn search(store: &Store<Admin>, parsed: &[Address]) -> Result<Vec<Option<F
                 }
                 let position = if *position < 0 { length.unwrap_or(0) + position } else { *position };
                 if position >= 0 {
-                    let record = store.run(FailedRecords { start: position, stop: position }).await?.into_iter().next();
+                    let part = store.run(ReadFailed { side: FailedSide::From(position), most: 1 }).await?;
+                    let record = part.records.into_iter().next();
                     found[index] = record.map(|record| FoundFailure { position, id: id(&record), record });
                 }
             }

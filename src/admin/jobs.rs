@@ -6,12 +6,13 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::error::AdminError;
+use super::queue_parts::QueueParts;
 use super::waiting_locks::held;
 use crate::client::request::ResolvedJob;
 use crate::job::{Args, LockKey, PayloadView, QueueName};
 use crate::plugin::chain::waiting_lock;
 use crate::store::handle::Store;
-use crate::store::inspection::{DeleteEach, DeleteJobs, JobsToDelete, QueueEnd, Queued};
+use crate::store::inspection::{DeleteEach, DeleteJobs, JobsToDelete, QueueEnd};
 use crate::store::role::Admin;
 use crate::task::definition::Registry;
 
@@ -116,30 +117,25 @@ impl JobForms {
     ) -> Result<Self, AdminError> {
         let mut found = Self::default();
         let mut known = HashMap::new();
-        let mut look = |page: Vec<Bytes>| {
-            for job in page.into_iter().rev() {
-                if PayloadView::parse(&job).is_ok_and(|view| is_meant(&view)) {
-                    let index = *known.entry(job).or_insert_with_key(|job: &Bytes| {
+        let is_whole = (start, stop) == (0, -1);
+        let (mut first, mut last) = if is_whole { (-PAGE, -1) } else { (start, stop) };
+        loop {
+            let (mut page, mut read) = (Vec::new(), 0);
+            let mut parts = QueueParts::new(store, queue, (first, last));
+            while let Some(jobs) = parts.next().await? {
+                read += jobs.len();
+                for job in jobs.into_iter().filter(|job| PayloadView::parse(job).is_ok_and(|view| is_meant(&view))) {
+                    page.push(*known.entry(job).or_insert_with_key(|job: &Bytes| {
                         found.distinct.push(job.clone());
                         found.distinct.len() - 1
-                    });
-                    found.order.push(index);
+                    }));
                 }
             }
-        };
-        if (start, stop) != (0, -1) {
-            look(store.run(Queued { queue: queue.clone(), start, stop }).await?);
-            return Ok(found);
-        }
-        let mut last = -1;
-        loop {
-            let page = store.run(Queued { queue: queue.clone(), start: last - PAGE + 1, stop: last }).await?;
-            let is_head = page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
-            look(page);
-            if is_head {
+            found.order.extend(page.into_iter().rev());
+            if !is_whole || i64::try_from(read).is_ok_and(|read| read < PAGE) {
                 return Ok(found);
             }
-            last -= PAGE;
+            (first, last) = (first - PAGE, last - PAGE);
         }
     }
 

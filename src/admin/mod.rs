@@ -42,6 +42,7 @@ mod lua_locks;
 pub mod overview;
 pub mod periodic;
 pub mod plan;
+mod queue_parts;
 mod queue_place;
 pub mod queue_rename;
 pub mod queue_wait;

@@ -7,11 +7,12 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 
+use super::queue_parts::QueueParts;
 use crate::admin::error::AdminError;
 use crate::job::{LockKey, PayloadView, QueueName};
 use crate::plugin::chain::waiting_lock;
 use crate::store::handle::Store;
-use crate::store::inspection::{DeleteEach, JobsToDelete, QueueEnd, Queued};
+use crate::store::inspection::{DeleteEach, JobsToDelete, QueueEnd};
 use crate::store::role::Admin;
 use crate::store::workers::LockValues;
 use crate::task::definition::Registry;
@@ -80,13 +81,16 @@ async fn delete_locked_once(
 ) -> Result<u64, AdminError> {
     let (mut past, mut deleted) = (0, 0);
     loop {
-        let jobs = store.run(Queued { queue: queue.clone(), start: -past - PAGE, stop: -past - 1 }).await?;
-        let read = i64::try_from(jobs.len()).unwrap_or(PAGE);
-        let locks = held(store, registry, queue, &jobs).await?;
+        let (mut locked, mut read) = (Vec::new(), 0);
+        let mut parts = QueueParts::new(store, queue, (-past - PAGE, -past - 1));
+        while let Some(jobs) = parts.next().await? {
+            read += i64::try_from(jobs.len()).unwrap_or(PAGE);
+            let locks = held(store, registry, queue, &jobs).await?;
+            locked.extend(jobs.into_iter().zip(locks).filter_map(|(job, lock)| Some((job, lock?))));
+        }
         let mut to_delete: Vec<JobsToDelete> = Vec::new();
         let left = usize::try_from(most - deleted).unwrap_or(usize::MAX);
-        let locked = jobs.into_iter().zip(locks).filter_map(|(job, lock)| Some((job, lock?))).take(left);
-        for (payload, lock) in locked {
+        for (payload, lock) in locked.into_iter().take(left) {
             match to_delete.iter_mut().find(|one| one.payload == payload) {
                 Some(JobsToDelete { count: Some(count), .. }) => *count += 1,
                 _ => to_delete.push(JobsToDelete { payload, count: Some(1), locks: vec![lock] }),

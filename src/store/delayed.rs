@@ -70,19 +70,6 @@ pub struct DelayedSecond {
     pub length: u64,
 }
 
-/// The jobs due at a second, in order, from position `start` to `stop`, both inclusive.
-#[derive(Debug, Clone, Copy)]
-pub struct DelayedAt {
-    /// The unix second.
-    pub second: i64,
-    /// The first position.
-    pub start: i64,
-    /// The last position.
-    pub stop: i64,
-}
-
-arrow!(DelayedAt, "delayed_at", Reads -> Vec<Bytes>; Admin);
-
 /// The seconds at which a job of exactly these bytes is due, ascending.
 #[derive(Debug, Clone)]
 pub struct ScheduledAt {

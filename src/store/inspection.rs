@@ -72,20 +72,6 @@ pub struct QueueLengths {
 
 arrow!(QueueLengths, "queue_lengths", Reads -> Vec<u64>; Admin);
 
-/// The jobs at positions `start` to `stop` of a queue, both inclusive; negative positions count
-/// from the end, as Redis counts.
-#[derive(Debug, Clone)]
-pub struct Queued {
-    /// The queue.
-    pub queue: QueueName,
-    /// The first position.
-    pub start: i64,
-    /// The last position.
-    pub stop: i64,
-}
-
-arrow!(Queued, "queued", Reads -> Vec<Bytes>; Admin);
-
 /// Deletes jobs of exactly these bytes from a queue, and returns how many were deleted. As with `LREM`, at most `count`
 /// are deleted from the head, from the tail if it is negative, all if it is 0.
 #[derive(Debug, Clone)]
@@ -222,17 +208,6 @@ pub struct Paused {
 pub struct FailedCount;
 
 arrow!(FailedCount, "failed_count", Reads -> u64; Scheduler, Admin);
-
-/// The failure records at positions `start` to `stop`, both inclusive, oldest first.
-#[derive(Debug, Clone, Copy)]
-pub struct FailedRecords {
-    /// The first position.
-    pub start: i64,
-    /// The last position.
-    pub stop: i64,
-}
-
-arrow!(FailedRecords, "failed", Reads -> Vec<Bytes>; Scheduler, Admin);
 
 /// A failure record, by its bytes. Of equal ones any is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]

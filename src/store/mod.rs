@@ -36,6 +36,7 @@ pub mod handle;
 pub mod history;
 pub mod inspection;
 pub mod instance;
+pub mod jobs_part;
 pub mod layer;
 pub mod listed;
 pub mod marks;

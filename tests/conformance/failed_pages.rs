@@ -10,7 +10,6 @@ use windlass::admin::failed_import::{import, record_of};
 use windlass::admin::failed_page::{FailedPlace, page};
 use windlass::admin::failed_search::{FailedFilter, newest};
 use windlass::store::failed_part::{FAILED_READ_BYTES, FailedSide, ReadFailed};
-use windlass::store::inspection::FailedRecords;
 use windlass::store::role::{Admin, Mover};
 
 use crate::fixture::Fixture;
@@ -49,7 +48,7 @@ async fn an_export_comes_back_once_as_it_was(f: &Fixture) {
     let (one, other) = tokio::join!(again(), again());
     let (one, other) = (one.expect("import"), other.expect("import"));
     assert_eq!((one.imported + other.imported, one.already + other.already), (6, 6));
-    let on_list = f.store.run(FailedRecords { start: 0, stop: -1 }).await.expect("records");
+    let on_list = f.store.failed(0, -1).await.expect("records");
     assert_eq!(on_list, records, "in order, byte for byte");
     let twice: Vec<Bytes> = back.iter().chain(&back).cloned().collect();
     remove_all(&list).await.expect("remove");

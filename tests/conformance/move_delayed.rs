@@ -1,6 +1,6 @@
 //! move_delayed: delayed -> delayed at another time, or nowhere, for jobs that somebody has chosen.
 
-use windlass::store::delayed::{DelayedAt, MoveDelayed, MoveTo, ReadAttempts};
+use windlass::store::delayed::{MoveDelayed, MoveTo, ReadAttempts};
 use windlass::store::effect::{Retry, RetryKeys, Verdict};
 use windlass::store::queueing::{Schedule, Scheduled, When};
 
@@ -86,7 +86,7 @@ async fn who_a_job_is_moves_with_it(f: &Fixture) {
         let identity = one.claim.identity.put_off();
         instance.settle_one(&one, Verdict::Delayed { delay_ms: 500_000, identity: identity.clone() }).await;
         let second = seconds(&f.store).await[0].0;
-        let page = f.store.run(DelayedAt { second, start: 0, stop: 0 }).await.expect("delayed_at");
+        let page = f.store.delayed_at(second, 0, 0).await.expect("delayed_at");
         let step = MoveDelayed { second, jobs: page, to };
         assert_eq!(f.store.run(step).await.expect("move_delayed"), 1, "{to:?}");
         // A new equal job is another one, as long as the moved one is not due.

@@ -6,15 +6,17 @@
 use bytes::Bytes;
 use windlass::job::{Identity, LockKey, QueueName, TaskName, WorkerName};
 use windlass::store::arrow::Arrow;
-use windlass::store::delayed::{DelayedAt, DelayedCursor, DelayedSeconds, DeleteDelayed, ScheduledAt};
+use windlass::store::delayed::{DelayedCursor, DelayedSeconds, DeleteDelayed, ScheduledAt};
 use windlass::store::effect::Admission;
+use windlass::store::failed_part::{FailedSide, ReadFailed};
 use windlass::store::inspection::{
-    ClearFailed, DeleteEach, DeleteJobs, DeleteLock, DeleteQueue, FailedCount, FailedJob, FailedRecords, JobsToDelete,
-    LockPlace, Locks, Pause, QueueEnd, Queued, Queues, ReadPaused, ReadStats, RemoveFailed, Resume, RetryFailed,
+    ClearFailed, DeleteEach, DeleteJobs, DeleteLock, DeleteQueue, FailedCount, FailedJob, JobsToDelete, LockPlace,
+    Locks, Pause, QueueEnd, Queues, ReadPaused, ReadStats, RemoveFailed, Resume, RetryFailed,
 };
 use windlass::store::instance::{
     Bury, Extend, InstanceRecord, InstanceState, Instances, Join, Leave, Oversee, Register, Unregister,
 };
+use windlass::store::jobs_part::{DelayedAt, Queued};
 use windlass::store::moving::{Batch, BatchId, LetGo, SetAside, TakeIn, TakeInTarget, Target};
 use windlass::store::periodic::{Periodic, Reconcile, Stop, Withdraw};
 use windlass::store::queueing::{Enqueue, EnqueueBatch, QueueNames, Schedule, ScheduleBatch};
@@ -34,6 +36,19 @@ macro_rules! verbs {
                     &self $(, $argument: $type)*
                 ) -> impl Future<Output = Result<<$arrow as Arrow>::Reply, StoreError>> + Send;
             )+
+
+            /// All jobs at these positions of a queue, however many parts they are read in.
+            fn queued(
+                &self, queue: &QueueName, start: i64, stop: i64
+            ) -> impl Future<Output = Result<Vec<Bytes>, StoreError>> + Send;
+
+            /// The same for a delayed second.
+            fn delayed_at(
+                &self, second: i64, start: i64, stop: i64
+            ) -> impl Future<Output = Result<Vec<Bytes>, StoreError>> + Send;
+
+            /// The failure records at these positions, which count from the end if they are negative.
+            fn failed(&self, start: i64, stop: i64) -> impl Future<Output = Result<Vec<Bytes>, StoreError>> + Send;
         }
 
         impl Verbs for Store<Whole> {
@@ -45,6 +60,43 @@ macro_rules! verbs {
                     self.run(arrow)
                 }
             )+
+
+            async fn queued(&self, queue: &QueueName, start: i64, stop: i64) -> Result<Vec<Bytes>, StoreError> {
+                let (mut jobs, mut next) = (Vec::new(), Some(start));
+                while let Some(start) = next {
+                    let part = self.run(Queued { queue: queue.clone(), start, stop }).await?;
+                    jobs.extend(part.jobs);
+                    next = part.rest;
+                }
+                Ok(jobs)
+            }
+
+            async fn delayed_at(&self, second: i64, start: i64, stop: i64) -> Result<Vec<Bytes>, StoreError> {
+                let (mut jobs, mut next) = (Vec::new(), Some(start));
+                while let Some(start) = next {
+                    let part = self.run(DelayedAt { second, start, stop }).await?;
+                    jobs.extend(part.jobs);
+                    next = part.rest;
+                }
+                Ok(jobs)
+            }
+
+            async fn failed(&self, start: i64, stop: i64) -> Result<Vec<Bytes>, StoreError> {
+                let count = i64::try_from(self.run(FailedCount).await?).unwrap_or(i64::MAX);
+                let from_end = |at: i64| if at < 0 { at.saturating_add(count) } else { at };
+                let (mut next, stop) = (from_end(start).max(0), from_end(stop));
+                let mut records = Vec::new();
+                while next <= stop {
+                    let most = usize::try_from((stop - next).saturating_add(1)).unwrap_or(usize::MAX);
+                    let part = self.run(ReadFailed { side: FailedSide::From(next), most }).await?.records;
+                    if part.is_empty() {
+                        break;
+                    }
+                    next += i64::try_from(part.len()).unwrap_or(i64::MAX);
+                    records.extend(part);
+                }
+                Ok(records)
+            }
         }
     };
 }
@@ -86,7 +138,6 @@ verbs! {
     last_fired(ids: &[String]) -> LastFired LastFired { ids: ids.to_vec() };
     fire(fire: &Fire) -> Fire fire.clone();
     queues() -> Queues Queues { limit: usize::MAX, first: Vec::new() };
-    queued(queue: &QueueName, start: i64, stop: i64) -> Queued Queued { queue: queue.clone(), start, stop };
     delete_jobs(queue: &QueueName, payload: &Bytes, count: i64) -> DeleteJobs
         DeleteJobs { queue: queue.clone(), payload: payload.clone(), count, locks: Vec::new() };
     delete_each(queue: &QueueName, to_delete: &[JobsToDelete], from: QueueEnd) -> DeleteEach
@@ -96,7 +147,6 @@ verbs! {
     resume(queue: Option<&QueueName>) -> Resume Resume { queue: queue.cloned() };
     paused() -> ReadPaused ReadPaused;
     failed_count() -> FailedCount FailedCount;
-    failed(start: i64, stop: i64) -> FailedRecords FailedRecords { start, stop };
     remove_failed(record: &Bytes) -> RemoveFailed RemoveFailed { records: vec![record.into()] };
     clear_failed() -> ClearFailed ClearFailed;
     retry_failed(
@@ -116,7 +166,6 @@ verbs! {
     read_runs(lists: &[RunList], last: usize) -> ReadRuns ReadRuns { lists: lists.to_vec(), last };
     stats() -> ReadStats ReadStats { limit: usize::MAX };
     delayed_seconds(from: DelayedCursor, limit: usize) -> DelayedSeconds DelayedSeconds { from, limit };
-    delayed_at(second: i64, start: i64, stop: i64) -> DelayedAt DelayedAt { second, start, stop };
     scheduled_at(payload: &Bytes) -> ScheduledAt ScheduledAt { payload: payload.clone() };
     delete_delayed(payload: &Bytes) -> DeleteDelayed DeleteDelayed { payload: payload.clone() };
     locks() -> Locks Locks { from: LockPlace::default(), limit: usize::MAX, keys: usize::MAX };

@@ -256,7 +256,7 @@ async fn rename_entry(connection: &Connection, entry: &Bytes, second: i64) -> Re
     let list = keys.delayed_at(entry);
     // If the list is of another type, the script's error names it.
     let jobs = inspect::page(connection, list.clone(), 0, i64::try_from(RENAMED).unwrap_or(i64::MAX) - 1).await;
-    let jobs = jobs.map(|(jobs, _)| jobs).unwrap_or_default();
+    let jobs = jobs.map(|part| part.jobs).unwrap_or_default();
     let mut call = connection.call();
     verdict::places(&mut call, keys);
     call.key(list).arg(entry.clone()).number(second).number(jobs.len());

@@ -30,8 +30,8 @@ static DELETE_PAGE_LENT: Script =
 /// How many different jobs one step deletes at most, if it passes through the queue for each.
 const FEW: usize = 4;
 
-/// How many jobs of a queue one step looks at at most.
-const PAGE: u64 = 500;
+/// How many jobs of a queue one step looks at at first, and at most.
+const PAGE: (u64, u64) = (64, 500);
 
 impl Perform<DeleteJobs> for RedisStore {
     async fn perform(&self, arrow: DeleteJobs) -> Result<u64, StoreError> {
@@ -104,6 +104,8 @@ struct Walk<'a> {
     meant: HashMap<Bytes, Meant>,
     /// How many jobs of the tail have been looked at and stay.
     past: u64,
+    /// How many jobs are looked at next: as many as one call carries, as far as the last ones tell.
+    size: u64,
 }
 
 impl<'a> Walk<'a> {
@@ -113,7 +115,7 @@ impl<'a> Walk<'a> {
             (payload.clone(), Meant { stay: 0, most: *count, locks: locks.clone() })
         });
         let meant = meant.collect();
-        Self { connection, list: connection.keys().queue(&arrow.queue), meant, past: 0 }
+        Self { connection, list: connection.keys().queue(&arrow.queue), meant, past: 0, size: PAGE.0 }
     }
 
     async fn delete(mut self, arrow: &DeleteEach) -> Result<u64, StoreError> {
@@ -165,9 +167,9 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    async fn page(&self) -> Result<Vec<Bytes>, StoreError> {
+    async fn page(&mut self) -> Result<Vec<Bytes>, StoreError> {
         let from_tail = |number: u64| i64::try_from(number).map_or(i64::MIN, |number| -number);
-        let (first, last) = (from_tail(self.past + PAGE), from_tail(self.past + 1));
+        let (first, last) = (from_tail(self.past + self.size), from_tail(self.past + 1));
         let mut page = range(self.connection, self.list.clone(), first, last).await?;
         // Those nearest the tail, as many as one call carries.
         let mut bytes = 0;
@@ -176,6 +178,10 @@ impl<'a> Walk<'a> {
             bytes <= CALL_BYTES
         };
         let count = page.iter().rev().take_while(fits).count().max(1);
+        self.size = match count < page.len() {
+            true => (count as u64).min(self.size / 2).max(1),
+            false => (self.size * 4).min(PAGE.1),
+        };
         Ok(page.split_off(page.len().saturating_sub(count)))
     }
 

@@ -13,13 +13,14 @@ use super::script::{Script, script};
 use super::{members, reply, scan, values, verdict};
 use crate::job::{FirstQueues, QueueName, WorkerName};
 use crate::store::arrow::Perform;
-use crate::store::delayed::{DelayedAt, DelayedCursor, DelayedSecond, DelayedSeconds, DelayedSecondsPage};
+use crate::store::delayed::{DelayedCursor, DelayedSecond, DelayedSeconds, DelayedSecondsPage};
 use crate::store::error::StoreError;
 use crate::store::failed_part::{FailedPart, FailedSide, ReadFailed};
 use crate::store::inspection::{
-    CountQueues, DeleteQueue, FailedCount, FailedRecords, FindQueue, NAMES_LOOKED_AT, QueueLength, QueueLengths,
-    Queued, Queues, QueuesFound, ReadStats, SAMPLED_OTHERS, Stats,
+    CountQueues, DeleteQueue, FailedCount, FindQueue, NAMES_LOOKED_AT, QueueLength, QueueLengths, Queues, QueuesFound,
+    ReadStats, SAMPLED_OTHERS, Stats,
 };
+use crate::store::jobs_part::{DelayedAt, JobsPart, Queued};
 use crate::store::queueing::QueueNames;
 use crate::store::scheduling::entry_of;
 use crate::store::unreadable::{PassedOver, RecordKind};
@@ -59,8 +60,8 @@ impl Perform<QueueLengths> for RedisStore {
 }
 
 impl Perform<Queued> for RedisStore {
-    async fn perform(&self, arrow: Queued) -> Result<Vec<Bytes>, StoreError> {
-        range(&self.connection, self.connection.keys().queue(&arrow.queue), arrow.start, arrow.stop).await
+    async fn perform(&self, arrow: Queued) -> Result<JobsPart, StoreError> {
+        page(&self.connection, self.connection.keys().queue(&arrow.queue), arrow.start, arrow.stop).await
     }
 }
 
@@ -73,12 +74,6 @@ impl Perform<DeleteQueue> for RedisStore {
 impl Perform<FailedCount> for RedisStore {
     async fn perform(&self, _: FailedCount) -> Result<u64, StoreError> {
         failed_count(&self.connection).await
-    }
-}
-
-impl Perform<FailedRecords> for RedisStore {
-    async fn perform(&self, arrow: FailedRecords) -> Result<Vec<Bytes>, StoreError> {
-        range(&self.connection, self.connection.keys().failed(), arrow.start, arrow.stop).await
     }
 }
 
@@ -119,8 +114,8 @@ impl Perform<DelayedSeconds> for RedisStore {
 }
 
 impl Perform<DelayedAt> for RedisStore {
-    async fn perform(&self, arrow: DelayedAt) -> Result<Vec<Bytes>, StoreError> {
-        range(&self.connection, self.connection.keys().delayed(arrow.second), arrow.start, arrow.stop).await
+    async fn perform(&self, arrow: DelayedAt) -> Result<JobsPart, StoreError> {
+        page(&self.connection, self.connection.keys().delayed(arrow.second), arrow.start, arrow.stop).await
     }
 }
 
@@ -215,22 +210,17 @@ pub(super) async fn range(
     start: i64,
     stop: i64,
 ) -> Result<Vec<Bytes>, StoreError> {
-    let (mut members, mut rest) = page(connection, list.clone(), start, stop).await?;
+    let JobsPart { jobs: mut members, mut rest } = page(connection, list.clone(), start, stop).await?;
     while let Some(start) = rest {
-        let more;
-        (more, rest) = page(connection, list.clone(), start, stop).await?;
-        members.extend(more);
+        let more = page(connection, list.clone(), start, stop).await?;
+        rest = more.rest;
+        members.extend(more.jobs);
     }
     Ok(members)
 }
 
-/// As much of a part of a list as one step holds, and the position at which the rest of it begins.
-pub(super) async fn page(
-    connection: &Connection,
-    list: Bytes,
-    start: i64,
-    stop: i64,
-) -> Result<(Vec<Bytes>, Option<i64>), StoreError> {
+/// As much of a part of a list as one step holds.
+pub(super) async fn page(connection: &Connection, list: Bytes, start: i64, stop: i64) -> Result<JobsPart, StoreError> {
     for _ in 0..members::TRIES {
         let mut call = connection.call();
         call.key(list.clone()).number(start).number(stop);
@@ -238,8 +228,8 @@ pub(super) async fn page(
         let mut next = || reply.next().unwrap_or(Frame::Null);
         let rest = reply::bytes(next())?.as_deref().and_then(reply::parsed);
         let first = reply::bytes(next())?.as_deref().and_then(reply::parsed).unwrap_or(0);
-        if let Some(members) = members::whole(connection, &list, first.., members::told(next())?).boxed().await? {
-            return Ok((members, rest));
+        if let Some(jobs) = members::whole(connection, &list, first.., members::told(next())?).boxed().await? {
+            return Ok(JobsPart { jobs, rest });
         }
     }
     Err(members::changes(&list))

@@ -231,7 +231,7 @@ async fn set_aside_from(
             break;
         };
         let last = i64::try_from(limit).unwrap_or(i64::MAX) - 1;
-        let (jobs, _) = inspect::page(connection, keys.delayed(second), 0, last).await?;
+        let jobs = inspect::page(connection, keys.delayed(second), 0, last).await?.jobs;
         let mut call = first("D");
         call.key(keys.delayed(second));
         let mut standing = Standing::in_last_key(&call);

@@ -10,9 +10,10 @@ use super::digest::digest;
 use super::effect::ignored;
 use super::engine::SqliteStore;
 use super::number::stored;
+use super::room::{Room, STEP_BYTES};
 use super::step::Step;
 use super::value::{AnyValue, bytes, opt_text};
-use super::{marks, retries};
+use super::{lengths, marks, retries};
 use crate::job::queue_member::with_queue;
 use crate::job::{Identity, QueueName};
 use crate::store::arrow::Perform;
@@ -250,8 +251,7 @@ fn due(step: &Step<'_>, read: &ReadDue) -> Result<Due, StoreError> {
     let until_ms = step.now_ms.saturating_add(stored(*ahead_ms));
     if let Some(second) = second.filter(|second| second.saturating_mul(1000) <= until_ms) {
         let mut select = step.sql("SELECT payload FROM delayed WHERE second = ?1 ORDER BY place LIMIT ?2")?;
-        let rows = select.query_map([second, stored(*limit)], |row| Ok(Bytes::from(bytes(row.get_ref(0)?))))?;
-        due.jobs = rows.collect::<Result<_, _>>()?;
+        due.jobs = Room::new(STEP_BYTES).fill(&mut select.query([second, stored(*limit)])?, lengths::job)?;
     }
     Ok(due)
 }

@@ -1,14 +1,13 @@
 //! What stands on the failed list, and what leaves it.
 
-use bytes::Bytes;
 use rusqlite::{OptionalExtension as _, params};
 
 use super::commit::Handle;
 use super::digest::digest;
 use super::engine::SqliteStore;
 use super::number::{count as counted, stored};
+use super::room::Room;
 use super::step::Step;
-use super::value::bytes;
 use super::{enqueue, lengths, retries, search};
 use crate::job::Identity;
 use crate::store::arrow::Perform;
@@ -80,34 +79,8 @@ pub(super) fn part(step: &Step<'_>, arrow: &ReadFailed) -> Result<FailedPart, St
     } else {
         "SELECT record FROM failed WHERE place >= ?1 ORDER BY place LIMIT ?2"
     })?;
-    let (mut rows, mut bytes_read) = (select.query([place, stored(arrow.most)])?, 0);
-    // A row is read where it is looked at, so that the next one costs nothing.
-    while bytes_read < FAILED_READ_BYTES
-        && let Some(row) = rows.next()?
-    {
-        let record = Bytes::from(bytes(row.get_ref(0)?));
-        bytes_read += record.len();
-        part.records.push(record);
-    }
+    part.records = Room::new(FAILED_READ_BYTES).fill(&mut select.query([place, stored(arrow.most)])?, lengths::job)?;
     Ok(part)
-}
-
-/// The records from position to position, read in as many steps as their bytes take.
-pub(super) async fn records(reader: &Handle, start: i64, stop: i64) -> Result<Vec<Bytes>, StoreError> {
-    let length = reader.call(|step| Ok(i64::try_from(count(step)?).unwrap_or(i64::MAX))).await?;
-    let Some((position, wanted)) = lengths::range(length, start, stop) else { return Ok(Vec::new()) };
-    let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
-    let mut records: Vec<Bytes> = Vec::new();
-    while records.len() < wanted {
-        let side = FailedSide::From(position.saturating_add(stored(records.len())));
-        let arrow = ReadFailed { side, most: wanted - records.len() };
-        let some = reader.call(move |step| part(step, &arrow)).await?.records;
-        if some.is_empty() {
-            break;
-        }
-        records.extend(some);
-    }
-    Ok(records)
 }
 
 /// The first place of the block in which a position stands, and how many records stand in the block before it.

@@ -10,21 +10,21 @@ use super::effect::ignored;
 use super::engine::SqliteStore;
 use super::number::{count, stored};
 use super::step::Step;
-use super::value::{AnyValue, bytes, number, opt_int, text};
+use super::value::{AnyValue, number, opt_int, text};
 use super::{delayed, enqueue, failed, lengths, locks, retries, search};
 use crate::job::{FirstQueues, QueueName, WorkerName};
 use crate::store::arrow::Perform;
 use crate::store::delayed::{
-    DelayedAt, DelayedCursor, DelayedSecond, DelayedSeconds, DelayedSecondsPage, DeleteDelayed, FailedAttempts,
-    ReadAttempts,
+    DelayedCursor, DelayedSecond, DelayedSeconds, DelayedSecondsPage, DeleteDelayed, FailedAttempts, ReadAttempts,
 };
 use crate::store::error::StoreError;
 use crate::store::failed_part::{FailedPart, ReadFailed};
 use crate::store::inspection::{
-    CountQueues, DeleteEach, DeleteJobs, DeleteLock, DeleteQueue, FailedCount, FailedRecords, FindQueue, JobsToDelete,
-    LockEntry, LockPlace, Locks, LocksFound, NAMES_LOOKED_AT, QueueEnd, QueueLength, QueueLengths, Queued, Queues,
-    QueuesFound, ReadStats, SAMPLED_OTHERS, Stats,
+    CountQueues, DeleteEach, DeleteJobs, DeleteLock, DeleteQueue, FailedCount, FindQueue, JobsToDelete, LockEntry,
+    LockPlace, Locks, LocksFound, NAMES_LOOKED_AT, QueueEnd, QueueLength, QueueLengths, Queues, QueuesFound, ReadStats,
+    SAMPLED_OTHERS, Stats,
 };
+use crate::store::jobs_part::{DelayedAt, JobsPart, Queued};
 use crate::store::queueing::QueueNames;
 
 impl Perform<QueueNames> for SqliteStore {
@@ -63,7 +63,7 @@ impl Perform<QueueLengths> for SqliteStore {
 }
 
 impl Perform<Queued> for SqliteStore {
-    async fn perform(&self, arrow: Queued) -> Result<Vec<Bytes>, StoreError> {
+    async fn perform(&self, arrow: Queued) -> Result<JobsPart, StoreError> {
         self.reader.call(move |step| lengths::queued(step, &arrow.queue, arrow.start, arrow.stop)).await
     }
 }
@@ -92,12 +92,6 @@ impl Perform<FailedCount> for SqliteStore {
     }
 }
 
-impl Perform<FailedRecords> for SqliteStore {
-    async fn perform(&self, arrow: FailedRecords) -> Result<Vec<Bytes>, StoreError> {
-        failed::records(&self.reader, arrow.start, arrow.stop).await
-    }
-}
-
 impl Perform<ReadFailed> for SqliteStore {
     async fn perform(&self, arrow: ReadFailed) -> Result<FailedPart, StoreError> {
         self.reader.call(move |step| failed::part(step, &arrow)).await
@@ -117,7 +111,7 @@ impl Perform<DelayedSeconds> for SqliteStore {
 }
 
 impl Perform<DelayedAt> for SqliteStore {
-    async fn perform(&self, arrow: DelayedAt) -> Result<Vec<Bytes>, StoreError> {
+    async fn perform(&self, arrow: DelayedAt) -> Result<JobsPart, StoreError> {
         self.reader.call(move |step| delayed_at(step, arrow.second, arrow.start, arrow.stop)).await
     }
 }
@@ -272,8 +266,8 @@ pub(super) fn delayed_seconds(
     Ok(DelayedSecondsPage { seconds, next })
 }
 
-/// The jobs of a delayed second from position to position.
-pub(super) fn delayed_at(step: &Step<'_>, second: i64, start: i64, stop: i64) -> Result<Vec<Bytes>, StoreError> {
+/// The jobs of a delayed second from position to position, as many as one step holds.
+pub(super) fn delayed_at(step: &Step<'_>, second: i64, start: i64, stop: i64) -> Result<JobsPart, StoreError> {
     // From the beginning nobody need know how many there are.
     let length = match (start, stop) {
         (0.., -1..) => i64::MAX,
@@ -281,10 +275,9 @@ pub(super) fn delayed_at(step: &Step<'_>, second: i64, start: i64, stop: i64) ->
             .sql("SELECT count(*) FROM (SELECT 1 FROM delayed WHERE second = ?1 LIMIT -1)")?
             .query_row([second], |row| row.get(0))?,
     };
-    let Some((offset, limit)) = lengths::range(length, start, stop) else { return Ok(Vec::new()) };
+    let Some((offset, limit)) = lengths::range(length, start, stop) else { return Ok(JobsPart::default()) };
     let mut select = step.sql("SELECT payload FROM delayed WHERE second = ?1 ORDER BY place LIMIT ?2 OFFSET ?3")?;
-    let rows = select.query_map([second, limit, offset], |row| Ok(Bytes::from(bytes(row.get_ref(0)?))))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    lengths::part(&mut select.query([second, limit, offset])?, (offset, limit))
 }
 
 /// Removes every delayed job of exactly these bytes, some at a time; tells the seconds.

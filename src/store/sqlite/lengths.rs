@@ -1,13 +1,15 @@
 //! How many jobs queues hold, which stand where, and when the oldest of them came.
 
 use bytes::Bytes;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Row, Rows, params};
 
 use super::number::{count, stored};
+use super::room::Room;
 use super::step::Step;
-use super::value::{bytes, opt_int};
+use super::value::{AnyValue, bytes, opt_int};
 use crate::job::QueueName;
 use crate::store::error::StoreError;
+use crate::store::jobs_part::{JOBS_READ_BYTES, JobsPart};
 
 /// Up to how many jobs of a queue are counted one by one.
 const COUNTED: i64 = 1000;
@@ -77,30 +79,53 @@ pub(super) fn oldest_ms(step: &Step<'_>, queue: &QueueName) -> Result<Option<i64
     Ok(oldest)
 }
 
-/// The jobs of a queue from position to position.
-pub(super) fn queued(step: &Step<'_>, queue: &QueueName, start: i64, stop: i64) -> Result<Vec<Bytes>, StoreError> {
-    let read = |row: &rusqlite::Row<'_>| Ok(Bytes::from(bytes(row.get_ref(0)?)));
-    let number = |from: i64, to: i64| to.saturating_sub(from).saturating_add(1);
+/// A job, and how many bytes it has.
+pub(super) fn job(row: &Row<'_>) -> rusqlite::Result<(usize, Bytes)> {
+    let job = Bytes::from(bytes(row.get_ref(0)?));
+    Ok((job.len(), job))
+}
+
+/// As many of these jobs as one step holds. They are asked for from an offset on, so many at most.
+pub(super) fn part(rows: &mut Rows<'_>, (offset, limit): (i64, i64)) -> Result<JobsPart, StoreError> {
+    let mut room = Room::new(JOBS_READ_BYTES);
+    let jobs = room.fill(rows, job)?;
+    let read = stored(jobs.len());
+    let rest = (!room.is_left() && read < limit).then(|| offset.saturating_add(read));
+    Ok(JobsPart { jobs, rest })
+}
+
+/// The jobs of a queue from position to position, as many as one step holds.
+pub(super) fn queued(step: &Step<'_>, queue: &QueueName, start: i64, stop: i64) -> Result<JobsPart, StoreError> {
     if start < 0 && stop < 0 {
-        // Both count from the end, so that nobody need know where that is.
-        let mut select =
-            step.sql("SELECT payload FROM jobs WHERE queue = ?1 ORDER BY position DESC LIMIT ?2 OFFSET ?3")?;
-        let (limit, offset) = (number(start, stop).max(0), -1 - stop);
-        let mut jobs: Vec<Bytes> =
-            select.query_map(params![queue.as_str(), limit, offset], read)?.collect::<Result<_, _>>()?;
-        jobs.reverse();
-        return Ok(jobs);
+        return from_tail(step, queue, start, stop);
     }
     let known = if start >= 0 && (stop >= 0 || stop == -1) {
-        let limit = if stop < 0 { i64::MAX } else { number(start, stop) };
+        let limit = if stop < 0 { i64::MAX } else { stop.saturating_sub(start).saturating_add(1) };
         (limit > 0).then_some((start, limit))
     } else {
         range(stored(length(step, queue)?), start, stop)
     };
-    let Some((offset, limit)) = known else { return Ok(Vec::new()) };
+    // The rest counts from the head, where a queue is shortest to pass through.
+    let Some((offset, limit)) = known else { return Ok(JobsPart::default()) };
     let mut select = step.sql("SELECT payload FROM jobs WHERE queue = ?1 ORDER BY position LIMIT ?2 OFFSET ?3")?;
-    let rows = select.query_map(params![queue.as_str(), limit, offset], read)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    part(&mut select.query(params![queue.as_str(), limit, offset])?, (offset, limit))
+}
+
+/// Both positions count from the end, so that nobody need know how many jobs stand before the first.
+fn from_tail(step: &Step<'_>, queue: &QueueName, start: i64, stop: i64) -> Result<JobsPart, StoreError> {
+    let (first, behind): (AnyValue, i64) = step
+        .sql(
+            "SELECT min(position), count(*) FROM \
+             (SELECT position FROM jobs WHERE queue = ?1 ORDER BY position DESC LIMIT ?2)",
+        )?
+        .query_row(params![queue.as_str(), start.saturating_neg()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let limit = behind.saturating_add(stop).saturating_add(1);
+    if limit <= 0 {
+        return Ok(JobsPart::default());
+    }
+    let mut select =
+        step.sql("SELECT payload FROM jobs WHERE queue = ?1 AND position >= ?2 ORDER BY position LIMIT ?3")?;
+    part(&mut select.query(params![queue.as_str(), first, limit])?, (-behind, limit))
 }
 
 /// Offset and number of the items from `start` to `stop`, both inclusive, as Redis' LRANGE counts.

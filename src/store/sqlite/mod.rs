@@ -45,6 +45,7 @@ mod recover;
 mod rejoin;
 mod rename;
 mod retries;
+mod room;
 mod runs;
 mod sampling;
 mod schedules;

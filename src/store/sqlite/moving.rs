@@ -6,8 +6,9 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::effect::{at_least, ignored};
 use super::engine::SqliteStore;
 use super::number::{count, stored};
+use super::room::{Room, STEP_BYTES};
 use super::step::Step;
-use super::value::{AnyValue, bytes, number, opt_text, text};
+use super::value::{AnyValue, bytes, number, opt_int, opt_text, text};
 use super::{inspect, lease, periodic};
 use crate::job::{Identity, QueueName};
 use crate::store::arrow::Perform;
@@ -184,19 +185,23 @@ fn renew_source(step: &Step<'_>, arrow: &RenewSource) -> Result<bool, StoreError
     Ok(step.sql(concat!("SELECT 1 WHERE ", stands!()))?.exists(renewed)?)
 }
 
-/// The first jobs of the first queues that have any.
+/// How many bytes a row has, in the first column, and what else of it is wanted.
+fn sized<T>(row: &Row<'_>, wanted: T) -> rusqlite::Result<(usize, T)> {
+    Ok((usize::try_from(opt_int(row.get_ref(0)?).unwrap_or(0)).unwrap_or(0), wanted))
+}
+
+/// The first jobs of the first queues that have any, as many as one step holds.
 fn queued(step: &Step<'_>, limit: i64) -> Result<bool, StoreError> {
-    let mut select = step.sql("SELECT queue, position FROM jobs ORDER BY queue, position LIMIT ?1")?;
-    let mut found = select.query([limit])?;
-    let (mut last, mut rows): (Option<(AnyValue, AnyValue)>, i64) = (None, 0);
-    while let Some(row) = found.next()? {
-        (last, rows) = (Some((row.get(0)?, row.get(1)?)), rows + 1);
+    let mut select =
+        step.sql("SELECT octet_length(payload), queue, position FROM jobs ORDER BY queue, position LIMIT ?1")?;
+    let found = Room::new(STEP_BYTES).fill(&mut select.query([limit])?, |row| {
         // What no text names is no queue that is counted.
-        if let Ok(name) = row.get_ref(0)?.as_str() {
+        if let Ok(name) = row.get_ref(1)?.as_str() {
             step.count_departed(&QueueName::as_stored(name), 1);
         }
-    }
-    let Some((queue, position)) = last else { return Ok(false) };
+        sized(row, (row.get::<_, AnyValue>(1)?, row.get::<_, AnyValue>(2)?))
+    })?;
+    let Some((queue, position)) = found.last() else { return Ok(false) };
     let these = params![queue, position];
     let set_aside = step.changed(
         "INSERT INTO outbox (kind, name, identity, bytes) SELECT 'Q', queue, identity, payload FROM jobs \
@@ -204,19 +209,21 @@ fn queued(step: &Step<'_>, limit: i64) -> Result<bool, StoreError> {
         these,
     )?;
     let removed = step.changed("DELETE FROM jobs WHERE (queue, position) <= (?1, ?2)", these)?;
-    all_moved(rows, "jobs", set_aside, removed)?;
+    all_moved(found.len(), "jobs", set_aside, removed)?;
     Ok(true)
 }
 
-/// The first jobs of the earliest second. One that is no whole number is set aside as a number.
+/// The first jobs of the earliest second, as many as one step holds. One that is no whole number is set aside as a number.
 fn late(step: &Step<'_>, limit: i64) -> Result<bool, StoreError> {
     let second: AnyValue = step.sql("SELECT min(second) FROM delayed")?.query_row([], |row| row.get(0))?;
     if second == AnyValue::Null {
         return Ok(false);
     }
-    let (last, rows): (AnyValue, i64) = step
-        .sql("SELECT max(place), count(*) FROM (SELECT place FROM delayed WHERE second = ?1 ORDER BY place LIMIT ?2)")?
-        .query_row(params![second, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut select =
+        step.sql("SELECT octet_length(payload), place FROM delayed WHERE second = ?1 ORDER BY place LIMIT ?2")?;
+    let found = Room::new(STEP_BYTES)
+        .fill(&mut select.query(params![second, limit])?, |row| sized(row, row.get::<_, AnyValue>(1)?))?;
+    let last = found.last();
     let these = params![second, last];
     let set_aside = step.changed(
         "INSERT INTO outbox (kind, name, identity, bytes) SELECT 'D', CAST(second AS INTEGER), identity, payload \
@@ -224,27 +231,25 @@ fn late(step: &Step<'_>, limit: i64) -> Result<bool, StoreError> {
         these,
     )?;
     let removed = step.changed("DELETE FROM delayed WHERE second = ?1 AND place <= ?2", these)?;
-    all_moved(rows, "delayed", set_aside, removed)?;
+    all_moved(found.len(), "delayed", set_aside, removed)?;
     Ok(true)
 }
 
-/// The oldest failure records.
+/// The oldest failure records, as many as one step holds.
 fn failures(step: &Step<'_>, limit: i64) -> Result<bool, StoreError> {
-    let (last, rows): (Option<i64>, i64) = step
-        .sql("SELECT max(place), count(*) FROM (SELECT place FROM failed ORDER BY place LIMIT ?1)")?
-        .query_row([limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let Some(last) = last else { return Ok(false) };
+    let mut select = step.sql("SELECT octet_length(record), place FROM failed ORDER BY place LIMIT ?1")?;
+    let found = Room::new(STEP_BYTES).fill(&mut select.query([limit])?, |row| sized(row, row.get::<_, i64>(1)?))?;
+    let Some(last) = found.last() else { return Ok(false) };
     let insert =
         "INSERT INTO outbox (kind, name, bytes) SELECT 'F', '', record FROM failed WHERE place <= ?1 ORDER BY place";
     let set_aside = step.changed(insert, [last])?;
     let removed = step.changed("DELETE FROM failed WHERE place <= ?1", [last])?;
-    all_moved(rows, "failed", set_aside, removed)?;
+    all_moved(found.len(), "failed", set_aside, removed)?;
     Ok(true)
 }
 
 /// Were all of these rows of a table set aside, and removed there?
-fn all_moved(rows: i64, table: &str, set_aside: usize, removed: usize) -> Result<(), StoreError> {
-    let rows = usize::try_from(rows).unwrap_or(usize::MAX);
+fn all_moved(rows: usize, table: &str, set_aside: usize, removed: usize) -> Result<(), StoreError> {
     at_least(rows, "outbox", set_aside)?;
     at_least(rows, table, removed)
 }

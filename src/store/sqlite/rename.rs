@@ -5,6 +5,7 @@ use rusqlite::params;
 use super::engine::SqliteStore;
 use super::enqueue;
 use super::number::stored;
+use super::room::Room;
 use super::step::Step;
 use super::value::{AnyValue, bytes, text};
 use crate::store::arrow::Perform;
@@ -20,26 +21,18 @@ impl Perform<RenameQueue> for SqliteStore {
 fn rename(step: &Step<'_>, RenameQueue { name, to, most }: &RenameQueue) -> Result<Renamed, StoreError> {
     const KNOWN: &str = "SELECT 1 FROM queues WHERE name = ?1";
     let mut renamed = Renamed { known: false, moved: 0, more: false };
-    let mut size = 0;
+    let mut size = Room::new(RENAMED_BYTES);
     // Another program may have written the bytes as a text or as a blob, and neither equals the other.
     for from in [AnyValue::Text(name.to_vec()), AnyValue::Blob(name.to_vec())] {
         let room = most.saturating_sub(usize::try_from(renamed.moved).unwrap_or(usize::MAX));
         let mut select =
             step.sql("SELECT position, payload, identity FROM jobs WHERE queue = ?1 ORDER BY position LIMIT ?2")?;
-        let read = |row: &rusqlite::Row<'_>| {
+        let jobs = size.fill(&mut select.query(params![from, stored(room)])?, |row| {
             let identity = row.get_ref(2)?;
             let identity = (identity != rusqlite::types::ValueRef::Null).then(|| text(identity));
-            Ok((row.get::<_, AnyValue>(0)?, bytes(row.get_ref(1)?), identity))
-        };
-        let mut rows = select.query_map(params![from, stored(room)], read)?;
-        let mut jobs = Vec::new();
-        while size < RENAMED_BYTES
-            && let Some(job) = rows.next().transpose()?
-        {
-            size += job.1.len();
-            jobs.push(job);
-        }
-        drop(rows);
+            let payload = bytes(row.get_ref(1)?);
+            Ok((payload.len(), (row.get::<_, AnyValue>(0)?, payload, identity)))
+        })?;
         if !jobs.is_empty() {
             enqueue::make_known(step, to)?;
         }

@@ -3,18 +3,23 @@
 //! A queue has no index by payload, because it would slow down every push and claim. So the connection that reads, which
 //! blocks no writer, reads the queue in pages. The transaction that writes then looks only at the rows that were pushed
 //! since.
+//!
+//! A row may have any size. Only those are read that have as many bytes as a job that is searched; SQLite knows how many a row
+//! has without reading it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, mpsc};
 
 use bytes::Bytes;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::types::ValueRef;
+use rusqlite::{OptionalExtension, Rows, params};
 
 use super::commit::Handle;
 use super::effect::ignored;
 use super::number::{count, stored};
+use super::room::Room;
 use super::step::Step;
-use super::value::{AnyValue, bytes, opt_text};
+use super::value::{AnyValue, opt_text, seen};
 use super::{locks, retries};
 use crate::job::{Identity, LockKey, QueueName};
 use crate::store::error::StoreError;
@@ -25,6 +30,8 @@ use crate::text::clean::named;
 const LOOK: i64 = 2000;
 /// How many rows are read at once. Other callers of this process wait for the same connection.
 const PAGE: i64 = 5000;
+/// How many bytes of rows one look, or one page, compares before it ends.
+const COMPARED: usize = 16 << 20;
 /// How many rows one transaction deletes.
 pub(super) const DELETED: i64 = 1000;
 /// How often a queue is read that changes faster than it can be read.
@@ -55,27 +62,30 @@ fn is_queued(
     forms: &[Bytes],
     searched: &Searched,
 ) -> Result<Option<bool>, StoreError> {
-    let mut at = step.sql("SELECT payload FROM jobs WHERE queue = ?1 AND position = ?2")?;
-    let mut payload = |position: &AnyValue| {
-        at.query_row(params![queue.as_str(), position], |row| Ok(bytes(row.get_ref(0)?))).optional()
+    let (shortest, longest) = lengths(forms);
+    let stands = |position: &AnyValue, among: &[Bytes]| {
+        let mut at = step.sql(
+            "SELECT CASE WHEN octet_length(payload) BETWEEN ?3 AND ?4 THEN payload END FROM jobs \
+             WHERE queue = ?1 AND position = ?2",
+        )?;
+        let these = params![queue.as_str(), position, shortest, longest];
+        let found = at.query_row(these, |row| Ok(among.is_empty() || is_one(among, row.get_ref(0)?))).optional()?;
+        Ok::<_, StoreError>(found == Some(true))
     };
     match searched {
-        Searched::Found(position) if payload(position)?.is_some_and(|payload| is_one(forms, &payload)) => {
-            Ok(Some(true))
-        }
+        Searched::Found(position) if stands(position, forms)? => Ok(Some(true)),
         // As long as the last row stands, the queue was never empty, and positions have not started anew. So what was
         // pushed since stands before the first row or behind the last.
-        Searched::Nowhere { first, last } if payload(last)?.is_some() => {
+        Searched::Nowhere { first, last } if stands(last, &[])? => {
             let behind = look(step, queue, forms, last)?;
             if behind != Some(false) {
                 return Ok(behind);
             }
-            let mut select = step
-                .sql("SELECT payload FROM jobs WHERE queue = ?1 AND position < ?2 ORDER BY position DESC LIMIT ?3")?;
-            let rows = select.query_map(params![queue.as_str(), first, LOOK + 1], |row| {
-                Ok(is_one(forms, &bytes(row.get_ref(0)?)))
-            })?;
-            any(rows)
+            let mut select = step.sql(
+                "SELECT CASE WHEN octet_length(payload) BETWEEN ?4 AND ?5 THEN payload END FROM jobs \
+                 WHERE queue = ?1 AND position < ?2 ORDER BY position DESC LIMIT ?3",
+            )?;
+            any(&mut select.query(params![queue.as_str(), first, LOOK + 1, shortest, longest])?, forms)
         }
         _ => look(step, queue, forms, &AnyValue::FIRST),
     }
@@ -83,26 +93,39 @@ fn is_queued(
 
 /// Looks behind a position.
 fn look(step: &Step<'_>, queue: &QueueName, forms: &[Bytes], behind: &AnyValue) -> Result<Option<bool>, StoreError> {
-    let mut select =
-        step.sql("SELECT payload FROM jobs WHERE queue = ?1 AND position > ?2 ORDER BY position LIMIT ?3")?;
-    let rows = select
-        .query_map(params![queue.as_str(), behind, LOOK + 1], |row| Ok(is_one(forms, &bytes(row.get_ref(0)?))))?;
-    any(rows)
+    let (shortest, longest) = lengths(forms);
+    let mut select = step.sql(
+        "SELECT CASE WHEN octet_length(payload) BETWEEN ?4 AND ?5 THEN payload END FROM jobs \
+         WHERE queue = ?1 AND position > ?2 ORDER BY position LIMIT ?3",
+    )?;
+    any(&mut select.query(params![queue.as_str(), behind, LOOK + 1, shortest, longest])?, forms)
 }
 
-fn any(rows: impl Iterator<Item = rusqlite::Result<bool>>) -> Result<Option<bool>, StoreError> {
-    let mut seen = 0;
-    for found in rows {
-        if found? {
+fn any(rows: &mut Rows<'_>, forms: &[Bytes]) -> Result<Option<bool>, StoreError> {
+    let (mut looked_at, mut room) = (0, Room::new(COMPARED));
+    while let Some(row) = rows.next()? {
+        let payload = row.get_ref(0)?;
+        if is_one(forms, payload) {
             return Ok(Some(true));
         }
-        seen += 1;
+        looked_at += 1;
+        room.take(seen(payload).len());
+        if looked_at > LOOK || !room.is_left() {
+            return Ok(None);
+        }
     }
-    Ok((seen <= LOOK).then_some(false))
+    Ok(Some(false))
 }
 
-fn is_one(forms: &[Bytes], payload: &[u8]) -> bool {
-    forms.iter().any(|form| form == payload)
+fn is_one(forms: &[Bytes], payload: ValueRef<'_>) -> bool {
+    let payload = seen(payload);
+    forms.iter().any(|form| form[..] == payload[..])
+}
+
+/// How many bytes the shortest and the longest of these have.
+fn lengths<'a>(jobs: impl IntoIterator<Item = &'a Bytes>) -> (i64, i64) {
+    let widened = |(least, most): (i64, i64), job: &Bytes| (least.min(stored(job.len())), most.max(stored(job.len())));
+    jobs.into_iter().fold((i64::MAX, 0), widened)
 }
 
 /// Reads a queue in pages until one of these jobs is found.
@@ -110,24 +133,53 @@ async fn read(reader: &Handle, queue: &QueueName, forms: &[Bytes]) -> Result<Sea
     let (mut first, mut last) = (None, AnyValue::FIRST);
     loop {
         let (queue, forms, behind) = (queue.clone(), forms.to_vec(), last.clone());
-        let page = move |step: &Step<'_>| {
-            let mut select = step.sql(
-                "SELECT position, payload FROM jobs WHERE queue = ?1 AND position > ?2 ORDER BY position LIMIT ?3",
-            )?;
-            let rows = select.query_map(params![queue.as_str(), behind, PAGE], |row| {
-                Ok((row.get(0)?, is_one(&forms, &bytes(row.get_ref(1)?))))
-            })?;
-            Ok(rows.collect::<Result<Vec<(AnyValue, bool)>, _>>()?)
-        };
-        let page = reader.call(page).await?;
-        if let Some((position, _)) = page.iter().find(|(_, found)| *found) {
-            return Ok(Searched::Found(position.clone()));
+        let page = reader.call(move |step| Page::read(step, &queue, &forms, &behind)).await?;
+        if let Some(position) = page.found {
+            return Ok(Searched::Found(position));
         }
-        first = first.or(page.first().map(|(position, _)| position.clone()));
-        last = page.last().map_or(last, |(position, _)| position.clone());
-        if stored(page.len()) < PAGE {
+        first = first.or(page.first);
+        last = page.last.unwrap_or(last);
+        if !page.more {
             return Ok(first.map_or(Searched::Not, |first| Searched::Nowhere { first, last }));
         }
+    }
+}
+
+/// A page of a queue that was searched.
+#[derive(Default)]
+struct Page {
+    first: Option<AnyValue>,
+    last: Option<AnyValue>,
+    /// Where a job was found; the rest of the page was not read then.
+    found: Option<AnyValue>,
+    /// May there be more?
+    more: bool,
+}
+
+impl Page {
+    fn read(step: &Step<'_>, queue: &QueueName, forms: &[Bytes], behind: &AnyValue) -> Result<Self, StoreError> {
+        let (shortest, longest) = lengths(forms);
+        let mut select = step.sql(
+            "SELECT position, CASE WHEN octet_length(payload) BETWEEN ?4 AND ?5 THEN payload END FROM jobs \
+             WHERE queue = ?1 AND position > ?2 ORDER BY position LIMIT ?3",
+        )?;
+        let mut rows = select.query(params![queue.as_str(), behind, PAGE, shortest, longest])?;
+        let (mut page, mut rows_read, mut room) = (Self::default(), 0, Room::new(COMPARED));
+        while room.is_left()
+            && let Some(row) = rows.next()?
+        {
+            let (position, payload): (AnyValue, _) = (row.get(0)?, row.get_ref(1)?);
+            room.take(seen(payload).len());
+            if is_one(forms, payload) {
+                page.found = Some(position);
+                return Ok(page);
+            }
+            rows_read += 1;
+            page.first.get_or_insert_with(|| position.clone());
+            page.last = Some(position);
+        }
+        page.more = rows_read == PAGE || !room.is_left();
+        Ok(page)
     }
 }
 
@@ -249,27 +301,34 @@ fn matching(
 ) -> Result<(Vec<(AnyValue, Bytes)>, Option<AnyValue>), StoreError> {
     let mut select = match from {
         QueueEnd::Head => step.sql(
-            "SELECT position, payload FROM jobs WHERE queue = ?1 AND position BETWEEN ?2 AND ?3 AND position IS NOT ?5 \
-             ORDER BY position LIMIT ?4",
+            "SELECT position, CASE WHEN octet_length(payload) BETWEEN ?6 AND ?7 THEN payload END FROM jobs \
+             WHERE queue = ?1 AND position BETWEEN ?2 AND ?3 AND position IS NOT ?5 ORDER BY position LIMIT ?4",
         )?,
         QueueEnd::Tail => step.sql(
-            "SELECT position, payload FROM jobs WHERE queue = ?1 AND position BETWEEN ?2 AND ?3 AND position IS NOT ?5 \
-             ORDER BY position DESC LIMIT ?4",
+            "SELECT position, CASE WHEN octet_length(payload) BETWEEN ?6 AND ?7 THEN payload END FROM jobs \
+             WHERE queue = ?1 AND position BETWEEN ?2 AND ?3 AND position IS NOT ?5 ORDER BY position DESC LIMIT ?4",
         )?,
     };
-    let mut rows = select.query(params![queue.as_str(), first, last, PAGE, read])?;
-    let (mut found, mut left, mut seen, mut end) = (Vec::new(), wanted.clone(), 0, None);
-    while let Some(row) = rows.next()? {
-        (seen, end) = (seen + 1, Some(row.get(0)?));
-        let payload = Bytes::from(bytes(row.get_ref(1)?));
-        if let Some(left) = left.get_mut(&payload)
+    let (shortest, longest) = lengths(wanted.keys());
+    let mut rows = select.query(params![queue.as_str(), first, last, PAGE, read, shortest, longest])?;
+    let (mut found, mut left, mut looked_at, mut end) = (Vec::new(), wanted.clone(), 0, None);
+    let mut room = Room::new(COMPARED);
+    while room.is_left()
+        && let Some(row) = rows.next()?
+    {
+        (looked_at, end) = (looked_at + 1, Some(row.get(0)?));
+        let payload = seen(row.get_ref(1)?);
+        room.take(payload.len());
+        // The bytes that are searched are held already.
+        if let Some((payload, _)) = wanted.get_key_value(&payload[..])
+            && let Some(left) = left.get_mut(payload)
             && *left > 0
         {
             *left -= 1;
-            found.push((row.get(0)?, payload));
+            found.push((row.get(0)?, payload.clone()));
         }
     }
-    Ok((found, end.filter(|_| seen == PAGE)))
+    Ok((found, end.filter(|_| looked_at == PAGE || !room.is_left())))
 }
 
 /// Deletes jobs that still stand where they were seen, their locks, and what Retry keeps of those that are on a further

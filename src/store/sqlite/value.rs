@@ -1,6 +1,8 @@
 //! Columns as they are read. SQLite keeps whatever type a program wrote, so what others wrote into the file may be
 //! anything: text where bytes are expected, bytes that are no UTF-8 where text is. These readers accept all of it.
 
+use std::borrow::Cow;
+
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
 use super::number::count;
@@ -48,11 +50,16 @@ impl ToSql for AnyValue {
 
 /// Bytes, of text too; a number as it is written, nothing for NULL.
 pub(super) fn bytes(value: ValueRef<'_>) -> Vec<u8> {
+    seen(value).into_owned()
+}
+
+/// The same, not copied, for anyone who only compares them.
+pub(super) fn seen(value: ValueRef<'_>) -> Cow<'_, [u8]> {
     match value {
-        ValueRef::Blob(bytes) | ValueRef::Text(bytes) => bytes.to_vec(),
-        ValueRef::Integer(number) => number.to_string().into_bytes(),
-        ValueRef::Real(number) => number.to_string().into_bytes(),
-        ValueRef::Null => Vec::new(),
+        ValueRef::Blob(bytes) | ValueRef::Text(bytes) => Cow::Borrowed(bytes),
+        ValueRef::Integer(number) => Cow::Owned(number.to_string().into_bytes()),
+        ValueRef::Real(number) => Cow::Owned(number.to_string().into_bytes()),
+        ValueRef::Null => Cow::Borrowed(&[]),
     }
 }
 
