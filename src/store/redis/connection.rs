@@ -15,6 +15,7 @@ use fred::types::{Builder, ClientState, ClusterHash, CustomCommand, RespVersion,
 use futures_util::FutureExt;
 use tokio::sync::watch;
 
+use super::beats::Beats;
 use super::credentials::Credentials;
 use super::keeper::{Kept, Made, close};
 use super::keys::Keys;
@@ -55,6 +56,8 @@ pub(super) struct Origin {
     pub(super) findings: Findings,
     /// How often it was found that the server does not tell of changes any more that it promised to tell of.
     pub(super) forgotten: watch::Sender<u64>,
+    /// What shows that.
+    pub(super) beats: Beats,
     /// Shared by all connections: they are one user's.
     pub(super) rights: Arc<Rights>,
     /// What time the server told last.
@@ -107,6 +110,7 @@ impl Origin {
             sharing: Arc::default(),
             sentinels,
             forgotten: watch::Sender::new(0),
+            beats: Beats::default(),
         })
     }
 

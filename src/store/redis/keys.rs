@@ -300,6 +300,11 @@ impl Keys {
         self.join(&[b"windlass", b"progress", instance.as_bytes()])
     }
 
+    /// Strings that heartbeats of the instance write in turns; what they hold means nothing.
+    pub(super) fn beats(&self, instance: &str) -> [Bytes; 2] {
+        [b"0", b"1"].map(|which| self.join(&[b"windlass", b"beat", instance.as_bytes(), which]))
+    }
+
     /// String: what is shown of this claim's run while somebody watches it.
     pub(super) fn tail(&self, claim: &ClaimToken) -> Bytes {
         self.join(&[b"windlass", b"tail", claim.as_str().as_bytes()])
@@ -371,6 +376,7 @@ mod tests {
         assert_eq!(keys.lock(&LockKey::Verbatim("mine".into())), "mine");
         assert_eq!(keys.ruby_leadership(), "resque:resque:resque_scheduler_master_lock");
         assert_eq!(keys.lane("00ff"), "resque:windlass:lane:00ff");
+        assert_eq!(keys.beats("00ff"), ["resque:windlass:beat:00ff:0", "resque:windlass:beat:00ff:1"]);
     }
 
     #[test]

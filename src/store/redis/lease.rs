@@ -131,6 +131,7 @@ pub(super) async fn join(connection: &Connection, record: &InstanceRecord) -> Re
     loop {
         let holder = attempt_join(connection, record, unreadable).await?;
         if holder.is_empty() {
+            connection.origin.beats.begin(connection.keys(), &record.id);
             return Ok(Joined::Yes);
         }
         match serde_json::from_slice::<InstanceRecord>(&holder) {
@@ -190,10 +191,17 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
     call.flag(extend.census).flag(looks);
     let from = call.lengths().0;
     members(&mut call, keys, &extend.workers);
-    call.number(extend.pinged.len());
+    // What shows the wakers that the server tells of changes is written with the pings.
+    let pings = !extend.pinged.is_empty() || !extend.workers.is_empty();
+    let shown = connection.origin.beats.next(keys, &extend.record.id, pings);
+    call.number(extend.pinged.len() + usize::from(shown.is_some()));
     for worker in &extend.pinged {
         call.key(keys.ping(worker.name())).arg(ping_tail(worker));
     }
+    let shown = shown.map(|(key, which)| {
+        call.key(key).literal("}");
+        which
+    });
     let renewals = Renewals::write(&mut call, keys, extend, from);
     if looks {
         let done: Vec<String> = extend.done.iter().flat_map(names).collect();
@@ -214,7 +222,12 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
     let birth = reply::bytes(next())?.filter(|mark| !mark.is_empty());
     let birth = birth.map(|mark| String::from_utf8_lossy(&mark).into_owned());
     if dead {
+        // Who emptied the store took with it whom the server is to tell.
+        connection.origin.forgotten.send_modify(|times| *times += 1);
         return Ok(Extended { dead, birth, ..Extended::default() });
+    }
+    if let Some(which) = shown {
+        connection.origin.beats.note(which);
     }
     let (removed, lost_locks, deleted_locks) = (indexes(next())?, indexes(next())?, indexes(next())?);
     let instances = reply::number(next())?;
@@ -362,7 +375,7 @@ async fn states(connection: &Connection, call: Call, alone: Option<&InstanceReco
 /// The keys that hold something of an instance.
 fn whole(call: &mut Call, keys: &Keys, record: &InstanceRecord) {
     call.key(keys.instances()).key(keys.leases()).key(keys.names()).key(keys.lane(&record.id)).key(keys.workers());
-    call.key(keys.wishes(&record.id)).key(keys.progress(&record.id));
+    call.key(keys.wishes(&record.id)).key(keys.progress(&record.id)).keys(&keys.beats(&record.id));
 }
 
 pub(super) fn encoded(record: &InstanceRecord) -> Result<Bytes, StoreError> {

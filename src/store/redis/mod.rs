@@ -10,6 +10,7 @@
 
 mod apart;
 mod audit;
+mod beats;
 mod beside;
 mod calls;
 mod claim_queues;
@@ -34,6 +35,7 @@ mod leader;
 mod lease;
 mod lending;
 mod listed;
+mod listening;
 mod locks;
 mod looked;
 mod marks;

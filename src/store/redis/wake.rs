@@ -4,9 +4,7 @@
 //! So reading all watched keys arms the waker, and other programs need not do anything for it. The library does not turn
 //! tracking on again after a reconnect. Each arming therefore does, and a reconnect wakes, so that the caller arms again.
 //!
-//! A server forgets what was read without saying so in a way that the library passes on: emptying any of its databases
-//! takes the whole table. So each waker also reads one key that every instance changes with every extension of its lease,
-//! and a check that finds that the server did not tell of that change makes all wakers of the process look.
+//! A server may forget what was read: what heartbeats write shows it (`beats`).
 //!
 //! A server or proxy that refuses this is looked at as often as the watch says, and asked anew with each look.
 
@@ -15,18 +13,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use fred::interfaces::{EventInterface, TrackingInterface};
 use fred::types::RespVersion;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::beats::Prover;
 use super::connection::{Connection, Origin};
 use super::known_names::KnownNames;
+use super::listening::{Heard, Listener};
 use super::new_queues::NewQueues;
 use super::pause::PausedAmong;
-use super::proof::{Proof, Unproven};
 use super::{pause, reply, rights, scan};
 use crate::job::QueueName;
 use crate::store::error::StoreError;
@@ -57,64 +54,18 @@ pub(super) fn over(connection: Arc<Connection>) -> Ears {
 fn hear(connection: Arc<Connection>, deaf: bool) -> Ears {
     let (changes, seen) = watch::channel(0_u64);
     let changes = Arc::new(changes);
-    let (names, queues) = (KnownNames::default(), connection.keys().queues());
+    let (names, heard, prover) = (KnownNames::default(), Arc::new(Heard::default()), Prover::new());
     let new_queues = NewQueues::new(&changes, names.expired());
-    let (told, proof, leases) = (names.told(), Arc::new(Proof::default()), connection.keys().leases());
-    let (listened, mut forgotten) = (Arc::clone(&proof), connection.origin.forgotten.subscribe());
-    let (clients, mut renewals) = (connection.clients(), connection.renewals());
-    let listener = tokio::spawn(async move {
-        loop {
-            renewals.mark_unchanged();
-            let client = clients();
-            let (mut invalidations, mut reconnects) = (client.invalidation_rx(), client.reconnect_rx());
-            // Until another connection takes the place of this one.
-            loop {
-                // Messages that were missed are as good as one that was not: something changed.
-                let closed = tokio::select! {
-                    message = invalidations.recv() => {
-                        let keys = message.as_ref().map_or(&[][..], |message| &message.keys);
-                        if keys.iter().any(|key| key.as_bytes() == leases) {
-                            listened.forget();
-                            if keys.len() == 1 {
-                                continue;
-                            }
-                        }
-                        // One that names no key tells of all.
-                        if keys.is_empty() || keys.iter().any(|key| key.as_bytes() == queues) {
-                            told.fetch_add(1, Ordering::SeqCst);
-                        }
-                        matches!(message, Err(RecvError::Closed))
-                    }
-                    back = reconnects.recv() => {
-                        told.fetch_add(1, Ordering::SeqCst);
-                        listened.forget();
-                        matches!(back, Err(RecvError::Closed))
-                    }
-                    Ok(()) = forgotten.changed() => {
-                        told.fetch_add(1, Ordering::SeqCst);
-                        listened.forget();
-                        false
-                    }
-                    renewed = renewals.changed() => match renewed {
-                        Ok(()) => break,
-                        Err(_) => return,
-                    },
-                };
-                if closed {
-                    break;
-                }
-                changes.send_modify(|count| *count += 1);
-            }
-            if renewals.wait_for(Option::is_some).await.is_err() {
-                return;
-            }
-            // Changes since then were not sent to us.
-            told.fetch_add(1, Ordering::SeqCst);
-            listened.forget();
-            changes.send_modify(|count| *count += 1);
-        }
-    });
-    let (armed, refused, passed) = (AtomicU64::new(0), AtomicBool::new(deaf), Mutex::default());
+    let refused = Arc::new(AtomicBool::new(deaf));
+    let listener = Listener {
+        connection: Arc::downgrade(&connection),
+        changes,
+        names: names.told(),
+        refused: Arc::clone(&refused),
+        heard: Arc::clone(&heard),
+    };
+    let listener = tokio::spawn(listener.listen(prover));
+    let (armed, passed) = (AtomicU64::new(0), Mutex::default());
     let poll = Mutex::new(POLL);
     let unread = AtomicBool::new(false);
     let names_read = AtomicU64::new(u64::MAX);
@@ -127,7 +78,8 @@ fn hear(connection: Arc<Connection>, deaf: bool) -> Ears {
         poll,
         unread,
         passed,
-        proof,
+        heard,
+        prover,
         names,
         names_read,
         new_queues,
@@ -143,7 +95,7 @@ pub(super) struct Ears {
     /// How many had come when it was armed last.
     armed: AtomicU64,
     /// The server does not send messages.
-    refused: AtomicBool,
+    refused: Arc<AtomicBool>,
     /// It does not speak the protocol that has them.
     deaf: bool,
     /// After how long it wakes if the server does not send messages.
@@ -152,7 +104,8 @@ pub(super) struct Ears {
     unread: AtomicBool,
     /// What was paused at the last look.
     passed: Mutex<PausedAmong>,
-    proof: Arc<Proof>,
+    heard: Arc<Heard>,
+    prover: Prover,
     names: KnownNames,
     /// How many changes of the names were told when it was last read whether there are any: so many the server will tell.
     names_read: AtomicU64,
@@ -206,15 +159,11 @@ impl Ears {
         if self.refused.load(Ordering::Relaxed) {
             return Ok(true);
         }
-        if !self.proof.begin() {
-            // All wakers of this process were forgotten together.
-            self.connection.origin.forgotten.send_modify(|times| *times += 1);
-            return Ok(false);
+        // What was answered since the last check shows that the connection is not dead, and what is read behind each beat that
+        // the server tells (`listening`). Otherwise an answer shows the first.
+        if !self.heard.take_answered() {
+            self.connection.command("PING", Vec::new()).await?;
         }
-        // Messages that were due came before this answer, so that it also shows that the connection is not dead.
-        let unproven = Unproven::new(&self.proof);
-        self.connection.command("EXISTS", vec![self.connection.keys().leases()]).await?;
-        unproven.settle();
         Ok(true)
     }
 
@@ -228,6 +177,10 @@ impl Ears {
         if !self.deaf {
             reads.push(("CLIENT", vec![Bytes::from_static(b"TRACKING"), Bytes::from_static(b"ON")]));
         }
+        // Before all else: what is forgotten during the look shows with the next beat.
+        let proving = self.keys_to_prove(watch);
+        let proves = proving.is_some();
+        reads.extend(proving.map(|keys| ("EXISTS", keys.to_vec())));
         reads.push(("TIME", Vec::new()));
         let (told, is_told) = (self.names.now(), !self.deaf && !self.refused.load(Ordering::Relaxed));
         let kept = watch.patterns.as_ref().and_then(|patterns| self.names.kept(patterns, is_told, told));
@@ -254,12 +207,6 @@ impl Ears {
         if !watch.queues.is_empty() {
             reads.extend(pause::reads(&self.connection, &watch.queues));
         }
-        let proves = !self.deaf && self.proof.begin();
-        if proves {
-            reads.push(("EXISTS", vec![keys.leases()]));
-        }
-        // Until the answers have come it is not known whether the key was read.
-        let unproven = proves.then(|| Unproven::new(&self.proof));
         let looked_at: Vec<&QueueName> = watch.queues.iter().filter(|queue| !passed.holds(queue)).collect();
         reads.extend(looked_at.iter().map(|queue| ("LLEN", vec![keys.queue(queue)])));
 
@@ -269,6 +216,12 @@ impl Ears {
             self.tracking(next());
         }
         let polled = self.refused.load(Ordering::Relaxed);
+        if proves {
+            next()?;
+            if !polled {
+                self.heard.proof.read();
+            }
+        }
         let mut seen = ArmedState { now_ms: reply::time_ms(next()?)?, polled, ..ArmedState::default() };
         if let Some(now_ms) = self.connection.origin.now_ms() {
             seen.now_ms = now_ms;
@@ -301,10 +254,6 @@ impl Ears {
         }
         let paused =
             if watch.queues.is_empty() { PausedAmong::default() } else { pause::read(&watch.queues, &mut next)? };
-        if let Some(unproven) = unproven {
-            next()?;
-            unproven.settle();
-        }
         let mut unread = false;
         for queue in looked_at {
             match reply::length(next()) {
@@ -329,6 +278,14 @@ impl Ears {
             self.new_queues.keep(&self.connection.origin, patterns, kept.as_ref());
         }
         Ok((seen, paused))
+    }
+
+    /// The keys that beats write, if it is this waker that reads them and the server does not remember that yet.
+    fn keys_to_prove(&self, watch: &Watch) -> Option<[Bytes; 2]> {
+        let beats = &self.connection.origin.beats;
+        let watches_queues = !watch.queues.is_empty() || watch.patterns.is_some();
+        let is_prover = !self.deaf && beats.takes(self.prover, watches_queues);
+        beats.keys().filter(|_| is_prover && self.heard.proof.is_due())
     }
 
     fn tracking(&self, answer: Result<fred::interfaces::Resp3Frame, StoreError>) {
@@ -368,24 +325,6 @@ fn untold(origin: &Origin, poll: Duration, reason: &str) {
 impl Drop for Ears {
     fn drop(&mut self) {
         self.listener.abort();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_look_that_failed_proves_nothing() {
-        let proof = Proof::default();
-        for _ in 0..2 {
-            assert!(proof.begin(), "it is read anew");
-            drop(Unproven::new(&proof));
-        }
-        assert!(proof.begin());
-        Unproven::new(&proof).settle();
-        assert!(!proof.begin(), "it was read, and no change was told");
-        proof.forget();
-        assert!(proof.begin());
+        self.connection.origin.beats.release(self.prover);
     }
 }

@@ -1,7 +1,7 @@
 -- bury: another instance removes a dead one, if the dead one's counter is unchanged and it has no working record.
 --
 -- KEYS   windlass:instances, windlass:leases, windlass:names, windlass:lane:<id>, workers,
---        windlass:wishes:<id>, windlass:progress:<id>; per
+--        windlass:wishes:<id>, windlass:progress:<id>, windlass:beat:<id>:0 and :1; per
 --        worker as in members.lua
 -- ARGV   now (unused), id, name, counter, number of workers; per worker as in members.lua
 -- returns 1 if it is buried, 0 if not
@@ -10,6 +10,7 @@
 -- is removed with the registration, so that an exchange of the dead instance that arrives later applies nothing.
 
 local INSTANCES, LEASES, NAMES, LANE, WORKERS, WISHES, PROGRESS = key(), key(), key(), key(), key(), key(), key()
+local BEATS = { key(), key() }
 local id, name, counter, count = arg(), arg(), arg(), tonumber(arg())
 local list, standing = members(count)
 local beats = counter_of(must('HGET', LEASES, id))
@@ -26,7 +27,7 @@ must('HDEL', INSTANCES, '')
 must('SREM', WORKERS, '')
 local holder = must('HGET', NAMES, name)
 clear(LANE)
-remove(WISHES, PROGRESS)
+remove(WISHES, PROGRESS, unpack(BEATS))
 -- Workers of a name that another instance has taken are that one's.
 for i = 1, holder and holder ~= id and 0 or count do
   if not standing[i] then

@@ -1,7 +1,7 @@
 -- extend: one more step of the lease, pings for the workers given, locks of running jobs renewed, what ran counted.
 --
 -- KEYS   windlass:instances, windlass:leases, windlass:birth, workers; per worker as in members.lua; the pings of workers
---        that are only pinged; each lock and its shadow (locks.lua); if the mark is to be read windlass:wishes:<id> and
+--        that are only pinged, and windlass:beat:<id>:0 or :1, which is written as a ping is; each lock and its shadow (locks.lua); if the mark is to be read windlass:wishes:<id> and
 --        windlass:progress:<id>; with counts windlass:lane:<id> and "windlass:h", a prefix (history.lua)
 -- ARGV   now, id, record or "" if it need not be compared, "1" if the instances are to be counted, "1" if the mark is to be read,
 --        number of workers; per worker as in members.lua; number of those only pinged; of each its ping from the name on;

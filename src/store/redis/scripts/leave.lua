@@ -1,7 +1,7 @@
 -- leave: an instance ends by itself: removes its idle workers, and its registration if no working record is left.
 --
 -- KEYS   windlass:instances, windlass:leases, windlass:names, windlass:lane:<id>, workers,
---        windlass:wishes:<id>, windlass:progress:<id>; per
+--        windlass:wishes:<id>, windlass:progress:<id>, windlass:beat:<id>:0 and :1; per
 --        worker as in members.lua; with counts "windlass:h", a prefix (history.lua)
 -- ARGV   now, id, name, number of workers; per worker as in members.lua; counts of what ran, if there are any (history.lua)
 -- returns {1 if the instance is gone, 0 if a working record of it is left to recovery; errors}
@@ -14,6 +14,7 @@
 -- An instance leaves only once. A key of another type holds nothing of it, so that such a key is skipped and returned.
 
 local INSTANCES, LEASES, NAMES, LANE, WORKERS, WISHES, PROGRESS = key(), key(), key(), key(), key(), key(), key()
+local BEATS = { key(), key() }
 local id, name, count = arg(), arg(), tonumber(arg())
 local list, standing = members(count)
 may('HGET', NAMES, name)
@@ -36,7 +37,7 @@ end
 if left then
   return { 0, broken }
 end
-remove(WISHES, PROGRESS)
+remove(WISHES, PROGRESS, unpack(BEATS))
 clear(LANE)
 try('HDEL', LEASES, id)
 try('HDEL', INSTANCES, id)

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use super::server::{NOW_MS, Server, job, queue};
+use super::server::{NOW_MS, Server, beat, instance, job, queue};
 use crate::config::element::queues::QueuePatterns;
+use crate::store::handle::Store;
+use crate::store::role::Whole;
 use crate::store::scheduling::Leadership;
 use crate::store::verbs::Verbs as _;
 use crate::store::wake::Watch;
@@ -136,36 +138,109 @@ async fn a_waker_that_was_cut_off_wakes_and_hears_again() {
     timeout(SOON, waker.woken()).await.expect("a push after the reconnect must wake");
 }
 
-#[tokio::test]
-async fn a_server_that_forgets_what_it_is_to_tell_is_found_out_by_the_next_check() {
-    let server = Server::start();
-    let store = server.store().await;
-    let (waker, other) = (store.waker().await.unwrap(), store.waker().await.unwrap());
-    let extension = ["HINCRBY", "resque:windlass:leases", "an instance", "1"];
-    // The message may come after the check, which then only asks for another look.
-    let is_told = async {
-        loop {
-            waker.arm(&all()).await.unwrap();
-            server.cli(&extension);
-            if waker.check().await.unwrap() {
-                break;
-            }
+/// How often keys were asked whether they exist.
+fn looked_for(server: &Server) -> Option<String> {
+    let stats = server.cli(&["INFO", "commandstats"]);
+    stats.lines().find_map(|line| line.strip_prefix("cmdstat_exists:").map(|line| line.to_owned()))
+}
+
+/// A heartbeat, and the read behind it.
+async fn extend(server: &Server, store: &Store<Whole>) {
+    let before = looked_for(server);
+    store.extend(&beat()).await.unwrap();
+    let is_read_again = async {
+        while looked_for(server) == before {
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(SOON, is_told).await.expect("a check proves that changes are told");
-    other.arm(&all()).await.unwrap();
-    // It empties another database, and takes the memory of what is told with it.
-    server.cli(&["-n", "9", "FLUSHDB"]);
-    server.cli(&["RPUSH", "resque:queue:math", "{}"]);
-    server.cli(&extension);
-    assert!(!waker.check().await.unwrap());
-    for forgotten in [&waker, &other] {
-        timeout(SOON, forgotten.woken()).await.expect("all wakers of the process look");
-        assert!(forgotten.arm(&all()).await.unwrap().ready);
+    timeout(SOON, is_read_again).await.expect("one waker of the process reads again what the beat has written");
+}
+
+#[tokio::test]
+async fn a_server_that_forgets_what_it_is_to_tell_is_found_out_by_the_next_beat() {
+    let server = Server::start();
+    let store = server.store().await;
+    store.join(&instance("00ff")).await.unwrap();
+    let wakers = [store.waker().await.unwrap(), store.waker().await.unwrap()];
+    // How many beats the server tells of before it forgets.
+    for told in [0, 1, 2, 0, 3] {
+        for waker in &wakers {
+            waker.arm(&all()).await.unwrap();
+        }
+        for _ in 0..told {
+            extend(&server, &store).await;
+        }
+        for waker in &wakers {
+            assert!(waker.check().await.unwrap());
+            assert!(timeout(Duration::from_millis(50), waker.woken()).await.is_err(), "nothing happened");
+        }
+        // Another program empties another database, and takes the memory of what is told with it.
+        server.cli(&["-n", "9", "FLUSHDB"]);
+        server.cli(&["RPUSH", "resque:queue:math", "{}"]);
+        extend(&server, &store).await;
+        for waker in &wakers {
+            timeout(SOON, waker.woken()).await.expect("all wakers of the process look");
+            assert!(waker.arm(&all()).await.unwrap().ready);
+        }
+        server.cli(&["DEL", "resque:queue:math"]);
+        for waker in &wakers {
+            timeout(SOON, waker.woken()).await.expect("it tells again");
+        }
     }
-    server.cli(&["DEL", "resque:queue:math"]);
-    for again in [&waker, &other] {
-        timeout(SOON, again.woken()).await.expect("it tells again");
+}
+
+#[tokio::test]
+async fn what_is_forgotten_between_a_beat_and_the_read_behind_it_shows_at_the_next_one() {
+    let server = Server::start();
+    let store = server.store().await;
+    store.join(&instance("00ff")).await.unwrap();
+    let waker = store.waker().await.unwrap();
+    waker.arm(&all()).await.unwrap();
+    // The beat writes the key, and before anybody can read it again everything is forgotten.
+    let beat_and_flush =
+        "redis.call('SET', 'resque:windlass:beat:00ff:0', '') redis.call('SELECT', 9) redis.call('FLUSHDB')";
+    server.cli(&["EVAL", beat_and_flush, "0"]);
+    server.cli(&["RPUSH", "resque:queue:math", "{}"]);
+    extend(&server, &store).await;
+    assert!(timeout(Duration::from_millis(50), waker.woken()).await.is_err(), "the server told of a beat");
+    extend(&server, &store).await;
+    timeout(SOON, waker.woken()).await.expect("it looks");
+    assert!(waker.arm(&all()).await.unwrap().ready);
+}
+
+#[tokio::test]
+async fn an_emptied_store_makes_all_wakers_look() {
+    let server = Server::start();
+    let store = server.store().await;
+    store.join(&instance("00ff")).await.unwrap();
+    let waker = store.waker().await.unwrap();
+    waker.arm(&all()).await.unwrap();
+    server.cli(&["FLUSHALL"]);
+    server.cli(&["RPUSH", "resque:queue:math", "{}"]);
+    assert!(store.extend(&beat()).await.unwrap().dead);
+    timeout(SOON, waker.woken()).await.expect("it looks");
+    assert!(waker.arm(&all()).await.unwrap().ready);
+}
+
+#[tokio::test]
+async fn keys_that_beats_write_go_with_their_instance() {
+    let server = Server::start();
+    let store = server.store().await;
+    let record = instance("00ff");
+    let _listening = store.waker().await.unwrap();
+    for buried in [false, true] {
+        store.join(&record).await.unwrap();
+        for _ in 0..2 {
+            store.extend(&beat()).await.unwrap();
+        }
+        assert_eq!(server.cli(&["KEYS", "resque:windlass:beat:*"]).lines().count(), 2);
+        if buried {
+            let states = store.instances().await.unwrap();
+            assert!(store.bury(&states[0]).await.unwrap());
+        } else {
+            store.leave(&record).await.unwrap();
+        }
+        assert_eq!(server.cli(&["KEYS", "resque:windlass:beat:*"]), "");
     }
 }
 
