@@ -2,6 +2,8 @@
 //!
 //! The shared ones are node-resque's, byte for byte; private ones stand under `<ns>:windlass:`, so
 //! that no other program's scan meets them. Lock keys and `timestamps:` keys hold raw bytes.
+//!
+//! Longer than 400 lines because every key that there is has its line here, so that no other file spells one.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
