@@ -12,6 +12,8 @@ mod guarantees;
 mod image;
 #[path = "house/source.rs"]
 mod source;
+#[path = "house/templates.rs"]
+mod templates;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

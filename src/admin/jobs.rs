@@ -44,7 +44,29 @@ pub async fn delete(
     job: &ResolvedJob,
     count: i64,
 ) -> Result<JobsDeleted, AdminError> {
-    let (queue, payload) = (&job.queue, &job.payload);
+    let queue = &job.queue;
+    let deleted = delete_bytes(store, registry, queue, &job.payload, count).await?;
+    if deleted > 0 {
+        return Ok(JobsDeleted { deleted, other_spellings: 0 });
+    }
+    let same =
+        |view: &PayloadView<'_>| view.class == job.task.as_str() && Args::of(view).is_ok_and(|args| args == job.args);
+    let meant = JobForms::read(store, queue, 0, -1, same).await?;
+    let deleted = meant.delete(store, registry, queue, count).await?;
+    Ok(JobsDeleted { deleted, other_spellings: deleted })
+}
+
+/// Deletes jobs of exactly these bytes, as [`delete`] does. Their QueueLock ends with the last of them.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub(super) async fn delete_bytes(
+    store: &Store<Admin>,
+    registry: &Registry,
+    queue: &QueueName,
+    payload: &Bytes,
+    count: i64,
+) -> Result<u64, AdminError> {
     let mut locks: Vec<_> =
         held(store, registry, queue, std::slice::from_ref(payload)).await?.into_iter().flatten().collect();
     if count != 0 && !locks.is_empty() {
@@ -54,15 +76,7 @@ pub async fn delete(
             locks.clear();
         }
     }
-    let deleted = store.run(DeleteJobs { queue: queue.clone(), payload: payload.clone(), count, locks }).await?;
-    if deleted > 0 {
-        return Ok(JobsDeleted { deleted, other_spellings: 0 });
-    }
-    let same =
-        |view: &PayloadView<'_>| view.class == job.task.as_str() && Args::of(view).is_ok_and(|args| args == job.args);
-    let meant = JobForms::read(store, queue, 0, -1, same).await?;
-    let deleted = meant.delete(store, registry, queue, count).await?;
-    Ok(JobsDeleted { deleted, other_spellings: deleted })
+    Ok(store.run(DeleteJobs { queue: queue.clone(), payload: payload.clone(), count, locks }).await?)
 }
 
 /// How many jobs [`delete_by_class`] would meet at these positions.

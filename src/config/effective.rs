@@ -73,6 +73,7 @@ pub fn effective_settings(config: &Config) -> Vec<(String, String)> {
         say("http.allowed_hosts", &http.allowed_hosts.join(","));
         let proxies: Vec<String> = http.trusted_proxies.iter().map(ToString::to_string).collect();
         say("http.trusted_proxies", &proxies.join(","));
+        say("http.base", if http.base.is_empty() { &"/" } else { &http.base });
         say("http.read_only", &http.read_only);
         say("http.metrics", &http.metrics.name());
         say("http.max_queues", &http.max_queues);

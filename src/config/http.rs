@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use ring::digest::{SHA256, digest};
+use ring::hmac;
 
 use super::element::listen::ListenAddress;
 
@@ -24,6 +25,8 @@ pub struct HttpConfig {
     pub allowed_hosts: Vec<String>,
     /// The proxies that are believed from where a request comes.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Below which path it stands for browsers: empty, or such as `/jobs`. Every link begins with it.
+    pub base: String,
     /// Does it change nothing?
     pub read_only: bool,
     /// Who may read its metrics?
@@ -31,6 +34,9 @@ pub struct HttpConfig {
     /// Up to how many known queues the role `enqueue` makes new ones.
     pub max_queues: u64,
 }
+
+/// The longest base.
+const LONGEST_BASE: usize = 200;
 
 /// What [`HttpConfig::max_queues`] is if nothing is said.
 pub const MAX_QUEUES: u64 = 1000;
@@ -46,11 +52,28 @@ impl HttpConfig {
             loopback: LoopbackMode::Open,
             allowed_hosts: Vec::new(),
             trusted_proxies: Vec::new(),
+            base: String::new(),
             read_only: false,
             metrics: MetricsMode::Token,
             max_queues: MAX_QUEUES,
         }
     }
+}
+
+/// A path below which a site may stand, without the slash at its end: empty for `/`, else such as `/jobs`.
+#[must_use]
+pub fn base_path(text: &str) -> Option<String> {
+    let path = text.strip_suffix('/').unwrap_or(text);
+    let is_plain = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+    };
+    let is_step = |part: &str| part.bytes().any(|byte| byte != b'.') && is_plain(part);
+    let is_path = text.len() <= LONGEST_BASE
+        && match path.strip_prefix('/') {
+            Some(parts) => parts.split('/').all(is_step),
+            None => text == "/",
+        };
+    is_path.then(|| path.to_owned())
 }
 
 /// What who collects metrics needs.
@@ -163,6 +186,29 @@ impl HttpToken {
         std::hint::black_box(differences) == 0
     }
 
+    /// What only who knows the token can make of a text: for sessions of browsers, the same on all instances, and void when the
+    /// token changes. `purpose` keeps those of one use from another.
+    #[must_use]
+    pub fn sign(&self, purpose: &str, text: &str) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(hmac::sign(&self.key(), Self::signed(purpose, text).as_bytes()).as_ref());
+        bytes
+    }
+
+    /// Was this made of the text by [`HttpToken::sign`]? How long the answer takes does not tell how much of it is right.
+    #[must_use]
+    pub fn has_signed(&self, purpose: &str, text: &str, made: &[u8]) -> bool {
+        hmac::verify(&self.key(), Self::signed(purpose, text).as_bytes(), made).is_ok()
+    }
+
+    fn key(&self) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, &self.digest)
+    }
+
+    fn signed(purpose: &str, text: &str) -> String {
+        format!("windlass {purpose}\n{text}")
+    }
+
     /// Has the other one the same text?
     #[must_use]
     pub fn is_same_text(&self, other: &Self) -> bool {
@@ -202,6 +248,10 @@ mod tests {
         assert!(token.is("a-long-enough-token"));
         assert!(!token.is("a-long-enough-tokeN") && !token.is("") && !token.is("a-long-enough-token "));
         assert!(token.is_same_text(&HttpToken::new("other", Role::Read, "a-long-enough-token")));
+        let made = token.sign("session", "ci");
+        assert!(token.has_signed("session", "ci", &made) && !token.has_signed("other", "ci", &made));
+        assert!(!HttpToken::new("ci", Role::Enqueue, "another-long-token").has_signed("session", "ci", &made));
+        assert!(!token.has_signed("session", "cj", &made) && !token.has_signed("session", "ci", &made[..31]));
         assert_eq!(format!("{token:?}"), "HttpToken { name: \"ci\", role: Enqueue, .. }");
     }
 }

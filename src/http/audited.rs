@@ -27,6 +27,14 @@ pub(super) struct Who {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NoChange;
 
+/// What came of a change whose answer does not tell it: it leads to a page.
+#[derive(Debug, Clone)]
+pub(super) struct Came {
+    /// As JSON.
+    pub(super) answer: String,
+    pub(super) outcome: AuditOutcome,
+}
+
 /// The middleware of a route that changes something.
 pub(super) async fn keep(State((site, route)): State<(Site, &'static str)>, request: Request, next: Next) -> Response {
     // To its end even if the client leaves: the change may have been made.
@@ -34,7 +42,9 @@ pub(super) async fn keep(State((site, route)): State<(Site, &'static str)>, requ
         let who = request.extensions().get::<Who>().cloned().unwrap_or_default();
         let asked = request.uri().path_and_query().map(|path| path.as_str().to_owned()).unwrap_or_default();
         let response = next.run(request).await;
+        let came = response.extensions().get::<Came>().cloned();
         let outcome = match response.status() {
+            _ if let Some(came) = &came => came.outcome,
             status if status.is_success() => AuditOutcome::Done,
             status if status.is_server_error() => AuditOutcome::Failed,
             _ => return response,
@@ -49,7 +59,7 @@ pub(super) async fn keep(State((site, route)): State<(Site, &'static str)>, requ
         let content = site.content();
         let redactor = &content.redactor;
         let asked = decoded(&asked).unwrap_or(asked);
-        let answered = String::from_utf8_lossy(&answer);
+        let answered = came.map_or_else(|| String::from_utf8_lossy(&answer), |came| came.answer.into());
         let entry = AuditEntry::new(site.clock.now_ms(), who.who, who.from, route.to_owned(), outcome)
             .request(redactor.hide(&asked).into_owned())
             .answered(redactor.hide(answered.trim_end()).into_owned());

@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout};
 use super::problem::{Kind, Problem};
 use crate::admin::explain::Explanation;
 use crate::admin::gauges::{GaugeReader, Gauges};
+use crate::admin::history::{self, HistoryView, TaskHistoryView, Window};
 use crate::admin::summary::{self, Summary};
 use crate::store::handle::Store;
 use crate::store::role::Admin;
@@ -67,6 +68,14 @@ pub(super) struct Looks {
     gauges: Look<Gauges>,
     summary: Look<Summary>,
     attention: Look<Explanation>,
+    past: [Look<Past>; 3],
+}
+
+/// What ran within a time, in time and task by task.
+#[derive(Debug)]
+pub(super) struct Past {
+    pub(super) in_time: HistoryView,
+    pub(super) by_task: TaskHistoryView,
 }
 
 impl Looks {
@@ -86,6 +95,26 @@ impl Looks {
             Ok(Box::pin(summary::summary(store, registry, &gauges)).await?)
         };
         self.summary.get(FRESH, PATIENCE * 2, read).await
+    }
+
+    /// What ran within this time. The longer it is, the less a moment changes it.
+    pub(super) async fn past(
+        &self,
+        store: &Store<Admin>,
+        registry: &Registry,
+        window: Window,
+    ) -> Result<Arc<Past>, Problem> {
+        let (place, fresh) = match window {
+            Window::Hour => (0, LONG_FRESH),
+            Window::Day => (1, LONG_FRESH * 10),
+            Window::Month => (2, LONG_FRESH * 20),
+        };
+        let read = async {
+            let in_time = Box::pin(history::in_time(store, registry, None, window)).await?;
+            let by_task = Box::pin(history::by_task(store, registry, None, window)).await?;
+            Ok(Past { in_time, by_task })
+        };
+        self.past[place].get(fresh, LONG_PATIENCE, read).await
     }
 
     /// What needs attention, unless it was read a moment ago.

@@ -1,4 +1,4 @@
-//! The HTTP server of a daemon: its health, its metrics, and the API.
+//! The HTTP server of a daemon: its health, its metrics, the API, and the dashboard.
 //!
 //! ```text
 //!   listener --> connection --> outer: id, limits, headers, problems
@@ -14,7 +14,9 @@
 mod api;
 mod attempts;
 mod audited;
+mod base;
 mod connection;
+mod dashboard;
 mod failed_index;
 mod followed;
 mod framing;
@@ -36,6 +38,7 @@ mod reading;
 mod redact;
 mod refusal;
 mod requests;
+mod route;
 mod router;
 mod server;
 mod site;

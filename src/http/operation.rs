@@ -71,11 +71,11 @@ pub(super) struct OperationView {
     /// What the jobs match.
     pub(super) filter: String,
     /// Who began it.
-    by: String,
+    pub(super) by: String,
     /// When it began: RFC 3339 with milliseconds, in UTC.
-    began: String,
+    pub(super) began: String,
     /// The host of the daemon that has it.
-    host: String,
+    pub(super) host: String,
     /// How far it is.
     pub(super) state: OperationState,
     /// How many match; while it counts, how many were found.
@@ -88,7 +88,7 @@ pub(super) struct OperationView {
     pub(super) gone: u64,
     /// The first of those that stay, with the reasons. Only the process that has it knows them.
     #[serde(deserialize_with = "left_out")]
-    stayed: Vec<RetryOutcome>,
+    pub(super) stayed: Vec<RetryOutcome>,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<String>,

@@ -11,6 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use tokio::time::{Instant, timeout};
 
+use super::dashboard::Asked;
 use super::problem::{Kind, Problem};
 use super::redact;
 use super::site::Site;
@@ -51,6 +52,7 @@ pub(super) async fn around(State((site, ids)): State<(Site, Arc<Ids>)>, request:
     site.asks();
     let id = ids.take();
     let is_safe = request.method().is_safe();
+    let asked = Asked::of(&request);
     let (method, path) = (request.method().clone(), request.extensions().get::<MatchedPath>().cloned());
     let begun = Instant::now();
     let answer = timeout(LIMIT, contained_future(Box::pin(next.run(request))));
@@ -67,7 +69,10 @@ pub(super) async fn around(State((site, ids)): State<(Site, Arc<Ids>)>, request:
         // SQLite undoes what it does not end, so that nothing is unknown.
         let is_certain = is_safe || site.undoes_failed_steps();
         let problem = if is_certain { problem } else { problem.of_a_change() };
-        problem.write(&mut response, &id);
+        match &asked {
+            Some(asked) => asked.tell(&problem, &mut response, &id, &site.content().redactor),
+            None => problem.write(&mut response, &id),
+        }
         if problem.status().is_server_error() && problem.status() != axum::http::StatusCode::SERVICE_UNAVAILABLE {
             site.bus.emit(Event::InternalError { error: format!("http request {id}: {}", problem.detail()) });
         }

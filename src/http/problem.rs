@@ -153,23 +153,23 @@ pub(super) struct ProblemView {
     /// What kind of problem: a name that stays.
     r#type: String,
     /// The same for people.
-    title: &'static str,
+    pub(super) title: &'static str,
     /// The status of the answer.
-    status: u16,
+    pub(super) status: u16,
     /// What happened, and what to do.
-    detail: String,
+    pub(super) detail: String,
     /// The id of the request, which stands in the log where the log tells of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     instance: Option<String>,
     /// The parts of the request that are wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<WrongPart>,
+    pub(super) errors: Vec<WrongPart>,
     /// The nearest name that exists.
     #[serde(skip_serializing_if = "Option::is_none")]
-    did_you_mean: Option<String>,
+    pub(super) did_you_mean: Option<String>,
     /// What to type next.
     #[serde(skip_serializing_if = "Option::is_none")]
-    command: Option<String>,
+    pub(super) command: Option<String>,
 }
 
 impl Problem {
@@ -260,10 +260,9 @@ impl Problem {
         Self::new(Kind::OutcomeUnknown, detail)
     }
 
-    /// May the same request succeed later?
-    #[cfg(test)]
-    pub(super) fn retries(&self) -> bool {
-        self.0.retry_after_s.is_some()
+    /// After how many seconds the same request may succeed, if it may.
+    pub(super) fn retries_after_s(&self) -> Option<u64> {
+        self.0.retry_after_s
     }
 
     /// Its status.
@@ -374,7 +373,7 @@ mod tests {
     fn a_lost_answer_matters_to_who_changes_something() {
         let lost = Problem::new(Kind::StoreAway, "failed to reach the store").retry_after_s(5).answer_lost();
         let told = lost.of_a_change();
-        assert_eq!((told.retries(), told.status()), (false, StatusCode::SERVICE_UNAVAILABLE));
+        assert_eq!((told.retries_after_s().is_some(), told.status()), (false, StatusCode::SERVICE_UNAVAILABLE));
         assert!(told.text("").contains("outcome-unknown") && told.detail().contains("it is not known"));
         let certain = Problem::new(Kind::StoreAway, "x").retry_after_s(5);
         assert_eq!(certain.clone().of_a_change(), certain);

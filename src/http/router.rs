@@ -5,62 +5,17 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{MethodRouter, delete, get, post, put};
+use axum::routing::{delete, get, post, put};
 
 use super::audited;
 use super::guard::{caller, host, origin, read_only, role};
 use super::outer::{self, Ids};
 use super::problem::{Kind, Problem};
+use super::route::Route;
 use super::site::Site;
-use super::{api, health, index, metrics, openapi, reading};
+use super::{api, base, dashboard, health, index, metrics, openapi, reading};
+#[cfg(test)]
 use crate::config::http::Role;
-
-/// A route.
-pub(super) struct Route {
-    /// `GET /path`. Parts in braces stand for names.
-    pub(super) name: &'static str,
-    /// Who may take it; `None`: everybody.
-    pub(super) role: Option<Role>,
-    handler: MethodRouter<Site>,
-    /// Does it read records, of which each may be long?
-    reads_records: bool,
-}
-
-impl Route {
-    fn open(name: &'static str, handler: MethodRouter<Site>) -> Self {
-        Self { name, role: None, handler, reads_records: false }
-    }
-
-    /// A route whose requests take turns ([`reading`]).
-    fn records(name: &'static str, handler: MethodRouter<Site>) -> Self {
-        Self { reads_records: true, ..Self::read(name, handler) }
-    }
-
-    fn read(name: &'static str, handler: MethodRouter<Site>) -> Self {
-        Self { name, role: Some(Role::Read), handler, reads_records: false }
-    }
-
-    fn enqueue(name: &'static str, handler: MethodRouter<Site>) -> Self {
-        Self { name, role: Some(Role::Enqueue), handler, reads_records: false }
-    }
-
-    fn operate(name: &'static str, handler: MethodRouter<Site>) -> Self {
-        Self { name, role: Some(Role::Operate), handler, reads_records: false }
-    }
-
-    fn admin(name: &'static str, handler: MethodRouter<Site>) -> Self {
-        Self { name, role: Some(Role::Admin), handler, reads_records: false }
-    }
-
-    /// Does it change what is there? Jobs that are put in change nothing.
-    fn changes(&self) -> bool {
-        matches!(self.role, Some(Role::Operate | Role::Admin)) && !self.name.starts_with("GET ")
-    }
-
-    fn path(&self) -> &'static str {
-        self.name.split_once(' ').map_or(self.name, |(_, path)| path)
-    }
-}
 
 /// All routes.
 pub(super) fn routes() -> Vec<Route> {
@@ -127,7 +82,7 @@ pub(super) fn routes() -> Vec<Route> {
 /// The router of a site.
 pub(super) fn router(site: &Site) -> Router {
     let mut router = Router::new();
-    let routes = routes();
+    let routes: Vec<Route> = routes().into_iter().chain(dashboard::routes()).collect();
     site.requests.know(routes.iter().map(|route| route.name));
     for mut route in routes {
         let path = route.path();
@@ -147,7 +102,7 @@ pub(super) fn router(site: &Site) -> Router {
         };
         router = router.route(path, handler);
     }
-    router
+    let routed = router
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(site.clone(), read_only::check))
@@ -155,7 +110,9 @@ pub(super) fn router(site: &Site) -> Router {
         .layer(from_fn(origin::check))
         .layer(from_fn_with_state(site.clone(), host::check))
         .layer(from_fn_with_state((site.clone(), Arc::new(Ids::new())), outer::around))
-        .with_state(site.clone())
+        .with_state(site.clone());
+    // Before a route is looked for.
+    Router::new().fallback_service(routed).layer(from_fn_with_state(site.clone(), base::strip))
 }
 
 /// Only who is somebody learns which routes there are.

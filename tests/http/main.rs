@@ -15,6 +15,8 @@ mod bulk;
 mod changes;
 mod client;
 mod corrections;
+mod dashboard;
+mod dashboard_failed;
 mod enqueue;
 mod events;
 mod guards;

@@ -106,6 +106,7 @@ struct HttpView {
     loopback: &'static str,
     allowed_hosts: Vec<String>,
     trusted_proxies: Vec<String>,
+    base: String,
     read_only: bool,
     metrics: &'static str,
 }
@@ -278,6 +279,7 @@ impl HttpView {
             loopback: http.loopback.name(),
             allowed_hosts: http.allowed_hosts.clone(),
             trusted_proxies: http.trusted_proxies.iter().map(ToString::to_string).collect(),
+            base: http.base.clone(),
             read_only: http.read_only,
             metrics: http.metrics.name(),
         }

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use super::ConfigLoader;
 use crate::config::element::listen::{self, ListenAddress};
 use crate::config::error::Problem;
-use crate::config::http::{HttpConfig, HttpToken, LoopbackMode, MAX_QUEUES, MetricsMode, Role};
+use crate::config::http::{HttpConfig, HttpToken, LoopbackMode, MAX_QUEUES, MetricsMode, Role, base_path};
 use crate::config::reader::{Table, Value};
 use crate::file::bounded;
 
@@ -29,11 +29,7 @@ const GOOD: &str = "expected a token of 16 to 512 visible ASCII characters; open
 
 impl ConfigLoader<'_> {
     pub(super) fn http(&mut self, mut table: Table<'_>) -> Option<HttpConfig> {
-        for (key, comes_with) in
-            [("base", "the pages; until then the API stands at /api/v1"), ("user_header", "the audit")]
-        {
-            table.refuse(key, &format!("is not built yet in this version; it comes with {comes_with}"));
-        }
+        table.refuse("user_header", "is not built yet in this version; it comes with the audit");
         let listen_value = table.required("listen", "where to listen, such as \"127.0.0.1:7480\"");
         let listen = listen_value.as_ref().map(|value| self.addresses(value)).unwrap_or_default();
         let tokens = self.tokens(&mut table);
@@ -59,6 +55,7 @@ impl ConfigLoader<'_> {
         });
         let allowed_hosts = strings(&mut table, "allowed_hosts", "a list of host names", |item| host(&item));
         let trusted_proxies = strings(&mut table, "trusted_proxies", "a list of addresses", |item| address(&item));
+        let base = table.take("base").and_then(|value| base(&value)).unwrap_or_default();
         let read_only = table.take("read_only").and_then(|value| value.boolean()).unwrap_or(false);
         let metrics = table.take("metrics").and_then(|value| {
             value.one_of("\"token\" or \"open\"", &[("token", MetricsMode::Token), ("open", MetricsMode::Open)])
@@ -72,6 +69,7 @@ impl ConfigLoader<'_> {
             loopback: loopback.unwrap_or_default(),
             allowed_hosts,
             trusted_proxies,
+            base,
             read_only,
             metrics: metrics.unwrap_or_default(),
             max_queues: max_queues.unwrap_or(MAX_QUEUES),
@@ -194,6 +192,16 @@ fn host(value: &Value<'_>) -> Option<String> {
     Some(name)
 }
 
+/// A path, without the slash at its end.
+fn base(value: &Value<'_>) -> Option<String> {
+    let text = value.string()?;
+    let found = base_path(text);
+    if found.is_none() {
+        value.expected("a path such as \"/\" or \"/jobs\", of letters, digits, slashes and -._~");
+    }
+    found
+}
+
 fn address(value: &Value<'_>) -> Option<IpAddr> {
     let found = value.string()?.trim().parse::<IpAddr>().ok();
     if found.is_none() {
@@ -253,6 +261,17 @@ mod tests {
     }
 
     #[test]
+    fn a_base_is_a_path() {
+        let base = |text: &str| read(&format!("listen = \"127.0.0.1:80\"\nbase = \"{text}\"")).map(|http| http.base);
+        for (text, told) in [("/", ""), ("/jobs", "/jobs"), ("/a/b-c/", "/a/b-c")] {
+            assert_eq!(base(text).unwrap(), told, "{text}");
+        }
+        for bad in ["", "jobs", "//evil.example", "/a//b", "/a?b", "/a b", "/../x", "/.", "/%41"] {
+            assert!(base(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn an_address_that_others_reach_needs_a_token() {
         for open in ["0.0.0.0:80", "[::]:80", "192.0.2.1:80"] {
             let told = read(&format!("listen = [\"127.0.0.1:80\", \"{open}\"]")).unwrap_err();
@@ -307,8 +326,8 @@ mod tests {
                 "tasks.toml:3:20: http.trusted_proxies: expected the address of a proxy, such as \"10.0.0.7\" (found \"10.0.0.0/8\")",
             ),
             (
-                &format!("{one}base = \"/jobs\""),
-                "tasks.toml:3:1: http.base: is not built yet in this version; it comes with the pages; until then the API stands at /api/v1",
+                &format!("{one}base = \"jobs\""),
+                "tasks.toml:3:8: http.base: expected a path such as \"/\" or \"/jobs\", of letters, digits, slashes and -._~ (found \"jobs\")",
             ),
             (
                 &format!("{one}metrics = \"opne\""),

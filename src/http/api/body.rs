@@ -7,6 +7,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::request::Parts;
 use futures_util::StreamExt as _;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -28,24 +29,7 @@ impl<S: Sync> FromRequest<S> for JsonBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let (head, body) = request.into_parts();
-        let told = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-        if told.is_some_and(|told| told > MOST) {
-            return Err(too_large());
-        }
-        let (mut stream, mut bytes) = (body.into_data_stream(), Vec::with_capacity(told.unwrap_or(0)));
-        let read = async {
-            while let Some(part) = stream.next().await {
-                let part: Bytes =
-                    part.map_err(|error| Problem::new(Kind::Malformed, format!("the body ends early: {error}")))?;
-                if bytes.len() + part.len() > MOST {
-                    return Err(too_large());
-                }
-                bytes.extend_from_slice(&part);
-            }
-            Ok(())
-        };
-        timeout(LIMIT, read).await.unwrap_or_else(|_| Err(too_slow()))?;
+        let (head, bytes) = whole(request).await?;
         if !bytes.is_empty() {
             expect(&head.headers, &["application/json"])?;
         }
@@ -56,8 +40,31 @@ impl<S: Sync> FromRequest<S> for JsonBody {
     }
 }
 
+/// The head of a request, and its whole body: not too long, and in time.
+pub(in crate::http) async fn whole(request: Request) -> Result<(Parts, Vec<u8>), Problem> {
+    let (head, body) = request.into_parts();
+    let told = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if told.is_some_and(|told| told > MOST) {
+        return Err(too_large());
+    }
+    let (mut stream, mut bytes) = (body.into_data_stream(), Vec::with_capacity(told.unwrap_or(0)));
+    let read = async {
+        while let Some(part) = stream.next().await {
+            let part: Bytes =
+                part.map_err(|error| Problem::new(Kind::Malformed, format!("the body ends early: {error}")))?;
+            if bytes.len() + part.len() > MOST {
+                return Err(too_large());
+            }
+            bytes.extend_from_slice(&part);
+        }
+        Ok(())
+    };
+    timeout(LIMIT, read).await.unwrap_or_else(|_| Err(too_slow()))?;
+    Ok((head, bytes))
+}
+
 /// Refuses a body of another type than these.
-pub(super) fn expect(headers: &HeaderMap, types: &[&str]) -> Result<(), Problem> {
+pub(in crate::http) fn expect(headers: &HeaderMap, types: &[&str]) -> Result<(), Problem> {
     let found = headers.get(CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or_default());
     let essence = found.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim().to_ascii_lowercase();
     if types.contains(&essence.as_str()) {

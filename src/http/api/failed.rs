@@ -26,7 +26,10 @@ use crate::job::{Args, QueueName};
 use crate::text::shell::command;
 
 /// For how long a request looks at records. What it has found by then is its answer, and the next one goes on.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+pub(in crate::http) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What `at` is.
+const POSITION: &str = "a position";
 
 /// Some of the failed jobs.
 #[derive(Debug, Serialize)]
@@ -110,7 +113,8 @@ pub(in crate::http) async fn show(
     Name(id): Name,
     query: Query,
 ) -> Result<impl IntoResponse, Problem> {
-    Ok(Json(find(&site, &id, &query.only(&["at"])?).await?.view()))
+    let hint = query.only(&["at"])?.parsed("at", POSITION)?;
+    Ok(Json(find(&site, &id, hint).await?.view()))
 }
 
 /// `POST /failed/{id}/retry`.
@@ -128,6 +132,19 @@ pub(in crate::http) async fn retry(
             (members.string("queue")?, members.raw("args").map(str::to_owned))
         }
     };
+    let hint = query.parsed("at", POSITION)?;
+    Ok(Json(retry_mended(&site, &id, hint, queue, args).await?))
+}
+
+/// Retries a failed job that was seen at the position `hint`, with these arguments and to this queue if they are given. What
+/// was not retried, and stays, is a problem or an outcome.
+pub(in crate::http) async fn retry_mended(
+    site: &Site,
+    id: &str,
+    hint: Option<i64>,
+    queue: Option<String>,
+    args: Option<String>,
+) -> Result<RetryOutcome, Problem> {
     let args = args.filter(|args| args != "null").map(|args| Args::from_json(&args)).transpose().map_err(|error| {
         Problem::new(Kind::Malformed, format!("args: {error}")).wrong(
             "/args",
@@ -145,13 +162,13 @@ pub(in crate::http) async fn retry(
         })
     });
     let queue = queue.transpose()?;
-    let found = site.readings.take(find(&site, &id, &query)).await?;
+    let found = site.readings.take(find(site, id, hint)).await?;
     let (store, plugins) = (site.admin()?, Arc::clone(&site.plugins));
     let registry = Arc::clone(&site.content().registry);
     let mend = Mend { args, queue }.checked(&registry, &found)?;
     let retried = async move { Ok(failed_retry::retry_mended(&store, &registry, &plugins, &found, &mend).await?) };
     match site.change(retried).await? {
-        outcome @ (RetryOutcome::Retried { .. } | RetryOutcome::Refused { .. }) => Ok(Json(outcome)),
+        outcome @ (RetryOutcome::Retried { .. } | RetryOutcome::Refused { .. }) => Ok(outcome),
         RetryOutcome::NotRetriable { id, reason } => Err(Problem::new(
             Kind::NotRetriable,
             format!("failed job {id} cannot be retried: {reason}; its record stays"),
@@ -169,10 +186,16 @@ pub(in crate::http) async fn remove(
 ) -> Result<impl IntoResponse, Problem> {
     let query = query.only(&["at"])?;
     body.none()?;
-    let found = site.readings.take(find(&site, &id, &query)).await?;
+    let hint = query.parsed("at", POSITION)?;
+    Ok(Json(remove_one(&site, &id, hint).await?))
+}
+
+/// Removes a failed job that was seen at the position `hint`.
+pub(in crate::http) async fn remove_one(site: &Site, id: &str, hint: Option<i64>) -> Result<FailedRemoved, Problem> {
+    let found = site.readings.take(find(site, id, hint)).await?;
     let (store, id) = (site.admin()?, found.id.clone());
     if site.change(async move { Ok(failed::remove(&store, &found).await?) }).await? {
-        Ok(Json(FailedRemoved { removed: 1, id }))
+        Ok(FailedRemoved { removed: 1, id })
     } else {
         Err(gone(&id))
     }
@@ -183,8 +206,7 @@ fn gone(id: &str) -> Problem {
 }
 
 /// The failed job of this id. The caller has its turn.
-async fn find(site: &Site, id: &str, query: &Query) -> Result<FoundFailure, Problem> {
-    let hint = query.parsed("at", "a position")?;
+pub(in crate::http) async fn find(site: &Site, id: &str, hint: Option<i64>) -> Result<FoundFailure, Problem> {
     let (store, id) = (site.admin()?, id.to_owned());
     let look = move || async move { failed_page::find(&store, &id, hint).await.map_err(|error| not_found(&id, error)) };
     site.look(look).await

@@ -3,7 +3,7 @@
 
 mod admission;
 pub(super) mod audit;
-mod body;
+pub(super) mod body;
 pub(super) mod bulk;
 mod bulk_flow;
 pub(super) mod delayed;
@@ -18,11 +18,11 @@ pub(super) mod locks;
 mod once;
 pub(super) mod operations;
 pub(super) mod overview;
-mod path;
+pub(super) mod path;
 pub(super) mod periodic;
 pub(super) mod plan;
 pub(super) mod progress;
-mod query;
+pub(super) mod query;
 pub(super) mod queues;
 pub(super) mod runs;
 pub(super) mod tasks;

@@ -41,15 +41,9 @@ pub(in crate::http) async fn begin(
         other => return Err(wrong("action", "retry or remove", other.unwrap_or("nothing"))),
     };
     let only_counts = members.flag("dry_run")?;
-    if action == OperationAction::Remove && !only_counts && !caller.may(Role::Admin) {
-        let detail = "to remove failed jobs needs a token with the role \"admin\"";
-        return Err(Problem::new(Kind::Forbidden, detail));
-    }
     let Some(text) = members.string("filter")? else {
         return Err(wrong("filter", "a filter; an empty one means all failed jobs", "nothing"));
     };
-    let also = Filter::parse(&text, site.clock.now_ms())
-        .map_err(|error| wrong("filter", "a filter such as task:resize error:\"no space\"", &text).because(&error))?;
     let expected: Option<u64> = match members.text("expect", "how many jobs match")? {
         Some(text) => Some(text.parse().map_err(|_| wrong("expect", "how many jobs match", &text))?),
         None => None,
@@ -62,8 +56,30 @@ pub(in crate::http) async fn begin(
         }
         (false, expected) => expected,
     };
+    let view = order(&site, (caller, &who), action, text, expect).await?;
+    let mut response = (StatusCode::ACCEPTED, Json(view)).into_response();
+    if only_counts {
+        response.extensions_mut().insert(NoChange);
+    }
+    Ok(response)
+}
+
+/// Begins an operation on those that match; without `expect` it only counts them. Waits a moment for what is done quickly.
+pub(in crate::http) async fn order(
+    site: &Site,
+    (caller, who): (Caller, &Who),
+    action: OperationAction,
+    text: String,
+    expect: Option<u64>,
+) -> Result<OperationView, Problem> {
+    if action == OperationAction::Remove && expect.is_some() && !caller.may(Role::Admin) {
+        let detail = "to remove failed jobs needs a token with the role \"admin\"";
+        return Err(Problem::new(Kind::Forbidden, detail));
+    }
+    let also = Filter::parse(&text, site.clock.now_ms())
+        .map_err(|error| wrong("filter", "a filter such as task:resize error:\"no space\"", &text).because(&error))?;
     let order = Order { action, text, filter: FailedFilter { also, ..FailedFilter::default() }, expect };
-    let operation = operations::begin(&site, order, &who)?;
+    let operation = operations::begin(site, order, who)?;
     let mut changes = operation.view.subscribe();
     // If it takes longer, the client asks again.
     let _ = timeout(AT_ONCE, changes.wait_for(|view| view.state != OperationState::Counting)).await;
@@ -78,11 +94,15 @@ pub(in crate::http) async fn begin(
             expect.unwrap_or(0).to_string(),
         ));
     }
-    let mut response = (StatusCode::ACCEPTED, Json(view)).into_response();
-    if only_counts {
-        response.extensions_mut().insert(NoChange);
+    Ok(view)
+}
+
+/// The operation of this id, of whichever process.
+pub(in crate::http) async fn find(site: &Site, id: &str) -> Result<OperationView, Problem> {
+    match site.operations.find(id).map(|operation| operation.view.borrow().clone()) {
+        Some(view) => Ok(view),
+        None => operations::elsewhere(site, id).await?.ok_or_else(|| unknown(id)),
     }
-    Ok(response)
 }
 
 /// `GET /operations/{id}`.
@@ -92,12 +112,7 @@ pub(in crate::http) async fn show(
     query: Query,
 ) -> Result<impl IntoResponse, Problem> {
     query.only(&[])?;
-    let own = site.operations.find(&id).map(|operation| operation.view.borrow().clone());
-    let view = match own {
-        Some(view) => view,
-        None => operations::elsewhere(&site, &id).await?.ok_or_else(|| unknown(&id))?,
-    };
-    Ok(Json(view))
+    Ok(Json(find(&site, &id).await?))
 }
 
 /// `DELETE /operations/{id}`: it stops after the step that it is in.
@@ -109,10 +124,15 @@ pub(in crate::http) async fn stop(
 ) -> Result<impl IntoResponse, Problem> {
     query.only(&[])?;
     body.none()?;
-    let Some(operation) = site.operations.find(&id) else {
-        let view = operations::elsewhere(&site, &id).await?.ok_or_else(|| unknown(&id))?;
+    Ok(Json(halt(&site, &id).await?))
+}
+
+/// Stops an operation after the step that it is in.
+pub(in crate::http) async fn halt(site: &Site, id: &str) -> Result<OperationView, Problem> {
+    let Some(operation) = site.operations.find(id) else {
+        let view = operations::elsewhere(site, id).await?.ok_or_else(|| unknown(id))?;
         if view.is_over() {
-            return Ok(Json(view));
+            return Ok(view);
         }
         let detail = format!("the daemon on {:?} has operation {id:?}: ask that one to stop it", view.host());
         return Err(Problem::new(Kind::Changed, detail));
@@ -121,7 +141,7 @@ pub(in crate::http) async fn stop(
     let mut changes = operation.view.subscribe();
     let _ = timeout(AT_ONCE, changes.wait_for(OperationView::is_over)).await;
     let view = operation.view.borrow().clone();
-    Ok(Json(view))
+    Ok(view)
 }
 
 fn unknown(id: &str) -> Problem {

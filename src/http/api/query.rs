@@ -81,7 +81,7 @@ pub(in crate::http) fn wrong(name: &str, expected: &str, got: &str) -> Problem {
 }
 
 /// What `%41` and `+` stand for.
-fn decode(text: &str) -> Result<String, Problem> {
+pub(in crate::http) fn decode(text: &str) -> Result<String, Problem> {
     let spaced = if text.contains('+') { Cow::Owned(text.replace('+', " ")) } else { Cow::Borrowed(text) };
     decoded(&spaced).ok_or_else(|| {
         let detail = format!(

@@ -185,12 +185,23 @@ async fn set_paused(
 ) -> Result<Json<QueuePause>, Problem> {
     query.only(&[])?;
     body.none()?;
+    Ok(Json(pause_or_resume(&site, name.map(|Name(name)| name), paused).await?))
+}
+
+/// Pauses a queue, or all of them; or resumes.
+pub(in crate::http) async fn pause_or_resume(
+    site: &Site,
+    name: Option<String>,
+    paused: bool,
+) -> Result<QueuePause, Problem> {
     let store = site.admin()?;
-    let change = async move {
-        let name = name.as_ref().map(|Name(name)| name.as_str());
-        Ok(Json(queues::pause(&store, name, paused).await?))
-    };
-    site.change(change).await
+    site.change(async move { Ok(queues::pause(&store, name.as_deref(), paused).await?) }).await
+}
+
+/// Deletes a queue and its jobs, if these are as many as were seen.
+pub(in crate::http) async fn clear(site: &Site, name: String, expected: u64) -> Result<QueueDeleted, Problem> {
+    let (store, registry) = (site.admin()?, Arc::clone(&site.content().registry));
+    site.change(async move { Ok(queues::delete(&store, &registry, &name, Some(expected)).await?) }).await
 }
 
 /// `DELETE /queues/{queue}?expect=n`: the queue and its jobs, if these are as many as the client has seen.
@@ -204,6 +215,5 @@ pub(in crate::http) async fn delete(
     let query = query.only(&["expect"])?;
     body.none()?;
     let expected: u64 = query.parsed("expect", EXPECTED)?.ok_or_else(|| wrong("expect", EXPECTED, ""))?;
-    let (store, registry) = (site.admin()?, Arc::clone(&site.content().registry));
-    site.change(async move { Ok(Json(queues::delete(&store, &registry, &name, Some(expected)).await?)) }).await
+    Ok(Json(clear(&site, name, expected).await?))
 }

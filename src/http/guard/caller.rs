@@ -1,8 +1,9 @@
 //! Whose request is it?
 //!
-//! A token says so. Without one, programs of this machine may do everything, unless the configuration asks them for a token
+//! A token says so, or the session of a browser that began with one. Without one, programs of this machine may do everything, unless the configuration asks them for a token
 //! as well; what came through a proxy is none of them. Who is nobody gets as far as what everybody may see.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -12,8 +13,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::host::Name;
-use super::proxy;
-use crate::config::http::{HttpConfig, LoopbackMode, Role};
+use super::{proxy, session};
+use crate::config::http::{HttpConfig, HttpToken, LoopbackMode, Role};
 use crate::event::Event;
 use crate::http::attempts::Attempts;
 use crate::http::audited::Who;
@@ -48,9 +49,7 @@ impl Caller {
 pub(in crate::http) struct Scope(pub(in crate::http) String);
 
 impl Scope {
-    fn of(http: &HttpConfig, headers: &HeaderMap) -> Self {
-        let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok().and_then(bearer));
-        let held = token.and_then(|token| http.tokens.iter().find(|one| one.is(token)));
+    fn of(held: Option<&HttpToken>) -> Self {
         Self(held.map(|one| format!("token {}", one.name)).unwrap_or_default())
     }
 }
@@ -64,13 +63,20 @@ pub(in crate::http) async fn find(State(site): State<Site>, mut request: Request
     let peer = request.extensions().get::<Peer>().copied().unwrap_or(Peer::unix());
     let name = request.extensions().get::<Name>().copied().unwrap_or(Name::Allowed);
     let content = site.content();
-    match judge(&content.http, &site.attempts, peer, name, request.headers()) {
+    let held = held(&content.http, request.headers(), site.clock.now_ms());
+    // A session stands for the token with which it began.
+    let in_session = held.filter(|_| !request.headers().contains_key(AUTHORIZATION));
+    let judged = match in_session {
+        Some(held) => Ok(Caller::Holder(held.role)),
+        None => judge(&content.http, &site.attempts, peer, name, request.headers()),
+    };
+    match judged {
         Ok(caller) => {
             if !request.method().is_safe() {
-                let who = who(&content.http, caller, peer, request.headers());
+                let who = who(&content.http, caller, held, peer, request.headers());
                 request.extensions_mut().insert(who);
             }
-            let scope = Scope::of(&content.http, request.headers());
+            let scope = Scope::of(held);
             request.extensions_mut().insert(scope);
             request.extensions_mut().insert(caller);
             request.extensions_mut().insert(JudgedBy(content));
@@ -91,9 +97,7 @@ pub(in crate::http) async fn find(State(site): State<Site>, mut request: Request
 }
 
 /// Who it is, for people to read.
-fn who(http: &HttpConfig, caller: Caller, peer: Peer, headers: &HeaderMap) -> Who {
-    let token = headers.get(AUTHORIZATION).and_then(|value| bearer(value.to_str().ok()?));
-    let held = token.and_then(|token| http.tokens.iter().find(|one| one.is(token)));
+fn who(http: &HttpConfig, caller: Caller, held: Option<&HttpToken>, peer: Peer, headers: &HeaderMap) -> Who {
     let who = match (caller, held) {
         (Caller::Nobody, _) => "nobody".to_owned(),
         (Caller::Local, _) | (_, None) => "a program of this machine".to_owned(),
@@ -103,11 +107,22 @@ fn who(http: &HttpConfig, caller: Caller, peer: Peer, headers: &HeaderMap) -> Wh
     Who { who, from: client.map_or_else(|| "a socket".to_owned(), |address| address.to_string()) }
 }
 
+/// The token that a request shows, or that its session began with.
+fn held<'h>(http: &'h HttpConfig, headers: &HeaderMap, now_ms: i64) -> Option<&'h HttpToken> {
+    match headers.get(AUTHORIZATION) {
+        Some(value) => {
+            let token = value.to_str().ok().and_then(bearer)?;
+            http.tokens.iter().find(|one| one.is(token))
+        }
+        None => session::holder(http, headers, now_ms),
+    }
+}
+
 /// A refusal, and what people should know of it.
 #[derive(Debug)]
-struct Refused {
-    problem: Problem,
-    told: Option<String>,
+pub(in crate::http) struct Refused {
+    pub(in crate::http) problem: Problem,
+    pub(in crate::http) told: Option<String>,
 }
 
 fn judge(
@@ -128,11 +143,24 @@ fn judge(
         let detail = "expected one header: Authorization: Bearer TOKEN";
         return Err(Refused { problem: Problem::new(Kind::Unauthenticated, detail), told: None });
     };
+    try_token(http, attempts, client, token).map(|held| Caller::Holder(held.role))
+}
+
+/// The token of this text.
+///
+/// # Errors
+/// If it is none, or if this client has shown too many that are none.
+pub(in crate::http) fn try_token<'h>(
+    http: &'h HttpConfig,
+    attempts: &Attempts,
+    client: Option<IpAddr>,
+    token: &str,
+) -> Result<&'h HttpToken, Refused> {
     // Before anything is counted: a right token passes no matter who else tries wrong ones. All are compared, so that the time
     // tells nothing.
-    let held = http.tokens.iter().fold(None, |held, one| if one.is(token) { Some(one.role) } else { held });
-    if let Some(role) = held {
-        return Ok(Caller::Holder(role));
+    let held = http.tokens.iter().fold(None, |held, one| if one.is(token) { Some(one) } else { held });
+    if let Some(held) = held {
+        return Ok(held);
     }
     if let Some(left) = attempts.barred(client) {
         let seconds = left.as_secs() + 1;

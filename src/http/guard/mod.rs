@@ -14,3 +14,4 @@ pub(super) mod origin;
 pub(super) mod proxy;
 pub(super) mod read_only;
 pub(super) mod role;
+pub(super) mod session;

@@ -14,6 +14,8 @@ const TRACES: [HeaderName; 4] = [
     HeaderName::from_static("x-real-ip"),
     HeaderName::from_static("cf-connecting-ip"),
 ];
+const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED: &str = "x-forwarded-";
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -24,7 +26,7 @@ pub(super) fn came_through(headers: &HeaderMap) -> bool {
 
 /// Whose request it is: the last address in `X-Forwarded-For` that no trusted proxy has. Without trusted proxies it is the one who
 /// connected, because anybody can write that header.
-pub(super) fn client(address: Option<IpAddr>, headers: &HeaderMap, trusted: &[IpAddr]) -> Option<IpAddr> {
+pub(in crate::http) fn client(address: Option<IpAddr>, headers: &HeaderMap, trusted: &[IpAddr]) -> Option<IpAddr> {
     let is_trusted = |address: &IpAddr| trusted.contains(address);
     let Some(connected) = address.filter(is_trusted) else { return address };
     let values = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
@@ -38,6 +40,22 @@ pub(super) fn client(address: Option<IpAddr>, headers: &HeaderMap, trusted: &[Ip
         }
     }
     Some(client)
+}
+
+/// Below which path a trusted proxy shows this server, if it says so.
+pub(in crate::http) fn prefix<'h>(
+    address: Option<IpAddr>,
+    headers: &'h HeaderMap,
+    trusted: &[IpAddr],
+) -> Option<&'h str> {
+    address.filter(|address| trusted.contains(address))?;
+    headers.get(FORWARDED_PREFIX)?.to_str().ok()
+}
+
+/// Did the request come to the proxy encrypted? Anyone may say so: it only decides whether a cookie is for encrypted connections
+/// alone.
+pub(in crate::http) fn is_encrypted(headers: &HeaderMap) -> bool {
+    headers.get(FORWARDED_PROTO).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"https"))
 }
 
 /// An address, as some proxies write it with its port.
