@@ -23,7 +23,11 @@
 ARG RUST_BASE=rust:1.91-slim-bookworm
 ARG DEBIAN_BASE=debian:bookworm-slim
 
+# What is built beside the plain binary: traces (docs/tracing.md). --build-arg FEATURES= leaves them out.
+ARG FEATURES=otel
+
 FROM ${RUST_BASE} AS build
+ARG FEATURES
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 # The dependencies alone first: they are built again only when Cargo.lock changes. The examples that Cargo.toml names must be
@@ -32,14 +36,14 @@ RUN mkdir src examples \
     && sed -n '/^\[\[example\]\]/,/^$/s|^name = "\(.*\)"|examples/\1.rs|p' Cargo.toml | xargs touch \
     && echo 'fn main() {}' > src/main.rs \
     && : > src/lib.rs \
-    && cargo build --release --locked \
+    && cargo build --release --locked --features "${FEATURES}" \
     && rm -rf src
 COPY src ./src
 # What the sources include: `windlass generate config` writes it.
 COPY config ./config
 # Newer than what was just built in their place, whatever the clock of the checkout says.
 RUN touch src/main.rs src/lib.rs \
-    && cargo build --release --locked \
+    && cargo build --release --locked --features "${FEATURES}" \
     && install -m 755 target/release/windlass /usr/local/bin/windlass
 
 FROM ${DEBIAN_BASE}

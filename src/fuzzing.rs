@@ -129,13 +129,8 @@ pub fn proc_stat(line: &[u8]) -> bool {
 pub fn log_lines(text: &str, redact: &[String], json: bool) -> Vec<String> {
     let (task, queue) = (TaskName::as_stored(text), QueueName::as_stored(text));
     let (worker, owned) = (WorkerName::parse(text), || text.to_owned());
-    let job = Arc::new(JobInfo {
-        worker: worker.clone(),
-        queue: queue.clone(),
-        class: task.clone(),
-        args: JobInfo::args_of(text.as_bytes()),
-        id: Arc::from(text),
-    });
+    let args = JobInfo::args_of(text.as_bytes());
+    let job = Arc::new(JobInfo::new(worker.clone(), queue.clone(), task.clone(), args, Arc::from(text)));
     let duration = Duration::from_millis(7);
     let events = [
         Event::WorkerStart { worker: worker.clone() },

@@ -22,6 +22,7 @@ mod progress;
 mod sample;
 mod table;
 mod told;
+mod traced;
 mod value;
 mod watch;
 mod zones;

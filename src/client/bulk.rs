@@ -218,7 +218,7 @@ impl Client {
                 .iter()
                 .map(|(job, at)| Schedule { payload: job.job.payload.clone(), when: When::At(at.second()) })
                 .collect();
-            let replies = self.store.run(ScheduleBatch { jobs: entries, mark: None }).await?;
+            let replies = self.store.run(ScheduleBatch { jobs: entries, mark: None, known: None }).await?;
             outcomes.extend(later.iter().zip(replies).map(|((job, at), reply)| match reply {
                 Scheduled::At(second) => (job.line, LineOutcome::Delayed(second)),
                 Scheduled::Duplicate(second) => (job.line, LineOutcome::Duplicate(second)),

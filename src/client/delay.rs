@@ -5,6 +5,7 @@ use super::enqueue::{Client, ClientError, single, unmarked};
 use super::marking::Marking;
 use super::moment::Moment;
 use super::request::{Request, ResolvedJob};
+use crate::clock::{Clock as _, SystemClock};
 use crate::store::queueing::{Schedule, ScheduleBatch, Scheduled, When};
 
 /// How a second job of the same bytes in the same second is handled.
@@ -58,7 +59,16 @@ impl Client {
         let job = request.resolve(&self.registry)?;
         let jobs = vec![Schedule { payload: job.payload.clone(), when }];
         let mark = marking.map(|marking| marking.of(&job));
-        let reply = self.store.run(ScheduleBatch { jobs, mark }).await.map_err(|error| self.unanswered(error))?;
+        let due_ms = || {
+            let now = SystemClock.now_ms();
+            match when {
+                When::At(second) => now.max(second.saturating_mul(1000)),
+                When::In(ms) => now.saturating_add(ms.max(0)),
+            }
+        };
+        let known = self.known(None, due_ms).map(|identity| (job.queue.clone(), identity));
+        let reply =
+            self.store.run(ScheduleBatch { jobs, mark, known }).await.map_err(|error| self.unanswered(error))?;
         match (single(reply)?, duplicate) {
             (Scheduled::Marked, _) => Ok(None),
             (Scheduled::Duplicate(second), OnDuplicate::Refuse) => Err(ClientError::Duplicate { second }),

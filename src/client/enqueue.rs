@@ -10,6 +10,8 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::element::store_url::StoreUrl;
 use crate::config::element::store_url_error::StoreUrlError;
 use crate::config::element::tls_files::TlsFiles;
+#[cfg(feature = "otel")]
+use crate::job::trace::{JobTrace, TraceContext};
 use crate::job::{Identity, LockKey};
 use crate::plugin::chain::Chain;
 use crate::plugin::hooks::{HookFailure, Refusal};
@@ -35,6 +37,9 @@ pub struct Client {
     pub(super) store: Store<role::Client>,
     pub(super) registry: Arc<Registry>,
     pub(super) plugins: Arc<Plugins>,
+    /// The span that its jobs continue.
+    #[cfg(feature = "otel")]
+    pub(super) trace: Option<TraceContext>,
 }
 
 /// The outcome of an enqueue.
@@ -118,7 +123,13 @@ impl Client {
     /// Creates a client of this store. Its tasks may use the built-in plugins and programs as plugins.
     #[must_use]
     pub fn new(store: Store<role::Client>, registry: Arc<Registry>) -> Self {
-        Self { store, registry, plugins: Arc::default() }
+        Self {
+            store,
+            registry,
+            plugins: Arc::default(),
+            #[cfg(feature = "otel")]
+            trace: None,
+        }
     }
 
     /// Connects to the store at this address (`redis://...`, or `sqlite:FILE` relative to the working directory), for
@@ -137,6 +148,31 @@ impl Client {
     #[must_use]
     pub fn with_plugins(self, plugins: Arc<Plugins>) -> Self {
         Self { plugins, ..self }
+    }
+
+    /// The jobs that it enqueues or delays one by one continue this trace. It stands beside them, in the id that they then have
+    /// from the beginning.
+    #[cfg(feature = "otel")]
+    #[must_use]
+    pub fn within(self, trace: Option<TraceContext>) -> Self {
+        Self { trace, ..self }
+    }
+
+    /// The identity of a job that it enqueues, if it has one before its first run: the one that its producer knows, in the trace
+    /// of this client. `since_ms`: when the job is due.
+    #[cfg(feature = "otel")]
+    pub(super) fn known(&self, identity: Option<Identity>, since_ms: impl FnOnce() -> i64) -> Option<Identity> {
+        let Some(context) = self.trace else { return identity };
+        let identity = identity.unwrap_or_else(|| Identity::unrun(&InstanceRecord::new_id()));
+        let id = JobTrace { context, since_ms: since_ms() }.beside(&identity.id);
+        Some(Identity { id, ..identity })
+    }
+
+    /// The identity of a job that it enqueues, if it has one before its first run: the one that its producer knows.
+    #[cfg(not(feature = "otel"))]
+    #[expect(clippy::unused_self, reason = "the other one knows of traces")]
+    pub(super) fn known(&self, identity: Option<Identity>, _since_ms: impl FnOnce() -> i64) -> Option<Identity> {
+        identity
     }
 
     /// Puts a job on its queue, at the head if `front`, unless a plugin of its task refuses. The task's own plugins are
@@ -159,7 +195,8 @@ impl Client {
         request: &Request,
         front: bool,
     ) -> Result<(ResolvedJob, EnqueueOutcome, Arc<str>), ClientError> {
-        let identity = Identity::tracked(&InstanceRecord::new_id());
+        let tracked = Identity::tracked(&InstanceRecord::new_id());
+        let identity = self.known(Some(tracked.clone()), || SystemClock.now_ms()).unwrap_or(tracked);
         let (job, outcome) = unmarked(self.place(request, front, With::Identity(&identity)).await?)?;
         Ok((job, outcome, identity.id))
     }
@@ -183,12 +220,18 @@ impl Client {
             // Before all others: the job that was enqueued under it may itself be why they refuse.
             entry.admissions.insert(0, Admission::Once { mark: marking.of(&job) });
         }
-        let reply = match with {
-            With::Nothing | With::Mark(_) => self.store.run(EnqueueBatch { jobs: vec![entry] }).await,
-            With::Identity(identity) => {
-                let (queue, class) = (job.queue.as_str().to_owned(), job.task.as_str().to_owned());
-                let tracked = TrackedJob { queue, class, at_ms: SystemClock.now_ms() };
-                let tracked = EnqueueTracked { job: entry, identity: identity.clone(), tracked };
+        let identity = match with {
+            With::Nothing | With::Mark(_) => self.known(None, || SystemClock.now_ms()),
+            With::Identity(identity) => Some(identity.clone()),
+        };
+        let reply = match identity {
+            None => self.store.run(EnqueueBatch { jobs: vec![entry] }).await,
+            Some(identity) => {
+                let tracked = identity.is_tracked().then(|| {
+                    let (queue, class) = (job.queue.as_str().to_owned(), job.task.as_str().to_owned());
+                    TrackedJob { queue, class, at_ms: SystemClock.now_ms() }
+                });
+                let tracked = EnqueueTracked { job: entry, identity, tracked };
                 self.store.run(tracked).await.map(|reply| vec![reply])
             }
         };

@@ -78,5 +78,14 @@ pub fn effective_settings(config: &Config) -> Vec<(String, String)> {
         say("http.metrics", &http.metrics.name());
         say("http.max_queues", &http.max_queues);
     }
+    #[cfg(feature = "otel")]
+    if let Some(otel) = &config.otel {
+        say("otel.endpoint", &otel.url);
+        let headers: Vec<&str> = otel.headers.iter().map(|(name, _)| name.as_str()).collect();
+        say("otel.headers", &headers.join(","));
+        say("otel.service_name", &otel.service_name);
+        say("otel.sample", &otel.sampler.ratio);
+        say("otel.timeout", &show(otel.timeout));
+    }
     all
 }

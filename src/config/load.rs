@@ -215,6 +215,11 @@ struct ConfigLoader<'s> {
 /// How long jobs that cannot begin wait: longer than a deployment takes.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// What stands in place of traces where they are not built in.
+#[cfg(not(feature = "otel"))]
+const NOT_TRACED: &str = "this program was built without traces (the feature `otel`): take the Docker image, or build it with \
+                          cargo build --release --features otel; or remove [otel]";
+
 /// The shortest wait.
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -223,6 +228,13 @@ impl ConfigLoader<'_> {
     fn config(&mut self, source: Option<PathBuf>, mut top: Table<'_>) -> Config {
         refuse_what_comes_later(&mut top);
         let (min, max) = self.processors(&mut top);
+        #[cfg(feature = "otel")]
+        let otel = {
+            let table = section(&mut top, "otel");
+            self.otel(table)
+        };
+        #[cfg(not(feature = "otel"))]
+        top.refuse("otel", NOT_TRACED);
         let mut config = Config {
             source,
             scheduler: top.take("scheduler").and_then(|value| value.boolean()).unwrap_or(true),
@@ -263,6 +275,8 @@ impl ConfigLoader<'_> {
             output: self.output(section(&mut top, "output")),
             notify: section(&mut top, "notify").and_then(|table| self.notify(Some(table))),
             http: section(&mut top, "http").and_then(|table| self.http(table)),
+            #[cfg(feature = "otel")]
+            otel,
         };
         config.output.trusted = config.security.trusted();
         self.notes.extend(security::note(&config.security));
@@ -447,6 +461,8 @@ fn filter(text: &str) -> Result<String, Option<&'static str>> {
 mod certain;
 mod http;
 mod notify;
+#[cfg(feature = "otel")]
+mod otel;
 mod output;
 mod secret;
 pub(crate) mod security;

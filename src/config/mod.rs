@@ -12,8 +12,11 @@ pub mod load;
 pub mod model;
 #[cfg(feature = "daemon")]
 pub(crate) mod origin;
+#[cfg(feature = "otel")]
+pub mod otel;
 pub mod overrides;
 mod position;
 pub(crate) mod reader;
+pub mod secret_text;
 
 pub use model::Config;

@@ -13,7 +13,10 @@ use super::element::store_url::StoreUrl;
 use super::element::tls_files::{ConnectionFiles, TlsFiles};
 use super::error::Place;
 use super::http::HttpConfig;
+#[cfg(feature = "otel")]
+use super::otel::OtelConfig;
 use super::overrides::Overrides;
+pub use super::secret_text::SecretText;
 use crate::file::trust::Owners;
 
 /// All settings of `config/tasks.toml`, the environment and the flags.
@@ -76,6 +79,9 @@ pub struct Config {
     pub notify: Option<NotifyConfig>,
     /// Where it is reached over HTTP; `None`: nowhere.
     pub http: Option<HttpConfig>,
+    /// Where spans are sent; `None`: nothing is traced.
+    #[cfg(feature = "otel")]
+    pub otel: Option<OtelConfig>,
 }
 
 /// `[notify]`.
@@ -96,30 +102,6 @@ pub enum NotifyTarget {
     Exec(Vec<String>),
     /// A server.
     Url(SecretText),
-}
-
-/// A text that is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SecretText(String);
-
-impl SecretText {
-    /// This text.
-    #[must_use]
-    pub fn new(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-
-    /// The text.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for SecretText {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SecretText(...)")
-    }
 }
 
 /// `[output]`: the files of `output = "file"`.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::extensions::Extensions;
 use super::options::{RunError, RunOptions};
-use super::{notify, web};
+use super::{notify, traces, web};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::config::element::queues::QueuePatterns;
@@ -33,6 +33,8 @@ pub struct App {
     pub(super) notified: Listener,
     /// What streams of events hear of.
     pub(super) streamed: Listener,
+    /// What spans are made of.
+    pub(super) traced: traces::Heard,
     pub(super) log_style: LineStyle,
     pub(super) level_control: LevelControl,
 }
@@ -107,15 +109,28 @@ pub fn assemble(options: &RunOptions) -> Result<App, RunError> {
             (0, None)
         }
     };
-    let (bus, mut listeners) = Bus::timed(&[interest, 0, 0], log::CAPACITY, Arc::clone(&clock));
+    let (bus, mut listeners) = Bus::timed(&traces::interests([interest, 0, 0]), log::CAPACITY, Arc::clone(&clock));
+    let traced = traces::Heard::of(&mut listeners);
     let streamed = listeners.pop().expect("three interests must give three listeners");
     let notified = listeners.pop().expect("three interests must give three listeners");
     let listener = listeners.pop().expect("three interests must give three listeners");
     let kept = KeptOutputs::new(read.config.output.clone(), bus.clone());
     let parts = read.parts(&options.extensions, &bus, &kept)?;
     bus.set_interest(notify::LISTENER, notify::interest(&parts.config, &parts.registry));
+    traces::listen(&bus, &parts.config);
     let level_control = level_control.expect("a log that could not be set up must have been a problem");
-    Ok(App { options: options.clone(), parts, clock, bus, listener, notified, streamed, log_style, level_control })
+    Ok(App {
+        options: options.clone(),
+        parts,
+        clock,
+        bus,
+        listener,
+        notified,
+        streamed,
+        traced,
+        log_style,
+        level_control,
+    })
 }
 
 /// Reads configuration and tasks again, for a daemon that runs.
@@ -148,6 +163,7 @@ impl Read {
         let mut problems = options.extensions.check(&config.overrides);
         problems.extend(notify::check(&config));
         problems.extend(web::check(&config));
+        problems.extend(traces::check(&config));
         problems.extend(overridden(&mut config, options));
         // A daemon in the wrong folder would work on nothing, and say that all is well.
         if !config.has_named_store()

@@ -12,7 +12,7 @@ use crate::pool::{Control, Phase, Work};
 use crate::supervise::scope::contained_future;
 
 /// How long what is still to be told may take at least, when the drain took its whole time.
-const LAST_MESSAGES: Duration = Duration::from_secs(2);
+pub(super) const LAST_MESSAGES: Duration = Duration::from_secs(2);
 
 /// When all but the log must have ended. What is left then is killed with the handlers' runtime, which also takes a moment.
 pub(super) fn last_moment(told_at: Instant, work: &Work) -> Instant {

@@ -24,14 +24,14 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::assemble::App;
-use super::ending::{last_moment, retire_handlers, tell_last};
+use super::ending::{LAST_MESSAGES, last_moment, retire_handlers, tell_last};
 use super::extensions::Extensions;
 use super::options::RunError;
 use super::orphaned::Orphaned;
 use super::reload::Reloader;
 use super::running_scheduler::RunningScheduler;
 use super::web::{self, WebBound, WebTold};
-use super::{descriptors, directions, host, notify, panics, signal, systemd, warnings, watchdog};
+use super::{descriptors, directions, host, notify, panics, signal, systemd, traces, warnings, watchdog};
 use crate::backoff;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -67,7 +67,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Says why it does not start.
 pub fn run(app: App) -> Result<ExitCode, RunError> {
     let extensions = Arc::clone(&app.options.extensions);
-    let App { options, mut parts, clock, bus, listener, notified, streamed, log_style, level_control } = app;
+    let App { options, mut parts, clock, bus, listener, notified, streamed, traced, log_style, level_control } = app;
     let log_style = Arc::new(RwLock::new(log_style));
     let log = Log::new(&bus);
     // Before the first thread of ours starts, so that no panic goes unnoticed.
@@ -109,6 +109,8 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
     let (place, runtime) = (hostname(), handlers.handle().clone());
     let notifying = notify::start(notified, bus.clone(), work.clone(), scheduler_config.clone(), runtime, place)
         .map_err(system("start the thread that notifies"))?;
+    let traces =
+        traces::start(traced, &bus, &work, handlers.handle()).map_err(system("start the thread that makes spans"))?;
     let (present, told_at) = (work.clone(), Arc::new(OnceLock::new()));
     // If the threads of handlers are blocked or stopped, no job begins or ends.
     handlers.spawn(turn(pulses.begin("the handlers' runtime", LONGEST)));
@@ -162,7 +164,10 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
     // A daemon that was not told to end has not begun.
     let until = told_at.get().map_or_else(Instant::now, |told_at| last_moment(*told_at, &present.borrow()));
     let at_once = orders.borrow().phase == Phase::Kill;
-    handlers.block_on(tell_last(notifying, until, orders, &bus));
+    handlers.block_on(async {
+        let last = tell_last(notifying, until, orders.clone(), &bus);
+        tokio::join!(last, traces.end(until.max(Instant::now() + LAST_MESSAGES), orders));
+    });
     // To the end it tells that this instance drains.
     core.block_on(web.end(&told, at_once));
     // Handlers in Rust that still run are not waited for.

@@ -22,6 +22,7 @@ mod signal;
 mod stops;
 pub mod supervisor;
 pub mod systemd;
+pub(crate) mod traces;
 mod warnings;
 mod watchdog;
 pub mod web;

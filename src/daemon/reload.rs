@@ -11,10 +11,10 @@ use tokio::sync::watch;
 
 use super::assemble::{Parts, assemble_anew, log_style};
 use super::changes::{Changes, EVERY};
-use super::notify;
 use super::options::RunOptions;
 use super::systemd;
 use super::web::WebReload;
+use super::{notify, traces};
 use crate::config::model::ReloadMode;
 use crate::config::{Config, error};
 use crate::event::{Bus, Event};
@@ -110,6 +110,7 @@ impl Reloader {
                 *self.log_style.write().unwrap_or_else(PoisonError::into_inner) = log_style;
                 self.bus.set_interest(LOG, interest);
                 self.bus.set_interest(notify::LISTENER, notify::interest(&config, &parts.registry));
+                traces::listen(&self.bus, &config);
             }
             // The level was checked when the file was read.
             Err(message) => return self.refuse(&format!(": {message}")),
@@ -203,6 +204,12 @@ const APPLIED: &[(&str, Differs)] = applied! {
     "http": http,
 };
 
+/// The same of what not every program is built with.
+#[cfg(feature = "otel")]
+const APPLIED_TOO: &[(&str, Differs)] = applied! { "otel": otel };
+#[cfg(not(feature = "otel"))]
+const APPLIED_TOO: &[(&str, Differs)] = &[];
+
 /// Keeps the values that need a restart; returns the keys that would have changed.
 fn keep(old: &Config, new: &mut Config) -> Vec<&'static str> {
     let mut kept = Vec::new();
@@ -243,7 +250,12 @@ fn told(old: &Parts, config: &Config, registry: &Registry) -> String {
     );
     let changed = |name: &&str| before.get(name).is_some_and(|task| after.get(name).is_some_and(|now| now != task));
     names("changed tasks", after.iter().map(|task| task.name.as_str()).filter(changed).collect());
-    let keys = APPLIED.iter().filter(|(_, differs)| differs(&old.config, config)).map(|(key, _)| *key).collect();
+    let keys = APPLIED
+        .iter()
+        .chain(APPLIED_TOO)
+        .filter(|(_, differs)| differs(&old.config, config))
+        .map(|(key, _)| *key)
+        .collect();
     names("changed keys", keys);
     if said.is_empty() { "nothing has changed".to_owned() } else { said.join("; ") }
 }
@@ -341,6 +353,8 @@ mod tests {
             output: crate::config::model::OutputConfig { folder: _, run: _, total: _, age: _, trusted: _ },
             notify: _,
             http: _,
+            #[cfg(feature = "otel")]
+                otel: _,
         } = config("");
     }
 }

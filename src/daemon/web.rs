@@ -102,7 +102,10 @@ mod built {
     pub(in crate::daemon) struct Web(Option<Server>);
 
     fn content(http: &HttpConfig, config: &Config, registry: &Arc<Registry>) -> Arc<Content> {
-        Arc::new(Content::new(http.clone(), Arc::clone(registry), &config.log.redact).on(hostname()))
+        let content = Content::new(http.clone(), Arc::clone(registry), &config.log.redact).on(hostname());
+        #[cfg(feature = "otel")]
+        let content = content.sampled_by(config.otel.as_ref().map(|otel| otel.sampler));
+        Arc::new(content)
     }
 
     impl WebBound {

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::job::output_end::last_of_stderr;
+#[cfg(feature = "otel")]
+use crate::job::trace::{RunTrace, SentSpan};
 use crate::job::{Failure, QueueName, TaskName, WorkerName};
 use crate::text::cut::{cut, cut_bytes, shorten};
 
@@ -38,6 +40,8 @@ pub enum EventKind {
     Warning,
     FormattedLine,
     Missed,
+    #[cfg(feature = "otel")]
+    Sent,
 }
 
 /// The number of ranks.
@@ -83,6 +87,8 @@ impl EventKind {
             | Self::SchedulerReEnqueue
             | Self::WorkingTimestamp
             | Self::TransferredJob => 1,
+            #[cfg(feature = "otel")]
+            Self::Sent => 1,
             Self::Output | Self::FormattedLine => 0,
         }
     }
@@ -112,9 +118,26 @@ pub struct JobInfo {
     pub args: Box<str>,
     /// Its id.
     pub id: Arc<str>,
+    /// The spans of its run, if runs are traced.
+    #[cfg(feature = "otel")]
+    pub trace: Option<Arc<RunTrace>>,
 }
 
 impl JobInfo {
+    /// A job of which nothing is traced.
+    #[must_use]
+    pub fn new(worker: WorkerName, queue: QueueName, class: TaskName, args: Box<str>, id: Arc<str>) -> Self {
+        Self {
+            worker,
+            queue,
+            class,
+            args,
+            id,
+            #[cfg(feature = "otel")]
+            trace: None,
+        }
+    }
+
     /// What an event keeps of arguments. It is a copy: a part of the payload would hold all of it, and the reply of the store
     /// that it came in.
     #[must_use]
@@ -150,6 +173,8 @@ pub enum Event {
     ReEnqueue { job: Arc<JobInfo>, why: String },
     /// A job is dropped without a run, because a plugin of its task refused it. Logged as a warning.
     Vetoed { job: Arc<JobInfo>, plugin: Arc<str>, reason: Option<String> },
+    /// A job failed, and Noop took that for done. Logged as a warning.
+    Swallowed { job: Arc<JobInfo>, error: String, duration: Duration },
     /// A dead worker is removed.
     CleaningWorker { worker: WorkerName, why: String },
     /// An error that is not the failure of a job.
@@ -182,6 +207,9 @@ pub enum Event {
     Warning { text: String },
     /// A finished line of the log, from code in this process that writes to `tracing` itself.
     FormattedLine { text: String },
+    /// A job was enqueued here, inside of a trace.
+    #[cfg(feature = "otel")]
+    Sent { span: Arc<SentSpan> },
 }
 
 impl Event {
@@ -222,6 +250,7 @@ impl Event {
                 }
             }
             Self::Failure { error: text, .. }
+            | Self::Swallowed { error: text, .. }
             | Self::Retry { error: text, .. }
             | Self::Later { why: text, .. }
             | Self::ReEnqueue { why: text, .. }
@@ -247,6 +276,8 @@ impl Event {
             | Self::SchedulerReEnqueue { .. }
             | Self::WorkingTimestamp { .. }
             | Self::TransferredJob { .. } => {}
+            #[cfg(feature = "otel")]
+            Self::Sent { .. } => {}
         }
     }
 
@@ -264,7 +295,7 @@ impl Event {
             Self::Retry { .. } => EventKind::Retry,
             Self::Later { .. } => EventKind::Later,
             Self::ReEnqueue { .. } => EventKind::ReEnqueue,
-            Self::Vetoed { .. } | Self::Warning { .. } => EventKind::Warning,
+            Self::Vetoed { .. } | Self::Swallowed { .. } | Self::Warning { .. } => EventKind::Warning,
             Self::CleaningWorker { .. } => EventKind::CleaningWorker,
             Self::InternalError { .. } => EventKind::InternalError,
             Self::MultiWorkerAction { .. } => EventKind::MultiWorkerAction,
@@ -279,6 +310,8 @@ impl Event {
             Self::Notice { .. } => EventKind::Notice,
             Self::Missed { .. } => EventKind::Missed,
             Self::FormattedLine { .. } => EventKind::FormattedLine,
+            #[cfg(feature = "otel")]
+            Self::Sent { .. } => EventKind::Sent,
         }
     }
 
@@ -294,6 +327,7 @@ impl Event {
                 let texts = said.iter().chain(tail).map(|text| text.len()).sum::<usize>();
                 of_job(job) + error.len() + texts
             }
+            Self::Swallowed { job, error, .. } => of_job(job) + error.len(),
             Self::Retry { job, error, why, .. } => of_job(job) + error.len() + why.len(),
             Self::Later { job, why } | Self::ReEnqueue { job, why } => of_job(job) + why.len(),
             Self::Vetoed { job, plugin, reason } => of_job(job) + plugin.len() + reason.as_ref().map_or(0, String::len),
@@ -314,6 +348,8 @@ impl Event {
             | Self::SchedulerEnqueue { .. }
             | Self::SchedulerReEnqueue { .. }
             | Self::WorkingTimestamp { .. } => 0,
+            #[cfg(feature = "otel")]
+            Self::Sent { span } => span.queue.len() + span.task.len() + size_of::<SentSpan>(),
         };
         size_of::<Self>() + heap
     }

@@ -9,6 +9,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::lease_watch::LeaseWatch;
+#[cfg(feature = "otel")]
+use crate::job::trace::RunTrace;
 use crate::job::{ClaimToken, Identity, Outcome, QueueName};
 use crate::task::TaskDefinition;
 
@@ -33,6 +35,9 @@ pub struct Invocation {
     pub instance: Arc<str>,
     /// The lease under which it was claimed. A handler that lets a job wait asks it right before the job begins.
     pub lease: LeaseWatch,
+    /// The spans of this run, if it is traced.
+    #[cfg(feature = "otel")]
+    pub trace: Option<Arc<RunTrace>>,
 }
 
 impl Invocation {
@@ -49,6 +54,8 @@ impl Invocation {
             claim,
             instance: Arc::from("0"),
             lease: LeaseWatch::default(),
+            #[cfg(feature = "otel")]
+            trace: None,
         }
     }
 }

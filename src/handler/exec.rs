@@ -144,6 +144,11 @@ fn command(spec: &ExecSpec, job: &Invocation) -> Result<Command, CommandError> {
     if let Some(at) = &job.scheduled_at {
         command.env(run_variables::SCHEDULED_AT, &**at);
     }
+    #[cfg(feature = "otel")]
+    if let Some(trace) = &job.trace {
+        // What the daemon itself was started in is another trace.
+        command.env_remove(run_variables::TRACESTATE).env(run_variables::TRACEPARENT, trace.context.to_string());
+    }
     let (name, args) = run_variables::args_variable(&job.args);
     command.env(name, args);
     if spec.output == OutputMode::Discard && spec.result == ResultMode::Nothing {

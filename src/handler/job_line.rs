@@ -8,14 +8,25 @@ use crate::job::run_variables::{push_args, push_quoted};
 /// The job as one line, with the newline.
 pub(super) fn line(job: &Invocation) -> Vec<u8> {
     let mut line = Vec::with_capacity(job.args.len() + 256);
-    append(&mut line, job);
+    append_traced(&mut line, job);
     line.push(b'\n');
     line
 }
 
+/// Appends the job, and the trace that it continues if there is one, without a newline.
+pub(super) fn append_traced(line: &mut Vec<u8>, job: &Invocation) {
+    append(line, job);
+    #[cfg(feature = "otel")]
+    if let Some(trace) = &job.trace {
+        line.pop();
+        // Writing to a vector cannot fail.
+        let _ = write!(line, ",\"traceparent\":\"{}\"}}", trace.context);
+    }
+}
+
 /// Appends the job, without a newline.
 pub(super) fn append(line: &mut Vec<u8>, job: &Invocation) {
-    let Invocation { task, queue, args, identity, claim, scheduled_at, instance: _, lease: _ } = job;
+    let Invocation { task, queue, args, identity, claim, scheduled_at, .. } = job;
     line.extend_from_slice(b"{\"id\":");
     push_quoted(line, &identity.id);
     line.extend_from_slice(b",\"claim\":");

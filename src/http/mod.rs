@@ -46,6 +46,7 @@ mod slots;
 mod streams;
 mod tapped;
 mod telling;
+mod traced;
 mod underway;
 mod watch;
 

@@ -22,6 +22,8 @@ use crate::client::enqueue::Client;
 use crate::clock::Clock;
 use crate::config::http::HttpConfig;
 use crate::event::{Bus, Listener, Tally};
+#[cfg(feature = "otel")]
+use crate::job::trace::Sampler;
 use crate::plugin::registry::Plugins;
 use crate::store::handle::Store;
 use crate::store::outage::Outage;
@@ -42,13 +44,30 @@ pub struct Content {
     pub redactor: Redactor,
     /// The name of this host.
     pub host: String,
+    /// Which enqueues are traced; `None`: none.
+    #[cfg(feature = "otel")]
+    pub sampler: Option<Sampler>,
 }
 
 impl Content {
     /// The content under a configuration. `redact`: the keys of arguments whose values are not shown.
     #[must_use]
     pub fn new(http: HttpConfig, registry: Arc<Registry>, redact: &[String]) -> Self {
-        Self { http, registry, redactor: Redactor::new(redact), host: String::new() }
+        Self {
+            http,
+            registry,
+            redactor: Redactor::new(redact),
+            host: String::new(),
+            #[cfg(feature = "otel")]
+            sampler: None,
+        }
+    }
+
+    /// Traces enqueues.
+    #[cfg(feature = "otel")]
+    #[must_use]
+    pub fn sampled_by(self, sampler: Option<Sampler>) -> Self {
+        Self { sampler, ..self }
     }
 
     /// On this host.

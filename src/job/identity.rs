@@ -97,6 +97,12 @@ impl Identity {
         Self { id: Arc::from(format!("{TRACKED}{random}")), attempt: 1, redelivered: 0, later: 0 }
     }
 
+    /// An id for a job that was never run, and that nobody tracks; `random` makes it unique.
+    #[must_use]
+    pub fn unrun(random: &str) -> Self {
+        Self { id: Arc::from(random), attempt: 1, redelivered: 0, later: 0 }
+    }
+
     /// Does somebody track the job? Then its end is kept.
     #[must_use]
     pub fn is_tracked(&self) -> bool {

@@ -22,6 +22,8 @@ pub mod retry_keys;
 pub mod run_counts;
 pub mod run_variables;
 pub mod shown_run;
+#[cfg(feature = "otel")]
+pub mod trace;
 
 pub use beginning::Beginning;
 pub use failure::{Failure, FailureView};

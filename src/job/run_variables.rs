@@ -19,6 +19,12 @@ pub const OPTIONAL: [&str; 4] = [ARGS, ARGS_OMITTED, SCHEDULED_AT, STATUS_FD];
 pub const STATUS_FD: &str = "WINDLASS_STATUS_FD";
 /// The occurrence of the schedule that enqueued the job.
 pub const SCHEDULED_AT: &str = "WINDLASS_SCHEDULED_AT";
+/// The trace that a program continues.
+#[cfg(feature = "otel")]
+pub const TRACEPARENT: &str = "TRACEPARENT";
+/// What vendors add to a trace. It belongs to the parent that it came with.
+#[cfg(feature = "otel")]
+pub const TRACESTATE: &str = "TRACESTATE";
 const ARGS: &str = "WINDLASS_ARGS";
 const ARGS_OMITTED: &str = "WINDLASS_ARGS_OMITTED";
 

@@ -74,13 +74,9 @@ pub(crate) fn job_of(
     view: Option<&PayloadView<'_>>,
     id: &Arc<str>,
 ) -> Arc<JobInfo> {
-    Arc::new(JobInfo {
-        worker: worker.clone(),
-        queue: queue.clone(),
-        class: TaskName::as_stored(&cut(view.map_or(UNPARSEABLE, |view| &view.class), LONGEST_TEXT)),
-        args: view.map(|view| JobInfo::args_of(view.args().as_bytes())).unwrap_or_default(),
-        id: Arc::clone(id),
-    })
+    let class = TaskName::as_stored(&cut(view.map_or(UNPARSEABLE, |view| &view.class), LONGEST_TEXT));
+    let args = view.map(|view| JobInfo::args_of(view.args().as_bytes())).unwrap_or_default();
+    Arc::new(JobInfo::new(worker.clone(), queue.clone(), class, args, Arc::clone(id)))
 }
 
 /// Treats a record as a run that was cut off. `instance` is its dead owner with the counter at which it was seen dead;

@@ -15,6 +15,8 @@ use crate::event::{Event, EventKind};
 use crate::handler::contract::{Handler, Invocation, OutcomeSender, OwnedRun, RunOwner, StartedRun};
 use crate::handler::lease_watch::LeaseWatch;
 use crate::job::failure::UNPARSEABLE;
+#[cfg(feature = "otel")]
+use crate::job::trace::RunTrace;
 use crate::job::{Args, ClaimToken, Failure, Outcome, PayloadView, TaskName, WorkerName};
 use crate::plugin::chain::Chain;
 use crate::plugin::hook::{HookPoint, HookPoints};
@@ -122,13 +124,15 @@ pub(super) fn describe(core: &Core, worker: &WorkerName, job: &mut Job, class: i
         EventKind::ReEnqueue,
     ];
     if kinds.into_iter().any(|kind| core.bus.wants(kind)) {
-        job.info = Some(Arc::new(JobInfo {
-            worker: worker.clone(),
-            queue: job.queue.clone(),
-            class: class(),
-            args: JobInfo::args_of(&job.args),
-            id: Arc::clone(&job.identity.id),
-        }));
+        let (args, id) = (JobInfo::args_of(&job.args), Arc::clone(&job.identity.id));
+        #[cfg_attr(not(feature = "otel"), expect(unused_mut, reason = "nothing is traced"))]
+        let mut info = JobInfo::new(worker.clone(), job.queue.clone(), class(), args, id);
+        #[cfg(feature = "otel")]
+        if let Some(sampler) = core.settings.sampler() {
+            let trace = RunTrace::begin(&job.identity, &job.claim, sampler, core.bus.now_ms());
+            info.trace = Some(Arc::new(trace));
+        }
+        job.info = Some(Arc::new(info));
     }
 }
 
@@ -143,6 +147,12 @@ pub(super) fn begin(core: &Core, slot: &Slot, job: &mut Job) -> Started {
     }
     job.began = Instant::now();
     job.has_begun = true;
+    #[cfg(feature = "otel")]
+    let trace = job.info.as_ref().and_then(|info| info.trace.clone());
+    #[cfg(feature = "otel")]
+    if let Some(trace) = &trace {
+        trace.has_begun(core.bus.now_ms());
+    }
     if job.identity.is_tracked() {
         // Who waits for it wants to see all of it, and it may be over before a wish comes.
         core.watches.heed(&job.claim, 0, core.bus.live());
@@ -156,6 +166,8 @@ pub(super) fn begin(core: &Core, slot: &Slot, job: &mut Job) -> Started {
         claim: job.claim.clone(),
         instance: Arc::clone(&core.instance),
         lease: core.lease.watch(),
+        #[cfg(feature = "otel")]
+        trace,
     };
     if Hooks::any(task, &core.plugins, HookPoints::PERFORM) {
         return begin_hooked(core, slot, Arc::clone(handler), invocation);

@@ -85,9 +85,9 @@ pub(super) fn tell(
     }
     let job = Arc::clone(info?);
     match (&ending.verdict, &ending.failure) {
-        (Verdict::Done, Some(failure)) => bus.emit(Event::Warning {
-            text: format!("Noop took the failure of job {} ({}) for done: {failure}", job.id, job.class),
-        }),
+        (Verdict::Done, Some(failure)) => {
+            bus.emit(Event::Swallowed { job, error: cut(failure, LONGEST_TEXT), duration });
+        }
         (Verdict::Done | Verdict::DoneAtLast { .. }, _) if bus.wants(EventKind::Success) => {
             bus.emit(Event::Success { job, result, duration })
         }
@@ -170,13 +170,8 @@ fn tell_failure(bus: &Bus, job: Arc<JobInfo>, failure: &Failure, duration: Durat
 pub(super) fn tell_vetoed(bus: &Bus, worker: &WorkerName, job: &Job, Refusal { plugin, reason }: Refusal) {
     let Some(task) = job.task().filter(|_| bus.wants(EventKind::Warning)) else { return };
     let info = job.info.clone().unwrap_or_else(|| {
-        Arc::new(JobInfo {
-            worker: worker.clone(),
-            queue: job.queue.clone(),
-            class: task.name.clone(),
-            args: JobInfo::args_of(&job.args),
-            id: Arc::clone(&job.identity.id),
-        })
+        let (args, id) = (JobInfo::args_of(&job.args), Arc::clone(&job.identity.id));
+        Arc::new(JobInfo::new(worker.clone(), job.queue.clone(), task.name.clone(), args, id))
     });
     bus.emit(Event::Vetoed { job: info, plugin, reason });
 }

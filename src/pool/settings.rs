@@ -8,6 +8,8 @@ use super::control::Work;
 use crate::config::Config;
 use crate::handler::dispatch::Dispatch;
 use crate::job::TaskName;
+#[cfg(feature = "otel")]
+use crate::job::trace::Sampler;
 use crate::plugin::ending::CrashPolicy;
 use crate::task::load::BrokenTasks;
 
@@ -18,6 +20,8 @@ pub(super) struct Settings {
     broken: RefCell<Arc<BrokenTasks>>,
     policy: Cell<CrashPolicy>,
     kill_grace: Cell<Duration>,
+    #[cfg(feature = "otel")]
+    sampler: Cell<Option<Sampler>>,
 }
 
 impl Settings {
@@ -28,12 +32,17 @@ impl Settings {
             broken: RefCell::new(Arc::clone(&work.broken)),
             policy: Cell::new(policy(&work.config)),
             kill_grace: Cell::new(work.config.shutdown.kill_grace),
+            #[cfg(feature = "otel")]
+            sampler: Cell::new(work.config.otel.as_ref().map(|otel| otel.sampler)),
         }
     }
 
     /// These are in force from now on.
     pub(super) fn replace(&self, work: &Work) {
-        let Self { config, dispatch, broken, policy, kill_grace } = Self::new(work);
+        let new = Self::new(work);
+        #[cfg(feature = "otel")]
+        self.sampler.swap(&new.sampler);
+        let Self { config, dispatch, broken, policy, kill_grace, .. } = new;
         self.broken.swap(&broken);
         self.config.swap(&config);
         self.dispatch.swap(&dispatch);
@@ -57,6 +66,12 @@ impl Settings {
     /// What happens to a job whose run is cut off.
     pub(super) fn policy(&self) -> CrashPolicy {
         self.policy.get()
+    }
+
+    /// Which runs are traced; `None`: none.
+    #[cfg(feature = "otel")]
+    pub(super) fn sampler(&self) -> Option<Sampler> {
+        self.sampler.get()
     }
 
     /// How long a run may take to end after it was asked to.

@@ -50,9 +50,9 @@ pub struct EnqueueBatch {
 
 arrow!(EnqueueBatch, "enqueue", Once -> Vec<Enqueued>; Admin, Client);
 
-/// Nowhere -> queue, for a job that its producer tracks: as [`EnqueueBatch`] for one job, and in the same step the id that it will
-/// have when it is claimed is written beside it. Equal jobs are interchangeable: of several on a queue the first that is claimed
-/// takes the id.
+/// Nowhere -> queue, for a job that has an id from now on, because its producer tracks it or enqueued it inside of a trace: as
+/// [`EnqueueBatch`] for one job, and in the same step the id that it will have when it is claimed is written beside it. Equal
+/// jobs are interchangeable: of several on a queue the first that is claimed takes the id.
 ///
 /// # Errors
 /// As [`EnqueueBatch`].
@@ -62,8 +62,8 @@ pub struct EnqueueTracked {
     pub job: Enqueue,
     /// Who it will be.
     pub identity: Identity,
-    /// What is known of it until it has ended.
-    pub tracked: TrackedJob,
+    /// What is known of it until it has ended, if its producer tracks it.
+    pub tracked: Option<TrackedJob>,
 }
 
 arrow!(EnqueueTracked, "enqueue_tracked", Once -> Enqueued; Client);
@@ -109,6 +109,8 @@ pub struct ScheduleBatch {
     pub jobs: Vec<Schedule>,
     /// The mark of the only job: nothing is written if it stands.
     pub mark: Option<Mark>,
+    /// Who the only job is, and its queue, if it has an id already: it is written beside it in the same step.
+    pub known: Option<(QueueName, Identity)>,
 }
 
 arrow!(ScheduleBatch, "schedule", Once -> Vec<Scheduled>; Client);

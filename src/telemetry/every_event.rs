@@ -19,19 +19,14 @@ use crate::job::{Failure, QueueName, TaskName, WorkerName};
 use crate::text::clean;
 
 /// How many kinds of events there are; the match in [`number`] does not compile without all of them.
-const EVENTS: usize = 27;
+const EVENTS: usize = 28;
 
 /// Every event, with this text wherever others have a say.
 fn every_event(text: &str) -> Vec<Event> {
     let (task, queue, worker) = (TaskName::as_stored(text), QueueName::as_stored(text), WorkerName::parse(text));
     let text = || text.to_owned();
-    let job = Arc::new(JobInfo {
-        worker: worker.clone(),
-        queue: queue.clone(),
-        class: task.clone(),
-        args: text().into_boxed_str(),
-        id: Arc::from(text()),
-    });
+    let (args, id) = (text().into_boxed_str(), Arc::from(text()));
+    let job = Arc::new(JobInfo::new(worker.clone(), queue.clone(), task.clone(), args, id));
     let job = || Arc::clone(&job);
     let failure = Failure::new(text(), text()).with_backtrace(vec![text()]);
     let duration = Duration::from_millis(7);
@@ -62,6 +57,7 @@ fn every_event(text: &str) -> Vec<Event> {
         Event::Notice { text: text() },
         Event::Warning { text: text() },
         Event::Missed { task, text: text() },
+        Event::Swallowed { job: job(), error: text(), duration },
         Event::FormattedLine { text: format!("made elsewhere: {}", text()) },
     ]
 }
@@ -94,6 +90,9 @@ fn number(event: &Event) -> usize {
         Event::Notice { .. } => 23,
         Event::Warning { .. } => 24,
         Event::Missed { .. } => 25,
+        Event::Swallowed { .. } => 26,
+        #[cfg(feature = "otel")]
+        Event::Sent { .. } => unreachable!("it is not logged"),
         Event::FormattedLine { .. } => EVENTS - 1,
     }
 }

@@ -114,6 +114,8 @@ impl LineStyle {
             EventKind::TransferredJob => self.scheduler.transferred_job,
             EventKind::Output | EventKind::Notice | EventKind::Missed | EventKind::FormattedLine => EventLevel::Info,
             EventKind::Warning => EventLevel::Warn,
+            #[cfg(feature = "otel")]
+            EventKind::Sent => EventLevel::Off,
         }
     }
 
@@ -153,6 +155,11 @@ impl LineStyle {
                 let why = Some(self.redact.text(&format!("plugin {plugin:?}: {reason}")));
                 LogLine { why, ..self.job_line("dropped job", job) }
             }
+            Event::Swallowed { job, error, .. } => LogLine::of(
+                self.redact
+                    .text(&format!("Noop took the failure of job {} ({}) for done: {error}", job.id, job.class))
+                    .to_string(),
+            ),
             Event::CleaningWorker { worker, why } => LogLine {
                 why: Some(self.redact.text(why)),
                 ..self.worker_line("[ worker ] cleaning old worker", worker.name())
@@ -194,6 +201,9 @@ impl LineStyle {
                 LogLine::of(self.redact.text(text).to_string())
             }
             Event::FormattedLine { text } => LogLine::of(self.redact.output(text).to_string()),
+            // It is told to who collects traces.
+            #[cfg(feature = "otel")]
+            Event::Sent { .. } => LogLine::default(),
         }
     }
 

@@ -172,7 +172,7 @@ arrows! {
     ]);
     enqueue_tracked: One |s| {
         let tracked = TrackedJob { queue: "q".to_owned(), class: "add".to_owned(), at_ms: 7 };
-        s.f.store.run(EnqueueTracked { job: push("q", &job(23), &[]), identity: Identity::tracked("x"), tracked })
+        s.f.store.run(EnqueueTracked { job: push("q", &job(23), &[]), identity: Identity::tracked("x"), tracked: Some(tracked) })
     };
     schedule: One |s| s.f.store.schedule(&[Schedule { payload: job(22), when: When::At(NOW_S + 9) }]);
     promote: One |s| s.f.store.promote(&Promotion {

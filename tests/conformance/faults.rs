@@ -49,6 +49,7 @@ use crate::instance::{Instance, record};
 use crate::look::{
     admit, delay, failed, fill, gate, job, job_lock, jobs, lock, promotion, push, queue, queued, seconds, take,
 };
+use crate::marks::mark;
 use crate::runs::{list, run};
 use crate::support::resp::Reply;
 use crate::support::verbs::Verbs as _;
@@ -244,13 +245,24 @@ fn jobs_rows() -> Vec<Row> {
             Box::pin(async {
                 let tracked = TrackedJob { queue: "q".to_owned(), class: "add".to_owned(), at_ms: 7 };
                 let job = push("q", &job(1), &[take(&lock(1), 60)]);
-                EnqueueTracked { job, identity: Identity::tracked("x"), tracked }
+                EnqueueTracked { job, identity: Identity::tracked("x"), tracked: Some(tracked) }
             })
         }),
         row::<ScheduleBatch>(Never, |_| {
             Box::pin(async {
                 let schedule = |n, when| Schedule { payload: job(n), when };
-                ScheduleBatch { jobs: vec![schedule(1, When::At(NOW_S + 5)), schedule(2, When::In(1500))], mark: None }
+                ScheduleBatch {
+                    jobs: vec![schedule(1, When::At(NOW_S + 5)), schedule(2, When::In(1500))],
+                    mark: None,
+                    known: None,
+                }
+            })
+        }),
+        row::<ScheduleBatch>(Never, |_| {
+            Box::pin(async {
+                let jobs = vec![Schedule { payload: job(1), when: When::In(1500) }];
+                let known = Some((queue("q"), Identity::unrun("x")));
+                ScheduleBatch { jobs, mark: Some(mark("k")), known }
             })
         }),
         exchange_row(),

@@ -32,7 +32,7 @@ async fn read(f: &Fixture, key: &str) -> Option<String> {
 
 async fn schedule(f: &Fixture, n: usize, when: When, key: &str) -> Scheduled {
     let jobs = vec![Schedule { payload: job(n), when }];
-    f.store.run(ScheduleBatch { jobs, mark: Some(mark(key)) }).await.expect("schedule")[0]
+    f.store.run(ScheduleBatch { jobs, mark: Some(mark(key)), known: None }).await.expect("schedule")[0]
 }
 
 async fn a_mark_is_written_with_its_job_and_keeps_a_second_one_out(f: &Fixture) {

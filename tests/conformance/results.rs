@@ -1,9 +1,11 @@
 //! What jobs led to: written with the settlement and not before, and jobs that are known by an id from their enqueue on.
 
-use windlass::job::{FinishedRun, Identity, RunOutcome};
+use bytes::Bytes;
+use windlass::job::{FinishedRun, Identity, QueueName, RunOutcome};
 use windlass::store::effect::Verdict;
-use windlass::store::queueing::{EnqueueTracked, Enqueued, Settlement};
+use windlass::store::queueing::{EnqueueTracked, Enqueued, Schedule, ScheduleBatch, Scheduled, Settlement, When};
 use windlass::store::runs::{FindJob, FoundJob, KeepResult, KeepRun, TrackedJob};
+use windlass::store::scheduling::{Promote, PromoteTo, Promoted, Promotion};
 
 use crate::fixture::{Fixture, NOW_MS, Place};
 use crate::instance::{Claimed, Instance};
@@ -19,6 +21,8 @@ behaviours! {
     a_lost_claim_leaves_no_result,
     a_tracked_job_has_its_id_when_it_is_claimed_and_keeps_it,
     a_tracked_job_that_is_refused_leaves_nothing,
+    a_job_that_nobody_tracks_has_its_id_and_no_record,
+    a_delayed_job_has_its_id_when_it_is_claimed,
     equal_jobs_are_interchangeable,
 }
 
@@ -50,7 +54,7 @@ async fn settle(instance: &mut Instance, settlement: Settlement) {
 
 fn tracked(n: usize, id: &str) -> EnqueueTracked {
     let known = TrackedJob { queue: "q".to_owned(), class: "add".to_owned(), at_ms: NOW_MS };
-    EnqueueTracked { job: push("q", &job(n), &[]), identity: Identity::tracked(id), tracked: known }
+    EnqueueTracked { job: push("q", &job(n), &[]), identity: Identity::tracked(id), tracked: Some(known) }
 }
 
 async fn a_result_stands_with_the_settlement_and_not_before(f: &Fixture) {
@@ -106,7 +110,7 @@ async fn a_tracked_job_has_its_id_when_it_is_claimed_and_keeps_it(f: &Fixture) {
     let enqueue = tracked(0, "x");
     assert_eq!(f.store.run(enqueue.clone()).await.expect("enqueue_tracked"), Enqueued::Yes);
     let id = enqueue.identity.id.to_string();
-    assert_eq!(found(f, &id).await, FoundJob { tracked: Some(enqueue.tracked), result: None });
+    assert_eq!(found(f, &id).await, FoundJob { tracked: enqueue.tracked, result: None });
     let claimed = instance.claim_one("q").await;
     assert_eq!((&claimed.claim.payload, &claimed.claim.identity), (&job(0), &enqueue.identity));
     assert!(claimed.claim.identity.is_tracked());
@@ -118,6 +122,45 @@ async fn a_tracked_job_has_its_id_when_it_is_claimed_and_keeps_it(f: &Fixture) {
     fill(&f.store, "q", &jobs(0..1)).await;
     let next = instance.claim_one("q").await;
     assert!(!next.claim.identity.is_tracked(), "the id went with the job: {:?}", next.claim.identity);
+}
+
+async fn a_job_that_nobody_tracks_has_its_id_and_no_record(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    let identity = Identity::unrun("5c0b9a1e77aa01ff");
+    let enqueue = EnqueueTracked { job: push("q", &job(0), &[]), identity: identity.clone(), tracked: None };
+    assert_eq!(f.store.run(enqueue).await.expect("enqueue_tracked"), Enqueued::Yes);
+    assert_eq!(found(f, "5c0b9a1e77aa01ff").await, FoundJob::default());
+    assert_eq!(instance.claim_one("q").await.claim.identity, identity);
+}
+
+async fn a_delayed_job_has_its_id_when_it_is_claimed(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    let (now_s, payload) = (NOW_MS / 1000, Bytes::from_static(br#"{"class":"add","args":[7],"queue":"q"}"#));
+    let known = |name: &str| Identity::unrun(name);
+    let schedule = |name: &str, when, mark: Option<&str>| {
+        let jobs = vec![Schedule { payload: payload.clone(), when }];
+        let known = Some((QueueName::as_stored("q"), known(name)));
+        f.store.run(ScheduleBatch { jobs, mark: mark.map(crate::marks::mark), known })
+    };
+    let (soon, later) = (now_s + 2, now_s + 5);
+    assert_eq!(schedule("first", When::At(soon), None).await.expect("schedule"), [Scheduled::At(soon)]);
+    // Nothing is left of those that are not delayed.
+    assert_eq!(schedule("twin", When::At(soon), Some("m")).await.expect("schedule"), [Scheduled::Duplicate(soon)]);
+    assert_eq!(schedule("second", When::In(5000), Some("m")).await.expect("schedule"), [Scheduled::At(later)]);
+    assert_eq!(schedule("third", When::In(9000), Some("m")).await.expect("schedule"), [Scheduled::Marked]);
+    for (name, second) in [("first", soon), ("second", later)] {
+        f.pass(3);
+        let to = PromoteTo::Queue { queue: QueueName::as_stored("q"), lock: None };
+        let jobs = vec![Promote { payload: payload.clone(), long: None, to }];
+        let promotion = Promotion { leader: None, ruby: None, second, jobs };
+        assert_eq!(f.store.promote(&promotion).await.expect("promote"), Promoted::Moved(1));
+        let claimed = instance.claim_one("q").await;
+        assert_eq!((&claimed.claim.payload, claimed.claim.identity.clone()), (&payload, known(name)));
+        instance.settle_one(&claimed, Verdict::Done).await;
+    }
+    fill(&f.store, "q", std::slice::from_ref(&payload)).await;
+    let next = instance.claim_one("q").await;
+    assert!(next.claim.identity.id.starts_with(next.claim.token.as_str()), "{:?}", next.claim.identity);
 }
 
 async fn a_tracked_job_that_is_refused_leaves_nothing(f: &Fixture) {

@@ -329,7 +329,7 @@ async fn enqueue(w: &World) {
 async fn schedule(w: &World) {
     let at = |n| Schedule { payload: job(n), when: When::At(NOW_S + 1) };
     for (jobs, mark) in [(vec![at(0), at(1)], None), (vec![at(2)], None), (vec![at(3)], Some(mark("k")))] {
-        let batch = ScheduleBatch { jobs, mark };
+        let batch = ScheduleBatch { jobs, mark, known: None };
         w.refuse();
         let mut scheduled = None;
         for _ in 0..TIMES {

@@ -103,7 +103,7 @@ macro_rules! verbs {
 
 verbs! {
     enqueue(jobs: &[Enqueue]) -> EnqueueBatch EnqueueBatch { jobs: jobs.to_vec() };
-    schedule(jobs: &[Schedule]) -> ScheduleBatch ScheduleBatch { jobs: jobs.to_vec(), mark: None };
+    schedule(jobs: &[Schedule]) -> ScheduleBatch ScheduleBatch { jobs: jobs.to_vec(), mark: None, known: None };
     queue_names() -> QueueNames QueueNames { limit: usize::MAX };
     join(record: &InstanceRecord) -> Join Join { record: record.clone() };
     register(instance: &str, workers: &[WorkerName]) -> Register

@@ -22,7 +22,7 @@ use crate::config::load::Loaded;
 use crate::config::load::show_patience;
 use crate::config::model::Config;
 use crate::daemon::assemble::told_as_skipped;
-use crate::daemon::{notify, web};
+use crate::daemon::{notify, traces, web};
 use crate::handler::kept_output;
 use crate::task::zones::ZoneRelease;
 use crate::text::count::counted;
@@ -151,6 +151,9 @@ pub(crate) fn run(context: &CommandContext, args: &CheckArgs) -> Result<Exit, Cl
             problems.extend(context.extensions().check(&config.overrides));
             if !has_mistakes("notify") {
                 problems.extend(notify::check(&config));
+            }
+            if !has_mistakes("otel") {
+                problems.extend(traces::check(&config));
             }
             if !has_mistakes("http") {
                 problems.extend(web::check(&config));

@@ -15,6 +15,7 @@ use crate::cli::exit::{CliError, Exit};
 use crate::cli::input;
 use crate::cli::output::{Text, warn};
 use crate::cli::sample::refused;
+use crate::cli::traced::Traced;
 use crate::cli::zones::SaidTime;
 use crate::client::delay::OnDuplicate;
 use crate::client::enqueue::EnqueueOutcome;
@@ -43,14 +44,17 @@ pub(crate) async fn run(context: &CommandContext, args: EnqueueArgs) -> Result<E
         queue: args.queue.clone(),
         foreign: args.foreign,
     };
+    let traced = Traced::begin(context)?;
     let (client, store) = checked(context, &request).await?;
+    let client = traced.client(client);
     let exit = if let Some(key) = &args.once {
-        once(context, &client, &request, &args, key).await?
+        once(context, (&client, &traced), &request, &args, key).await?
     } else if args.at.is_none() && args.delay.is_none() {
-        now(context, (&client, &store), &request, &args).await?
+        now(context, (&client, &store, &traced), &request, &args).await?
     } else {
-        later(context, &client, &request, &args).await?
+        later(context, (&client, &traced), &request, &args).await?
     };
+    traced.tell().await;
     if !args.foreign {
         warn_of_unloaded(context, &store, [request.task.as_str()]).await;
     }
@@ -75,7 +79,7 @@ async fn checked(context: &CommandContext, request: &Request) -> Result<(Client,
 
 async fn now(
     context: &CommandContext,
-    (client, store): (&Client, &Store<Whole>),
+    (client, store, traced): (&Client, &Store<Whole>, &Traced),
     request: &Request,
     args: &EnqueueArgs,
 ) -> Result<Exit, CliError> {
@@ -86,6 +90,7 @@ async fn now(
         let (job, placed) = client.enqueue(request, args.front).await?;
         (job, placed, None)
     };
+    traced.ended(job.task.as_str(), job.queue.as_str(), Some(&placed));
     if let (Some(limit), Some(id), EnqueueOutcome::Enqueued { complaints }) = (args.wait, &id, &placed) {
         warned(None, complaints);
         warn(&format!("enqueued {} on {} as {id}", job.task.as_str(), job.queue.as_str()));
@@ -135,7 +140,7 @@ async fn tell_now(
 
 async fn later(
     context: &CommandContext,
-    client: &Client,
+    (client, traced): (&Client, &Traced),
     request: &Request,
     args: &EnqueueArgs,
 ) -> Result<Exit, CliError> {
@@ -146,6 +151,7 @@ async fn later(
         (Some(said), _) => client.enqueue_at(request, said.moment, duplicate).await?,
         (None, delay) => client.enqueue_in(request, delay.unwrap_or(0), duplicate).await?,
     };
+    traced.ended(job.task.as_str(), job.queue.as_str(), None);
     tell_later(context, &job, scheduled, said)
 }
 
@@ -182,7 +188,7 @@ fn tell_later(
 /// Enqueues or delays under a key.
 async fn once(
     context: &CommandContext,
-    client: &Client,
+    (client, traced): (&Client, &Traced),
     request: &Request,
     args: &EnqueueArgs,
     key: &OnceKey,
@@ -196,8 +202,14 @@ async fn once(
         (None, None) => When::Now { front: args.front },
     };
     match client.enqueue_once(request, when, duplicate, key).await? {
-        OnceOutcome::Now(job, placed) => tell_now(context, client, &job, placed, args, None).await,
-        OnceOutcome::Later(job, scheduled) => tell_later(context, &job, scheduled, said),
+        OnceOutcome::Now(job, placed) => {
+            traced.ended(job.task.as_str(), job.queue.as_str(), Some(&placed));
+            tell_now(context, client, &job, placed, args, None).await
+        }
+        OnceOutcome::Later(job, scheduled) => {
+            traced.ended(job.task.as_str(), job.queue.as_str(), None);
+            tell_later(context, &job, scheduled, said)
+        }
         OnceOutcome::Before(done) => {
             let output = EnqueueView::before(done);
             let at = output.at.as_deref().map(|at| format!(", for {at}")).unwrap_or_default();

@@ -92,6 +92,8 @@ pub(crate) async fn run(context: &CommandContext, args: PerformArgs) -> Result<E
         claim,
         instance: Arc::from(instance),
         lease: LeaseWatch::default(),
+        #[cfg(feature = "otel")]
+        trace: None,
     };
 
     let stop = Arc::new(watch::Sender::new(Stop::No));

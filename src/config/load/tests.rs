@@ -407,3 +407,12 @@ fn a_filter_must_be_one_that_the_log_understands() {
         assert_eq!(bad(&format!("[log]\nlevel = \"{other}\"")).len(), 1, "{other}");
     }
 }
+
+#[cfg(not(feature = "otel"))]
+#[test]
+fn traces_are_refused_by_name_where_they_are_not_built_in() {
+    let problems = bad("[otel]\nendpoint = \"http://localhost:4318\"\n");
+    let [problem] = &problems[..] else { panic!("{problems:#?}") };
+    assert!(problem.starts_with("tasks.toml:1:2: otel: this program was built without traces"), "{problem}");
+    assert!(problem.contains("--features otel"), "{problem}");
+}

@@ -92,13 +92,10 @@ fn events_hold_little_of_large_jobs_and_nothing_of_their_payloads() {
     let failure = Failure::new(text(), text()).with_backtrace(vec![text()]);
     // As a stderr that nobody reads has it.
     for _ in 0..JOBS {
-        let job = Arc::new(JobInfo {
-            worker: WorkerName::parse("host:1:*"),
-            queue: QueueName::as_stored("q"),
-            class: TaskName::as_stored("t"),
-            args: JobInfo::args_of(&large.slice(1..)),
-            id: Arc::from("id"),
-        });
+        let (worker, queue, class) =
+            (WorkerName::parse("host:1:*"), QueueName::as_stored("q"), TaskName::as_stored("t"));
+        let args = JobInfo::args_of(&large.slice(1..));
+        let job = Arc::new(JobInfo::new(worker, queue, class, args, Arc::from("id")));
         bus.emit(Event::Job { job: Arc::clone(&job) });
         bus.emit(Event::Success { job: Arc::clone(&job), result: Some(text()), duration: Duration::ZERO });
         bus.emit(Event::failure(Arc::clone(&job), &failure, Duration::ZERO));

@@ -10,6 +10,8 @@ use super::connect::{Connector, SystemTrust};
 use super::connection_pool::ConnectionPool;
 use super::request::RequestTemplate;
 use super::response::{self, BodyEnd, FAILURE_CAP, RESULT_CAP, StatusMeaning, judge};
+#[cfg(feature = "otel")]
+use super::traced::{Server, TracedCall};
 use super::transport_error::TransportError;
 use crate::clock::Clock;
 use crate::handler::contract::{Handler, Invocation, StartedRun, Stop, stopped};
@@ -31,6 +33,8 @@ struct HttpClient {
     origin: String,
     keep_body: bool,
     later: RetryLater,
+    #[cfg(feature = "otel")]
+    server: Server,
 }
 
 impl Http {
@@ -46,6 +50,8 @@ impl Http {
             origin: spec.url.origin(),
             keep_body: spec.keep_body,
             later: spec.later,
+            #[cfg(feature = "otel")]
+            server: Server::of(spec),
         })))
     }
 }
@@ -94,9 +100,15 @@ impl HttpClient {
         slot: Result<SemaphorePermit<'_>, TransportError>,
         job: &Invocation,
     ) -> Result<Outcome, TransportError> {
+        #[cfg(feature = "otel")]
+        let mut call = TracedCall::begin(&self.server, job, &*self.clock);
         let request = self.template.request(job, self.now_s());
         let (response, mut lease) = self.pool.send(slot?, request, &job.lease).await?;
         let (head, mut body) = response.into_parts();
+        #[cfg(feature = "otel")]
+        if let Some(call) = &mut call {
+            call.status = Some(head.status.as_u16());
+        }
         let meaning = judge(head.status, &head.headers, job.identity.later, self.later, self.now_s());
         let mut kept = Vec::new();
         if meaning == StatusMeaning::Done {

@@ -24,12 +24,16 @@ mod request;
 pub(crate) mod response;
 mod retry_after;
 mod sign;
+#[cfg(feature = "otel")]
+mod traced;
 mod transport;
 mod transport_error;
 
 pub(crate) use connect::SystemTrust;
 pub(crate) use handler::Http;
 pub(crate) use post::post;
+#[cfg(feature = "otel")]
+pub(crate) use post::{Untaken, post_with};
 
 #[cfg(test)]
 mod tests;

@@ -22,7 +22,9 @@ const ATTEMPT: HeaderName = HeaderName::from_static("windlass-attempt");
 const SIGNATURE: HeaderName = HeaderName::from_static("windlass-signature");
 
 /// How many headers are added for each job.
-const OF_JOB: usize = 6;
+const OF_JOB: usize = if cfg!(feature = "otel") { 7 } else { 6 };
+#[cfg(feature = "otel")]
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The parts that all requests of a task share.
 pub(super) struct RequestTemplate {
@@ -84,6 +86,10 @@ impl RequestTemplate {
         headers.insert(ATTEMPT, HeaderValue::from(job.identity.attempt));
         if let Some(signature) = signature {
             headers.insert(SIGNATURE, signature);
+        }
+        #[cfg(feature = "otel")]
+        if let Some(trace) = &job.trace {
+            headers.insert(TRACEPARENT, text(&trace.call_context().to_string()));
         }
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();

@@ -58,7 +58,7 @@ pub(crate) enum Response {
 pub(super) fn perform(out: &mut Vec<u8>, id: u64, job: &Invocation) {
     // Writing to a vector cannot fail.
     let _ = write!(out, "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"perform\",\"params\":");
-    job_line::append(out, job);
+    job_line::append_traced(out, job);
     out.extend_from_slice(b"}\n");
 }
 

@@ -21,6 +21,7 @@ use crate::client::request::{Request, ResolvedJob};
 use crate::http::guard::caller::{Caller, Scope};
 use crate::http::problem::{Kind, Problem};
 use crate::http::site::Site;
+use crate::http::traced::Traced;
 use crate::job::{Args, QueueName};
 
 const TIME: &str = "a time: RFC 3339, milliseconds, or \"@seconds\"";
@@ -35,6 +36,7 @@ struct Asked {
     track: bool,
     duplicate: OnDuplicate,
     once: Option<Once>,
+    traced: Traced,
 }
 
 /// `POST /tasks/{task}/jobs`: the body is the arguments.
@@ -47,6 +49,7 @@ pub(in crate::http) async fn of_task(
     query: Query,
     body: JsonBody,
 ) -> Result<Response, Problem> {
+    let traced = Traced::begin(&site, &headers);
     let once = once::begin(&site, &headers, &scope)?;
     let query = query.only(&["queue", "at", "in", "front", "track", "suppress_duplicate"])?;
     let read = |name: &str, expected: &str, problem: &dyn std::fmt::Display| {
@@ -64,7 +67,7 @@ pub(in crate::http) async fn of_task(
         foreign: false,
     };
     admit(&site, caller, &request, "?queue").await?;
-    let asked = Asked { request, when, track, duplicate: duplicate(query.flag("suppress_duplicate")?), once };
+    let asked = Asked { request, when, track, duplicate: duplicate(query.flag("suppress_duplicate")?), once, traced };
     enqueue(site, asked).await.map_err(|problem| problem.of_args("", body.text()).of_query("queue"))
 }
 
@@ -77,6 +80,7 @@ pub(in crate::http) async fn any(
     query: Query,
     body: JsonBody,
 ) -> Result<Response, Problem> {
+    let traced = Traced::begin(&site, &headers);
     let once = once::begin(&site, &headers, &scope)?;
     query.only(&[])?;
     let members = body.members()?.only(&[
@@ -111,7 +115,7 @@ pub(in crate::http) async fn any(
     let track = members.flag("track")?;
     let when = when(at, delay, (members.flag("front")?, track), "/in")?;
     admit(&site, caller, &request, "/queue").await?;
-    let asked = Asked { request, when, track, duplicate: duplicate(members.flag("suppress_duplicate")?), once };
+    let asked = Asked { request, when, track, duplicate: duplicate(members.flag("suppress_duplicate")?), once, traced };
     enqueue(site, asked).await.map_err(|problem| problem.of_args("/args", members.raw("args")))
 }
 
@@ -147,7 +151,7 @@ fn duplicate(is_suppressed: bool) -> OnDuplicate {
 
 /// Enqueues: 201 if there is a new job, or was one under the same key; 200 if a plugin refused it or it was there already.
 async fn enqueue(site: Site, asked: Asked) -> Result<Response, Problem> {
-    let client = site.client()?;
+    let client = asked.traced.client(site.client()?);
     let mut view = site.change(async move { run(&client, asked).await }).await?;
     let status = if view.enqueued { StatusCode::CREATED } else { StatusCode::OK };
     let is_replay = std::mem::take(&mut view.replayed);
@@ -156,37 +160,59 @@ async fn enqueue(site: Site, asked: Asked) -> Result<Response, Problem> {
 }
 
 async fn run(client: &Client, asked: Asked) -> Result<EnqueueView, Problem> {
-    let Asked { request, when, track, duplicate, once } = asked;
-    if let Some(Once { key, begun }) = once {
-        if track {
+    let Asked { request, when, track, duplicate, once, traced } = asked;
+    let (job, view) = match once {
+        Some(_) if track => {
             let detail =
                 "a job that is enqueued under an Idempotency-Key cannot be tracked; leave out track or the header";
             return Err(Problem::new(Kind::Malformed, detail));
         }
-        let outcome = client.enqueue_once(&request, when, duplicate, &key).await;
-        drop(begun);
-        return Ok(match outcome? {
-            OnceOutcome::Now(job, outcome) => now(client, &job, outcome).await,
-            OnceOutcome::Later(job, scheduled) => EnqueueView::later(&job, scheduled),
-            OnceOutcome::Before(done) => EnqueueView::before(done),
-        });
-    }
-    let (job, scheduled) = match when {
-        When::Now { front } => {
-            let (job, outcome, id) = if track {
-                let (job, outcome, id) = client.enqueue_tracked(&request, front).await?;
-                (job, outcome, Some(id.to_string()))
-            } else {
-                let (job, outcome) = client.enqueue(&request, front).await?;
-                (job, outcome, None)
-            };
-            let view = now(client, &job, outcome).await;
-            return Ok(EnqueueView { id: id.filter(|_| view.enqueued), ..view });
+        Some(Once { key, begun }) => {
+            let outcome = client.enqueue_once(&request, when, duplicate, &key).await;
+            drop(begun);
+            match outcome? {
+                OnceOutcome::Now(job, outcome) => {
+                    let view = now(client, &job, outcome).await;
+                    (job, view)
+                }
+                OnceOutcome::Later(job, scheduled) => {
+                    let view = EnqueueView::later(&job, scheduled);
+                    (job, view)
+                }
+                // It was told when it was done.
+                OnceOutcome::Before(done) => return Ok(EnqueueView::before(done)),
+            }
         }
-        When::At(at) => client.enqueue_at(&request, at, duplicate).await?,
-        When::In(ms) => client.enqueue_in(&request, ms, duplicate).await?,
+        None => placed(client, &request, when, track, duplicate).await?,
     };
-    Ok(EnqueueView::later(&job, scheduled))
+    traced.ended(&job, &view);
+    Ok(view)
+}
+
+async fn placed(
+    client: &Client,
+    request: &Request,
+    when: When,
+    track: bool,
+    duplicate: OnDuplicate,
+) -> Result<(ResolvedJob, EnqueueView), Problem> {
+    let (job, scheduled) = match when {
+        When::Now { front } if track => {
+            let (job, outcome, id) = client.enqueue_tracked(request, front).await?;
+            let view = now(client, &job, outcome).await;
+            let id = Some(id.to_string()).filter(|_| view.enqueued);
+            return Ok((job, EnqueueView { id, ..view }));
+        }
+        When::Now { front } => {
+            let (job, outcome) = client.enqueue(request, front).await?;
+            let view = now(client, &job, outcome).await;
+            return Ok((job, view));
+        }
+        When::At(at) => client.enqueue_at(request, at, duplicate).await?,
+        When::In(ms) => client.enqueue_in(request, ms, duplicate).await?,
+    };
+    let view = EnqueueView::later(&job, scheduled);
+    Ok((job, view))
 }
 
 async fn now(client: &Client, job: &ResolvedJob, outcome: EnqueueOutcome) -> EnqueueView {

@@ -25,7 +25,7 @@ use crate::store::meter::{Outcome, Passes};
 const MOST_QUEUES: usize = 500;
 
 /// The listeners of the bus, in the order in which the daemon adds them.
-const LISTENERS: [&str; 3] = ["log", "notify", "streams"];
+const LISTENERS: [&str; 4] = ["log", "notify", "streams", "traces"];
 
 /// How long the pool is waited for. One that hangs leaves out its series and delays nothing else.
 const PATIENCE: Duration = Duration::from_secs(1);

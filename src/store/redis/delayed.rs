@@ -10,12 +10,13 @@ use futures_util::future::join_all;
 use super::connection::Connection;
 use super::engine::RedisStore;
 use super::enqueue::together;
+use super::keys::Keys;
 use super::lending::Lending;
 use super::members::Told;
 use super::script::{Call, Script, calls_of, script};
 use super::standing::{Long, Standing};
 use super::{inspect, members, refusal, reply, rights, scan, verdict};
-use crate::job::{PayloadView, RetryKeys};
+use crate::job::{Identity, PayloadView, QueueName, RetryKeys};
 use crate::store::arrow::Perform;
 use crate::store::delayed::{DeleteDelayed, MoveDelayed, MoveTo, ScheduledAt};
 use crate::store::error::StoreError;
@@ -24,6 +25,7 @@ use crate::store::queueing::{Schedule, ScheduleBatch, Scheduled, When};
 use crate::store::scheduling::{Broken, DropEntry, Due, ReadDue, ReadTime, RubyLeader};
 
 static SCHEDULE: Script = script!("schedule");
+static SCHEDULE_KNOWN: Script = script!("places", "delay", "identity", "remember", "schedule_known");
 static DUE: Script = script!("page", "announce", "ruby_leader", "due");
 static SCHEDULE_LENT: Script = script!("lend", "lent", "schedule");
 static RENAME_ENTRY: Script = script!("places", "delay", "rename_entry");
@@ -41,9 +43,15 @@ const BATCH: usize = 500;
 
 impl Perform<ScheduleBatch> for RedisStore {
     async fn perform(&self, arrow: ScheduleBatch) -> Result<Vec<Scheduled>, StoreError> {
-        match &arrow.mark {
-            None => schedule(&self.connection, &arrow.jobs).await,
-            Some(mark) => schedule_batch(&self.connection, &arrow.jobs, Some(mark)).await,
+        match &arrow {
+            ScheduleBatch { mark: None, known: None, .. } => schedule(&self.connection, &arrow.jobs).await,
+            ScheduleBatch { jobs, mark, known: None } => schedule_batch(&self.connection, jobs, mark.as_ref()).await,
+            ScheduleBatch { jobs, mark, known: Some(known) } => {
+                let [job] = &jobs[..] else {
+                    return Err(StoreError::Misuse(format!("an id is of one job, and {} were sent", jobs.len())));
+                };
+                schedule_known(&self.connection, job, known, mark.as_ref()).await
+            }
         }
     }
 }
@@ -141,14 +149,43 @@ async fn schedule_batch(
         call.arg(job.payload.clone());
         lending.lend_argument(&mut call, from, (at, &job.payload));
     }
+    push_mark(&mut call, keys, mark);
+    let script = lending.pick(&mut call, [&SCHEDULE, &SCHEDULE_LENT]);
+    outcomes(connection.run(script, call).await?)
+}
+
+/// Delays a job with the id that it has already.
+async fn schedule_known(
+    connection: &Connection,
+    job: &Schedule,
+    (queue, identity): &(QueueName, Identity),
+    mark: Option<&Mark>,
+) -> Result<Vec<Scheduled>, StoreError> {
+    let keys = connection.keys();
+    let mut call = connection.call();
+    verdict::places(&mut call, keys);
+    call.key(keys.timestamps(&job.payload));
+    match job.when {
+        When::At(second) => call.literal("A").number(second),
+        When::In(ms) => call.literal("I").number(ms),
+    };
+    call.arg(job.payload.clone()).text(queue.as_str()).arg(verdict::encoded(identity));
+    push_mark(&mut call, keys, mark);
+    outcomes(connection.run(&SCHEDULE_KNOWN, call).await?)
+}
+
+fn push_mark(call: &mut Call, keys: &Keys, mark: Option<&Mark>) {
     match mark {
         None => call.literal(""),
         Some(Mark { key, before, after }) => {
             call.literal("M").key(keys.mark(key)).text(before).text(after).number(marks::KEPT_S)
         }
     };
-    let script = lending.pick(&mut call, [&SCHEDULE, &SCHEDULE_LENT]);
-    let seconds = reply::strings(connection.run(script, call).await?)?;
+}
+
+/// What became of jobs that were to be delayed.
+fn outcomes(reply: Frame) -> Result<Vec<Scheduled>, StoreError> {
+    let seconds = reply::strings(reply)?;
     let read = |text: &Bytes| {
         if &text[..] == b"!" {
             return Ok(Scheduled::Marked);

@@ -39,11 +39,12 @@ impl Perform<EnqueueTracked> for RedisStore {
 async fn enqueue_tracked(connection: &Connection, arrow: &EnqueueTracked) -> Result<Enqueued, StoreError> {
     let EnqueueTracked { job, identity, tracked } = arrow;
     let keys = connection.keys();
+    let told = tracked.as_ref().map(|tracked| Bytes::from(tracked.encode())).unwrap_or_default();
     let mut call = connection.call();
     verdict::places(&mut call, keys);
     call.key(keys.departed()).key(keys.queue(&job.queue)).key(keys.tracked(&identity.id));
     call.literal(if job.front { "LPUSH" } else { "RPUSH" }).text(job.queue.as_str()).arg(job.payload.clone());
-    call.arg(verdict::encoded(identity)).arg(Bytes::from(tracked.encode())).number(TRACKED_FOR.as_millis());
+    call.arg(verdict::encoded(identity)).arg(told).number(TRACKED_FOR.as_millis());
     admissions(&mut call, keys, &job.payload, &job.admissions);
     Ok(match reply::number(connection.run(&ENQUEUE_TRACKED, call).await?)? {
         0 => Enqueued::Yes,

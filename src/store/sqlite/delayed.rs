@@ -19,14 +19,13 @@ use crate::job::{Identity, QueueName};
 use crate::store::arrow::Perform;
 use crate::store::delayed::{DelayedIdentities, DelayedJob, MoveDelayed, MoveTo, ScheduledAt};
 use crate::store::error::StoreError;
-use crate::store::marks::Mark;
-use crate::store::queueing::{Schedule, ScheduleBatch, Scheduled, When};
+use crate::store::queueing::{ScheduleBatch, Scheduled, When};
 use crate::store::scheduling::{DropEntry, Due, ReadDue, ReadTime, entry_of};
 use crate::store::unreadable::{PassedOver, RecordKind};
 
 impl Perform<ScheduleBatch> for SqliteStore {
     async fn perform(&self, arrow: ScheduleBatch) -> Result<Vec<Scheduled>, StoreError> {
-        self.writer.call(move |step| schedule(step, &arrow.jobs, arrow.mark.as_ref())).await
+        self.writer.call(move |step| schedule(step, &arrow)).await
     }
 }
 
@@ -68,7 +67,9 @@ impl Perform<MoveDelayed> for SqliteStore {
 }
 
 /// Delays jobs, in order; of equal bytes only one per second. With a mark, which belongs to the only job, nothing if it stands.
-fn schedule(step: &Step<'_>, jobs: &[Schedule], mark: Option<&Mark>) -> Result<Vec<Scheduled>, StoreError> {
+fn schedule(step: &Step<'_>, arrow: &ScheduleBatch) -> Result<Vec<Scheduled>, StoreError> {
+    let ScheduleBatch { jobs, mark, known } = arrow;
+    let known = known.as_ref().map(|(_, identity)| identity.encode());
     if let Some(mark) = mark
         && marks::stands(step, &mark.key)?
     {
@@ -84,7 +85,7 @@ fn schedule(step: &Step<'_>, jobs: &[Schedule], mark: Option<&Mark>) -> Result<V
         outcomes.push(if taken.exists(params![digest(&job.payload), second, &job.payload[..]])? {
             Scheduled::Duplicate(second)
         } else {
-            insert(step, second, &job.payload, None)?;
+            insert(step, second, &job.payload, known.as_deref())?;
             if let Some(mark) = mark {
                 marks::set(step, mark, Some(second))?;
             }

@@ -42,7 +42,9 @@ fn enqueue_tracked(step: &Step<'_>, arrow: &EnqueueTracked) -> Result<Enqueued, 
     } else {
         push_tail(step, &job.queue, &job.payload, Some(&who))?;
     }
-    runs::track(step, &identity.id, tracked)?;
+    if let Some(tracked) = tracked {
+        runs::track(step, &identity.id, tracked)?;
+    }
     Ok(Enqueued::Yes)
 }
 

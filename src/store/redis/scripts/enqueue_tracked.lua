@@ -1,8 +1,8 @@
--- enqueue_tracked: nowhere -> queue, for one job whose producer tracks it: it is put on its queue with the id that it will have.
+-- enqueue_tracked: nowhere -> queue, for one job that has an id already: it is put on its queue with it.
 --
 -- KEYS   as places.lua; as departed.lua; the queue's list, windlass:track:<id>, then what the admissions read
--- ARGV   now, "RPUSH" or "LPUSH", queue, the job, its identity, its record, for how many ms that is kept, number of admissions,
---        the admissions as in admit.lua
+-- ARGV   now, "RPUSH" or "LPUSH", queue, the job, its identity, its record (empty: its producer does not track it), for how
+--        many ms that is kept, number of admissions, the admissions as in admit.lua
 -- returns 0, or the number from 1 of the admission that refused it
 --
 -- Why this order: as in enqueue.lua. The identity is written before the job, because a job without it would run under another
@@ -25,5 +25,7 @@ end
 if push == 'LPUSH' then
   doubt_all(queue, list, 1)
 end
-try('SET', record, told, 'PX', kept)
+if told ~= '' then
+  try('SET', record, told, 'PX', kept)
+end
 return 0
