@@ -29,8 +29,9 @@ use crate::text::clean::named;
 /// How old the ping of an idle worker may get. Schedulers of node-resque remove a worker whose ping is older than their
 /// `stuckWorkerTimeout`, and the protocol's clients ping every 5 s.
 const PING: Duration = Duration::from_millis(4800);
-/// How often at least idle workers are looked after and the instances counted; every second lease if that is sooner.
-const LOOK: Duration = Duration::from_secs(30);
+/// How often at least idle workers are looked after and the instances counted; every fourth lease if that is sooner. By
+/// default that is every twelfth beat.
+const LOOK: Duration = Duration::from_secs(53);
 /// How soon an extension that failed is sent again, at first and at most.
 const RETRY: Duration = Duration::from_millis(50);
 const AGAIN: Duration = Duration::from_millis(500);
@@ -135,7 +136,7 @@ pub(super) async fn beat(core: Rc<Core>, pulse: Pulse) {
             continue;
         }
         let pings = pings_are_due(pinged.elapsed(), period);
-        let looks = looked.elapsed() >= LOOK.min(length * 2);
+        let looks = looked.elapsed() >= LOOK.min(length * 4);
         let (mut extend, asked) = gather(core, pings, looks);
         extend.census = looks || begun.elapsed() < CENSUS;
         (sent, again) = (core.lease.now(), None);

@@ -13,6 +13,7 @@ use crate::fixture::{Fixture, NOW_S, Place};
 use crate::instance::{Instance, claimed, payloads};
 use crate::look::{delay, failed, fill, job, queue, queued, seconds};
 use crate::support::redis::{Options, RedisServer};
+use crate::support::resp::Reply;
 use crate::support::verbs::Verbs as _;
 use crate::tick::tick;
 
@@ -176,7 +177,7 @@ async fn a_job_that_is_delayed_to_many_seconds_is_deleted(f: &Fixture) {
 async fn a_task_that_is_delayed_to_many_seconds_runs_once(f: &Fixture) {
     assert_eq!(f.store.reconcile(&look(Purpose::Look)).await.expect("reconcile"), Reconciled::Seeded);
     assert_eq!(f.store.delete_jobs(&queue("q"), &form(), 0).await.expect("delete_jobs"), 1);
-    for second in 1..=600 {
+    for second in 1..=1200 {
         delay(&f.store, &form(), When::At(NOW_S + second)).await;
     }
     assert_eq!(f.store.reconcile(&look(Purpose::Run)).await.expect("reconcile"), Reconciled::Started);
@@ -360,6 +361,28 @@ async fn a_task_is_taken_from_many_seconds_step_by_step() {
     let stats = server.command(&["INFO", "commandstats"]).texts().concat();
     let calls = stats.split("cmdstat_evalsha:calls=").nth(1).and_then(|rest| rest.split(',').next());
     assert_eq!(calls, Some("3"), "{stats}");
+}
+
+/// What one call looks at does not grow with what stands where a job's seconds are kept.
+#[tokio::test]
+async fn what_strangers_keep_among_the_seconds_of_a_job_goes_step_by_step() {
+    let server = RedisServer::start(Options::default());
+    let f = Fixture::at(Place::redis_on(&server)).await;
+    let (raw, kept) = (job(1), [5, 6, 7].map(|second| NOW_S + second));
+    for second in kept {
+        delay(&f.store, &raw, When::At(second)).await;
+    }
+    let stamps = f.key(&format!("timestamps:{}", String::from_utf8_lossy(&raw)));
+    let script = "for i = 1, 2000 do redis.call('SADD', KEYS[1], 'stranger' .. i) end";
+    server.command(&["EVAL", script, "1", &stamps]);
+    server.command(&["CONFIG", "RESETSTAT"]);
+    assert_eq!(f.store.delete_delayed(&raw).await.expect("delete_delayed"), kept);
+    let stats = server.command(&["INFO", "commandstats"]).texts().concat();
+    let calls = stats.split("cmdstat_evalsha:calls=").nth(1).and_then(|rest| rest.split(',').next());
+    assert_eq!(calls, Some("9"), "{stats}");
+    assert!(!stats.contains("cmdstat_smembers"), "{stats}");
+    assert_eq!(server.command(&["EXISTS", &stamps]), Reply::Int(0));
+    assert_eq!(seconds(&f.store).await.len(), 0);
 }
 
 async fn a_long_payload_of_control_characters_costs_no_more_than_its_length(f: &Fixture) {

@@ -22,6 +22,11 @@ impl Perform<SweepIdentities> for RedisStore {
 }
 
 async fn sweep(connection: &Connection, cursor: u64) -> Result<u64, StoreError> {
+    // Most often there are none, and one command tells.
+    let identities = vec![connection.keys().identity()];
+    if cursor == 0 && reply::count(connection.command("EXISTS", identities).await?)? == 0 {
+        return Ok(0);
+    }
     let mut call = connection.call();
     verdict::places(&mut call, connection.keys());
     call.key(connection.keys().queue_prefix()).key(connection.keys().timestamps(b"")).number(cursor).number(STEP);

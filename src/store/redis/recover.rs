@@ -247,7 +247,13 @@ pub(super) async fn working(
     connection: &Connection,
     workers: &[WorkerName],
 ) -> Result<Vec<Option<WorkingRecord>>, StoreError> {
-    let keys = workers.iter().map(|worker| connection.keys().working(worker)).collect();
+    let keys: Vec<_> = workers.iter().map(|worker| connection.keys().working(worker)).collect();
+    // An instance without jobs asks this now and then, and one command tells that nothing stands there.
+    if keys.is_empty()
+        || keys.len() <= TOGETHER && reply::count(connection.command("EXISTS", keys.clone()).await?)? == 0
+    {
+        return Ok(vec![None; workers.len()]);
+    }
     let records = read_all(connection, keys).await?;
     let parse = |(worker, raw): (&WorkerName, Option<Bytes>)| raw.map(|raw| WorkingRecord::parse(worker, raw));
     Ok(workers.iter().zip(records).map(parse).collect())

@@ -178,12 +178,14 @@ pub(super) fn earliest_of(step: &Step<'_>, payload: &[u8]) -> Result<Option<i64>
         .query_row(params![digest(payload), payload], |row| row.get(0))?)
 }
 
-/// Removes all jobs of these bytes.
-pub(super) fn remove(step: &Step<'_>, payload: &[u8]) -> Result<(), StoreError> {
+/// Removes at most so many jobs of these bytes. Are there no others?
+pub(super) fn remove(step: &Step<'_>, payload: &[u8], limit: i64) -> Result<bool, StoreError> {
+    let sql = "DELETE FROM delayed WHERE (second, place) IN \
+               (SELECT second, place FROM delayed WHERE digest = ?1 AND payload = ?2 LIMIT ?3)";
+    let removed = step.changed(sql, params![digest(payload), payload, limit])?;
     let these = params![digest(payload), payload];
-    step.changed("DELETE FROM delayed WHERE digest = ?1 AND payload = ?2", these)?;
-    let stands = step.finds("SELECT 1 FROM delayed WHERE digest = ?1 AND payload = ?2", these)?;
-    if stands { Err(ignored("delayed")) } else { Ok(()) }
+    let others = step.finds("SELECT 1 FROM delayed WHERE digest = ?1 AND payload = ?2", these)?;
+    if others && removed == 0 { Err(ignored("delayed")) } else { Ok(!others) }
 }
 
 /// Removes at most so many jobs of these bytes; tells the second of each.

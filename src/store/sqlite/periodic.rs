@@ -1,5 +1,7 @@
 //! Periodic tasks: the next tick, and the repair of entries whose job is missing.
 
+use std::sync::Arc;
+
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::engine::SqliteStore;
@@ -22,8 +24,14 @@ impl Perform<Periodic> for SqliteStore {
 
 impl Perform<Reconcile> for SqliteStore {
     async fn perform(&self, arrow: Reconcile) -> Result<Reconciled, StoreError> {
-        let step = move |step: &Step<'_>, lookout: &mut Lookout| reconcile(step, &arrow, lookout);
-        search::searching(&self.writer, &self.reader, step).await
+        let arrow = Arc::new(arrow);
+        loop {
+            let arrow = Arc::clone(&arrow);
+            let step = move |step: &Step<'_>, lookout: &mut Lookout| reconcile(step, &arrow, lookout);
+            if let Some(reconciled) = search::searching(&self.writer, &self.reader, step).await? {
+                return Ok(reconciled);
+            }
+        }
     }
 }
 
@@ -178,19 +186,20 @@ enum Found {
     Running,
 }
 
-/// Compares a periodic task with its entry and repairs what differs.
+/// Compares a periodic task with its entry and repairs what differs. `None`: some of its delayed copies are gone, and there are
+/// more than one step removes.
 pub(super) fn reconcile(
     step: &Step<'_>,
     reconcile: &Reconcile,
     lookout: &mut Lookout,
-) -> Result<Reconciled, StoreError> {
+) -> Result<Option<Reconciled>, StoreError> {
     let tick = &reconcile.tick;
     let entry = entry(step, &tick.task)?;
     if reconcile.purpose == Purpose::Run {
         return run_now(step, reconcile, lookout, entry.as_ref());
     }
     if entry.as_ref().is_some_and(|entry| entry.stopped) && reconcile.purpose != Purpose::Start {
-        return Ok(Reconciled::Fine);
+        return Ok(Some(Reconciled::Fine));
     }
     // A halted task starts anew when an instance starts, and every task when a person starts it.
     let begins = |entry: &PeriodicEntry| match reconcile.purpose {
@@ -213,7 +222,7 @@ pub(super) fn reconcile(
         }
         free_orphan(step, reconcile)?;
         let known = found.is_some() && reconcile.purpose == Purpose::Start;
-        return Ok(if known { Reconciled::Fine } else { Reconciled::Seeded });
+        return Ok(Some(if known { Reconciled::Fine } else { Reconciled::Seeded }));
     };
     let has_run = entry.last_s == Some(entry.due_s);
     if reconcile.stale_due_s == Some(entry.due_s) {
@@ -225,9 +234,11 @@ pub(super) fn reconcile(
             Some(Found::Queued | Found::Running) => false,
         };
         if moves {
-            forget_delayed(step, reconcile)?;
+            if !forget_delayed(step, reconcile)? {
+                return Ok(None);
+            }
             delay_next(step, tick, None)?;
-            return Ok(Reconciled::Moved);
+            return Ok(Some(Reconciled::Moved));
         }
     }
     let unlocked = free_orphan(step, reconcile)?;
@@ -250,11 +261,11 @@ pub(super) fn reconcile(
                 if entry.asked {
                     ask(step, &tick.task)?;
                 }
-                return Ok(Reconciled::Restored);
+                return Ok(Some(Reconciled::Restored));
             }
         }
     }
-    Ok(if unlocked { Reconciled::Unlocked } else { Reconciled::Fine })
+    Ok(Some(if unlocked { Reconciled::Unlocked } else { Reconciled::Fine }))
 }
 
 /// Puts a task's job on its queue now, unless it is there or runs.
@@ -263,7 +274,7 @@ fn run_now(
     reconcile: &Reconcile,
     lookout: &mut Lookout,
     entry: Option<&PeriodicEntry>,
-) -> Result<Reconciled, StoreError> {
+) -> Result<Option<Reconciled>, StoreError> {
     let found = find(step, reconcile, lookout)?;
     // `find` reports a delayed copy before one on the queue, so the queue is asked separately.
     let queued = lookout.is_queued(step, &reconcile.tick.queue, &reconcile.forms)?;
@@ -273,9 +284,11 @@ fn run_now(
         if entry.is_some_and(|entry| !entry.stopped && entry.due_s <= step.now_s()) {
             ask(step, &reconcile.tick.task)?;
         }
-        return Ok(if queued { Reconciled::Waits } else { Reconciled::Runs });
+        return Ok(Some(if queued { Reconciled::Waits } else { Reconciled::Runs }));
     }
-    forget_delayed(step, reconcile)?;
+    if !forget_delayed(step, reconcile)? {
+        return Ok(None);
+    }
     push(step, reconcile)?;
     free_orphan(step, reconcile)?;
     if entry.is_none_or(|entry| !entry.stopped) {
@@ -289,7 +302,7 @@ fn run_now(
         write(step, &reconcile.tick, due_s)?;
         ask(step, &reconcile.tick.task)?;
     }
-    Ok(Reconciled::Started)
+    Ok(Some(Reconciled::Started))
 }
 
 /// Writes the first tick: a task with a calendar waits for its next occurrence, one with a frequency runs at once. What ran
@@ -314,8 +327,14 @@ fn delay_next(step: &Step<'_>, tick: &Tick, ran_s: Option<i64>) -> Result<(), St
     delayed::insert(step, second, &tick.payload, None)
 }
 
-fn forget_delayed(step: &Step<'_>, reconcile: &Reconcile) -> Result<(), StoreError> {
-    reconcile.forms.iter().try_for_each(|form| delayed::remove(step, form))
+/// Removes the delayed copies, as far as one step does. Are there no others?
+fn forget_delayed(step: &Step<'_>, reconcile: &Reconcile) -> Result<bool, StoreError> {
+    for form in &reconcile.forms {
+        if !delayed::remove(step, form, search::DELETED)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Puts the job on its queue and takes its QueueLock, even from another holder: no job of that holder is queued.

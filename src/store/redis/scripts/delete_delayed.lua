@@ -14,7 +14,7 @@ local counter, failure
 if arg() == '1' then
   counter, failure = key(), key()
 end
-local seconds_of = stamped(STAMPS, SECONDS)
+local seconds_of = stamped(STAMPS)
 local found = erase(STAMPS, raw, queue, seconds_of)
 if counter and #found > 0 then
   try('DEL', counter, failure)

@@ -5,23 +5,33 @@
 -- How many seconds one step looks at, if the step can be repeated. Each takes one pass through its list.
 local SECONDS = 250
 
--- The seconds to which a job may be delayed, at most so many if `most` is given; then `more` tells whether there are
--- others. Checks the type of every key that `erase` changes, so that an error ends the script before the first copy is
--- removed.
-local function stamped(stamps, most)
+-- Of stamps that other programs wrote no more are read once they have so many bytes.
+local STAMP_BYTES = 1048576
+
+-- The seconds to which a job may be delayed, as many as one step looks at; `more` tells whether there may be others. What is no
+-- stamp counts as well, because it is removed with them. Checks the type of every key that `erase` changes, so that an error
+-- ends the script before the first copy is removed.
+local function stamped(stamps)
   local found = { stamps = {} }
   must('ZREM', SCHEDULE, '')
-  for _, stamp in ipairs(must('SMEMBERS', stamps)) do
-    local second = string.match(stamp, '^delayed:(-?%d+)$')
-    if second and #found == most then
-      found.more = true
-      break
-    elseif second then
-      must('LLEN', DELAYED .. second)
-      found[#found + 1] = second
-      found.stamps[#found] = stamp
+  local cursor, bytes = '0', 0
+  repeat
+    local page = must('SSCAN', stamps, cursor, 'COUNT', 50)
+    cursor = page[1]
+    for _, stamp in ipairs(page[2]) do
+      if #found.stamps == SECONDS or bytes > STAMP_BYTES then
+        found.more = true
+        return found
+      end
+      local second = string.match(stamp, '^delayed:(-?%d+)$')
+      if second then
+        must('LLEN', DELAYED .. second)
+        found[#found + 1] = second
+      end
+      found.stamps[#found.stamps + 1] = stamp
+      bytes = bytes + #stamp
     end
-  end
+  until cursor == '0'
   return found
 end
 

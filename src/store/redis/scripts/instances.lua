@@ -41,8 +41,12 @@ local function read_records()
 end
 
 local counters = {}
-if alone ~= '' and must('HLEN', LEASES) == 1 then
-  counters[alone] = must('HGET', LEASES, alone) or nil
+if alone ~= '' then
+  -- All of them in one command if there is only this one. Of more the server tells a few, or as many as it packs in one piece.
+  local page = must('HSCAN', LEASES, '0', 'COUNT', 10)
+  if page[1] == '0' and #page[2] == 2 and page[2][1] == alone then
+    counters[alone] = page[2][2]
+  end
 end
 local is_alone = counters[alone] ~= nil
 local records = is_alone and { alone, '' } or read_records()

@@ -22,10 +22,11 @@ local function add(task, entry)
   found[#found + 1] = string.sub(task, 1, longest)
   found[#found + 1] = fits and entry or ''
 end
-if must('HLEN', PERIODIC) <= FEW then
-  local all = must('HGETALL', PERIODIC)
-  for i = 1, #all, 2 do
-    add(all[i], all[i + 1])
+-- Where there are few, the first page has all.
+local first = must('HSCAN', PERIODIC, '0', 'COUNT', FEW)
+if first[1] == '0' then
+  for i = 1, #first[2], 2 do
+    add(first[2][i], first[2][i + 1])
   end
 else
   local wanted = tonumber(arg())

@@ -114,30 +114,38 @@ end
 
 -- The earliest of the seconds looked at for which a form is delayed, and whether others are to be looked at in a step
 -- of its own, because none of them was. Stale stamps are removed on the way. So is that of a second whose list another
--- program overwrote, because its job is gone, and what is no stamp: the next tick would be taken to stand there.
+-- program overwrote, because its job is gone, and what is no stamp: the next tick would be taken to stand there. Where they may
+-- not be removed, another step would find the same, so that this one goes on, up to an end.
+local MOST_LOOKS = 10000
 local function delayed()
   local found, looks = nil, 0
   for _, form in ipairs(forms) do
-    local stamps = look_at('SMEMBERS', form.stamps)
-    form.unreadable = not stamps
-    for _, stamp in ipairs(stamps or {}) do
-      if looks >= SECONDS and (found or not broken[1]) then
-        return found, not found
-      end
-      looks = looks + 1
-      local second = string.match(stamp, '^delayed:(-?%d+)$')
-      -- What is due on no date is never due.
-      local dated = second and math.abs(tonumber(second)) <= LAST_DATE
-      if dated and look_at('LPOS', DELAYED .. second, form.raw) then
-        if not found or tonumber(second) < found then
-          found = tonumber(second)
+    local cursor = '0'
+    repeat
+      local page = look_at('SSCAN', form.stamps, cursor, 'COUNT', 50)
+      form.unreadable = not page
+      cursor = page and page[1] or '0'
+      for _, stamp in ipairs(page and page[2] or {}) do
+        if looks >= SECONDS and (found or not broken[1]) then
+          return found, not found
+        elseif looks >= MOST_LOOKS then
+          error(broken[1])
         end
-      else
-        try('SREM', form.stamps, stamp)
+        looks = looks + 1
+        local second = string.match(stamp, '^delayed:(-?%d+)$')
+        -- What is due on no date is never due.
+        local dated = second and math.abs(tonumber(second)) <= LAST_DATE
+        if dated and look_at('LPOS', DELAYED .. second, form.raw) then
+          if not found or tonumber(second) < found then
+            found = tonumber(second)
+          end
+        else
+          try('SREM', form.stamps, stamp)
+        end
       end
-    end
+    until cursor == '0'
     -- Without its stamps a job is looked for where its entry says.
-    if not stamps and due and look_at('LPOS', DELAYED .. whole(due), form.raw) then
+    if form.unreadable and due and look_at('LPOS', DELAYED .. whole(due), form.raw) then
       found = math.min(found or due, due)
     end
   end
@@ -204,7 +212,7 @@ end
 -- Finds the delayed copies, before the first of them is removed.
 local function find_delayed()
   for _, form in ipairs(forms) do
-    form.seconds = not form.unreadable and stamped(form.stamps, SECONDS)
+    form.seconds = not form.unreadable and stamped(form.stamps)
   end
 end
 

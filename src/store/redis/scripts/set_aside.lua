@@ -20,6 +20,7 @@ now()
 local OUTBOX, MOVING, SCHEDULES, NOTHING, BIRTH = key(), key(), key(), key(), key()
 local fresh, token, kind = arg(), arg(), arg()
 
+-- The outbox holds one batch, which one step put there: it is bounded as that was.
 local function batch()
   local id, number = must('HGET', MOVING, 'id'), must('HGET', MOVING, 'number')
   return { id, number, must('LRANGE', OUTBOX, 0, -1), must('HGET', MOVING, 'batch') }

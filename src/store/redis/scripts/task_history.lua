@@ -26,6 +26,7 @@ local function read_bucket(place, length)
   end
   repeat
     local page
+    -- So few are read in one piece.
     if length <= most then
       page = { '0', must('HGETALL', place) }
     else

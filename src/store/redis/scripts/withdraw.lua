@@ -19,7 +19,7 @@ for i = 1, tonumber(arg()) do
   if arg() == '1' then
     form.counter, form.failure = key(), key()
   end
-  form.seconds = stamped(form.stamps, SECONDS)
+  form.seconds = stamped(form.stamps)
   forms[i] = form
 end
 local of_jobs = { locks = read_places() }
