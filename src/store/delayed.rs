@@ -1,8 +1,8 @@
-//! Arrows for people, who look at delayed jobs and correct them; the scheduler asks for attempts. All fail when the store cannot be reached.
+//! Arrows for people, who look at delayed jobs and correct them. All fail when the store cannot be reached.
 
 use bytes::Bytes;
 
-use super::role::{Admin, Scheduler, arrow};
+use super::role::{Admin, arrow};
 use crate::job::{Identity, QueueName, RetryKeys};
 
 /// The delayed seconds behind a place in the schedule, in the order in which they are due, at most `limit`.
@@ -87,14 +87,15 @@ pub struct ReadAttempts {
     pub keys: Vec<RetryKeys>,
 }
 
-arrow!(ReadAttempts, "attempts", Reads -> Vec<Option<FailedAttempts>>; Scheduler, Admin);
+arrow!(ReadAttempts, "attempts", Reads -> Vec<Option<FailedAttempts>>; Admin);
 
 /// What Retry keeps of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedAttempts {
     /// How many attempts failed.
     pub count: u64,
-    /// The last error as node-resque writes it, if it is there.
+    /// The last error as node-resque writes it, if it is there and has at most [`LISTED_BYTES`](super::listed::LISTED_BYTES): it holds
+    /// the arguments.
     pub last_error: Option<Bytes>,
 }
 

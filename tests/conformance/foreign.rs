@@ -213,8 +213,10 @@ async fn of_workers_that_node_resque_cleaned_only_what_it_failed_is_lost() {
 async fn of_a_dead_instances_workers_only_what_node_resque_failed_is_dropped() {
     let f = Fixture::redis().await;
     let mut instance = Instance::join(&f.store, "a", 2).await;
-    fill(&f.store, "q", &jobs(0..2)).await;
-    let claims = instance.claim(&["q"], &[1, 2]).await;
+    // Its failure record is longer than what one reply brings.
+    fill(&f.store, "q", &[crate::large::of_size(0, 2_000_000), job(1)]).await;
+    let mut claims = instance.claim(&["q"], &[1]).await;
+    claims.extend(instance.claim(&["q"], &[2]).await);
     // Failures since, more and larger than one look takes in.
     clean_as_node_resque(&f, &claims[0].worker, Some(&stuck(&claims[0].worker, &claims[0], NOW_MS)));
     let later = Failure::new("Error", "x").record("w:1", "q", b"{}", NOW_MS + 60_000);

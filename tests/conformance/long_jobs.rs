@@ -121,7 +121,8 @@ async fn a_long_job_that_is_put_off_waits_as_it_is(f: &Fixture) {
     let read = ReadAttempts { keys: vec![RetryKeys::of_job(&put_off).expect("it is a job")] };
     instance.settle_one(&claim, attempt(&claim)).await;
     let attempts = f.store.run(read.clone()).await.expect("read_attempts");
-    assert_eq!(attempts[0].as_ref().map(|attempts| attempts.count), Some(1));
+    let kept = attempts[0].as_ref().expect("an attempt failed");
+    assert_eq!((kept.count, kept.last_error.is_none()), (1, true), "it holds the arguments, which are long");
     waits(f).await;
     // The last attempt, which its dead owner did not end.
     let claim = instance.claim_one("q").await;

@@ -15,6 +15,7 @@ use crate::job::{Identity, RetryKeys};
 use crate::store::arrow::Perform;
 use crate::store::delayed::{DelayedIdentities, DelayedJob, FailedAttempts, ReadAttempts};
 use crate::store::error::StoreError;
+use crate::store::listed::LISTED_BYTES;
 
 static ATTEMPTS: Script = script!("attempts");
 static ATTEMPTS_LENT: Script = script!("lend", "lent", "attempts");
@@ -43,10 +44,8 @@ impl Perform<ReadAttempts> for RedisStore {
 async fn read_attempts(connection: &Connection, keys: &[RetryKeys]) -> Result<Frame, StoreError> {
     let names = connection.keys();
     let places = |keys: &RetryKeys| [names.named(&keys.counter), names.named(&keys.failure)];
-    if keys.iter().all(|keys| keys.counter.len() < LONG) {
-        return connection.command("MGET", keys.iter().flat_map(places).collect()).await;
-    }
     let (mut call, mut lending) = (connection.call(), Lending::default());
+    call.number(LISTED_BYTES);
     for keys in keys {
         let (from, counter) = (call.lengths(), Bytes::from(keys.counter.clone()));
         call.keys(&places(keys));

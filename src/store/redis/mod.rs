@@ -44,6 +44,7 @@ mod memory;
 mod moving;
 mod new_queues;
 mod operations;
+mod outbox;
 mod patience;
 mod pause;
 mod periodic;

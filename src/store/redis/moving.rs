@@ -8,7 +8,7 @@ use super::engine::RedisStore;
 use super::looked::{Looked, Place};
 use super::script::{Call, Script, script};
 use super::standing::{Standing, has_moved};
-use super::{delayed, inspect, periodic, reply, scan, verdict};
+use super::{delayed, inspect, outbox, periodic, reply, scan, verdict};
 use crate::job::{Identity, PayloadView, QueueName};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
@@ -323,7 +323,10 @@ async fn aside_by(connection: &Connection, script: &Script, call: Call) -> Resul
     let mut next = || reply.next().unwrap_or(Frame::Null);
     let Some(source) = reply::bytes(next())? else { return Ok(None) };
     let number = reply::count(next())?;
-    let fields = reply::strings(next())?;
+    let fields = match next() {
+        Frame::Number { data: members, .. } => outbox::read_long(connection, (&source, number), members).await?,
+        members => reply::strings(members)?,
+    };
     let items = fields.chunks_exact(4).map(read).collect::<Result<_, _>>()?;
     let (token, target) = read_batch(number, &reply::bytes(next())?.unwrap_or_default());
     let source = String::from_utf8_lossy(&source).into_owned();

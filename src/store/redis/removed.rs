@@ -7,17 +7,18 @@
 //! record tells them apart.
 
 use fred::interfaces::Resp3Frame as Frame;
+use futures_util::FutureExt as _;
 
 use super::connection::Connection;
-use super::reply;
 use super::script::{Script, script};
+use super::{members, reply};
 use crate::job::ecma::{canonical, quote};
 use crate::job::failure::STUCK_MARKER;
 use crate::job::{FailureView, date};
 use crate::store::error::StoreError;
 use crate::store::working::WorkingRecord;
 
-static STUCK_RECORDS: Script = script!("page", "stuck_records");
+static STUCK_RECORDS: Script = script!("page", "announce", "stuck_records");
 
 /// How many failure records one call looks at at most, so that it takes about a millisecond.
 const PAGE: usize = 500;
@@ -37,20 +38,36 @@ pub(super) async fn were_failed(connection: &Connection, records: &[WorkingRecor
     // A record without a date proves nothing (below). None of the others was failed before its run began.
     let began = records.iter().filter_map(|record| date::parse(record.run_at.as_deref()?)).min();
     let Some(began) = began else { return Ok(failed) };
-    let mut past = 0;
+    let list = connection.keys().failed();
+    let (mut past, mut tries) = (0, 0);
     loop {
         let mut call = connection.call();
-        call.key(connection.keys().failed()).number(past).number(PAGE);
+        call.key(list.clone()).number(past).number(PAGE);
         call.text(&quote(STUCK_MARKER)).number(records.len());
         for record in records {
             call.text(&format!("\"worker\":{}", quote(record.worker.name())));
         }
         let mut found = reply::list(connection.run(&STUCK_RECORDS, call).await?)?.into_iter();
-        past = reply::count(found.next().unwrap_or(Frame::Null))?;
+        let seen = reply::count(found.next().unwrap_or(Frame::Null))?;
         let oldest = reply::bytes(found.next().unwrap_or(Frame::Null))?;
         let oldest = oldest.and_then(|text| date::parse(std::str::from_utf8(&text).ok()?));
+        let (mut positions, mut told) = (Vec::new(), Vec::new());
+        while let (Some(position), Some(record)) = (found.next(), found.next()) {
+            positions.push(reply::number(position)?);
+            told.push(record);
+        }
+        let told = members::told(Frame::Array { data: told, attributes: None })?;
+        // One that has left the list meanwhile is looked for once more with all others.
+        let Some(found) = members::whole(connection, &list, positions.into_iter(), told).boxed().await? else {
+            tries += 1;
+            if tries >= members::TRIES {
+                return Err(members::changes(&list));
+            }
+            continue;
+        };
+        (past, tries) = (seen, 0);
         for raw in found {
-            let failure = FailureView::parse(&reply::bytes(raw)?.unwrap_or_default());
+            let failure = FailureView::parse(&raw);
             for (failed, record) in failed.iter_mut().zip(records) {
                 *failed = *failed || tells_of(&failure, record);
             }

@@ -9,6 +9,7 @@ use super::commit::Handle;
 use super::effect::ignored;
 use super::engine::SqliteStore;
 use super::number::{count, stored};
+use super::room::{Room, STEP_BYTES};
 use super::step::Step;
 use super::value::{AnyValue, number, opt_int, text};
 use super::{delayed, enqueue, failed, lengths, locks, retries, search};
@@ -303,12 +304,14 @@ pub(super) fn held_locks(step: &Step<'_>, arrow: &Locks) -> Result<LocksFound, S
     ))?;
     // One more shows whether there are more.
     let limit = stored(arrow.limit).saturating_add(1);
-    let rows = select.query_map(params![1, 1, step.now_ms, limit, stored(arrow.from.passed)], |row| {
-        let ttl_ms = opt_int(row.get_ref(2)?);
-        Ok(LockEntry { key: text(row.get_ref(0)?), value: text(row.get_ref(1)?), ttl_ms: ttl_ms.map(count) })
+    let mut rows = select.query(params![1, 1, step.now_ms, limit, stored(arrow.from.passed)])?;
+    // Keys are made of arguments of any length.
+    let mut room = Room::new(STEP_BYTES);
+    let mut locks = room.fill(&mut rows, |row| {
+        let (key, value, ttl_ms) = (text(row.get_ref(0)?), text(row.get_ref(1)?), opt_int(row.get_ref(2)?));
+        Ok((key.len() + value.len(), LockEntry { key, value, ttl_ms: ttl_ms.map(count) }))
     })?;
-    let mut locks: Vec<_> = rows.collect::<Result<_, _>>()?;
-    let more = locks.len() > arrow.limit;
+    let more = locks.len() > arrow.limit || !room.is_left();
     locks.truncate(arrow.limit);
     let passed = arrow.from.passed.saturating_add(locks.len());
     Ok(LocksFound { locks, next: more.then(|| LockPlace { part: String::new(), passed }) })

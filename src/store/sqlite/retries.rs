@@ -9,6 +9,7 @@ use super::value::bytes;
 use crate::store::delayed::FailedAttempts;
 use crate::store::effect::{Retry, RetryKeys};
 use crate::store::error::StoreError;
+use crate::store::listed::LISTED_BYTES;
 
 /// How many expired rows are removed in one step.
 const SWEPT: i64 = 1000;
@@ -53,9 +54,12 @@ fn attempts(value: &[u8]) -> Option<u32> {
 
 /// What is kept of a job, for people.
 pub(super) fn read(step: &Step<'_>, keys: &RetryKeys) -> Result<Option<FailedAttempts>, StoreError> {
-    let mut select = step.sql("SELECT value FROM retries WHERE key = ?1 AND expires_ms > ?2")?;
-    let mut value =
-        |key: &str| select.query_row(params![key, step.now_ms], |row| Ok(bytes(row.get_ref(0)?))).optional();
+    let mut select =
+        step.sql("SELECT value FROM retries WHERE key = ?1 AND expires_ms > ?2 AND octet_length(value) <= ?3")?;
+    let mut value = |key: &str| {
+        let these = params![key, step.now_ms, stored(LISTED_BYTES)];
+        select.query_row(these, |row| Ok(bytes(row.get_ref(0)?))).optional()
+    };
     let (counter, failure) = (value(&keys.counter)?, value(&keys.failure)?);
     Ok(FailedAttempts::read(counter.as_deref(), failure.map(Bytes::from)))
 }

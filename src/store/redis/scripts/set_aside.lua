@@ -7,7 +7,8 @@
 --        "Q" limit, number of queues, per queue its name    "D" second, number of jobs, per job queue and raw    "F" limit
 --        "P" number of entries; per entry "P" (of a periodic task) or "C" (the last occurrence of a schedule), name, bytes
 --        "S" (counters), "" only what is set aside already: nothing
--- returns {id, number, {kind, name, identity, bytes, ...}, batch (aside.lua)}, or nothing if there is nothing; in place of the
+-- returns {id, number, {kind, name, identity, bytes, ...}, batch (aside.lua)}, or nothing if there is nothing; if that is long
+--         in place of the list how many members the outbox has, from which it is read then; in place of the
 --         identity stands for an entry of a stopped task for which second it ran last, if that is known
 --
 -- Why this order: a batch that is set aside already is returned first, because it must neither grow nor be overtaken.
@@ -21,9 +22,14 @@ local OUTBOX, MOVING, SCHEDULES, NOTHING, BIRTH = key(), key(), key(), key(), ke
 local fresh, token, kind = arg(), arg(), arg()
 
 -- The outbox holds one batch, which one step put there: it is bounded as that was.
+local TOLD = 262144
 local function batch()
   local id, number = must('HGET', MOVING, 'id'), must('HGET', MOVING, 'number')
-  return { id, number, must('LRANGE', OUTBOX, 0, -1), must('HGET', MOVING, 'batch') }
+  local members, bytes = must('LRANGE', OUTBOX, 0, -1), 0
+  for _, member in ipairs(members) do
+    bytes = bytes + #member
+  end
+  return { id, number, bytes <= TOLD and members or #members, must('HGET', MOVING, 'batch') }
 end
 
 if must('LLEN', OUTBOX) > 0 then
