@@ -54,6 +54,9 @@ where
     });
     let refused = Arc::new(OnceLock::new());
     let io = TokioIo::new(Tapped::new(stream, Arc::clone(&slot), Arc::clone(&refused)));
+    // What hyper cannot read as a head it answers itself, with 400, 414 or 431 and no body, and the connection ends: it has no hook
+    // for that answer, and tells the error only when the answer is written. Problem details would take a reader of heads of our own
+    // before it, or one of its output.
     // Its own timer for heads counts the time between two requests as well; `patience` tells them apart.
     let mut http = http1::Builder::new();
     http.header_read_timeout(None).max_buf_size(LONGEST_HEAD);
