@@ -15,7 +15,7 @@ use super::failed_address::{Address, MIN_ID_DIGITS};
 use super::id_text::begins;
 use super::job_view::JobView;
 use super::listing::{SHOWN, cut, positions};
-use crate::job::{FailureView, digest};
+use crate::job::{FailureView, digest, last_words};
 use crate::store::failed_part::{FAILED_READ_BYTES, FailedSide, ReadFailed};
 use crate::store::handle::Store;
 use crate::store::inspection::{ClearFailed, FailedCount, FailedRecord, RemoveFailed};
@@ -173,6 +173,12 @@ impl FailedView {
 }
 
 impl FailedView {
+    /// What its program said last, if it ended with an error and said something.
+    #[must_use]
+    pub fn said_last(&self) -> Option<&str> {
+        last_words(self.exception.as_deref(), &self.backtrace)
+    }
+
     /// A record as a listing shows it.
     pub(super) fn listed_of(position: i64, record: &[u8]) -> Self {
         Self::of(position, record).listed()

@@ -41,6 +41,7 @@ mod listing;
 pub mod locks;
 mod lua_locks;
 pub mod overview;
+pub mod pauses;
 pub mod periodic;
 pub mod plan;
 mod queue_parts;

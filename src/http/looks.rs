@@ -10,6 +10,7 @@ use super::problem::{Kind, Problem};
 use crate::admin::explain::Explanation;
 use crate::admin::gauges::{GaugeReader, Gauges};
 use crate::admin::history::{self, HistoryView, TaskHistoryView, Window};
+use crate::admin::pauses::{self, Pauses};
 use crate::admin::summary::{self, Summary};
 use crate::store::handle::Store;
 use crate::store::role::Admin;
@@ -69,6 +70,7 @@ pub(super) struct Looks {
     summary: Look<Summary>,
     attention: Look<Explanation>,
     past: [Look<Past>; 3],
+    pauses: Look<Pauses>,
 }
 
 /// What ran within a time, in time and task by task.
@@ -115,6 +117,11 @@ impl Looks {
             Ok(Past { in_time, by_task })
         };
         self.past[place].get(fresh, LONG_PATIENCE, read).await
+    }
+
+    /// Who paused what.
+    pub(super) async fn pauses(&self, store: &Store<Admin>) -> Result<Arc<Pauses>, Problem> {
+        self.pauses.get(LONG_FRESH, PATIENCE, async { Ok(Box::pin(pauses::pauses(store)).await?) }).await
     }
 
     /// What needs attention, unless it was read a moment ago.

@@ -143,7 +143,7 @@ fn queues_are_paused_resumed_and_deleted_and_the_audit_tells_it() {
         assert_eq!(answer.header("location"), Some("/queues?sort=length"));
         assert_eq!(said(place, &answer, &[]), "Queue mail is paused.");
         assert!(paused("mail"));
-        assert!(page(place, "/queues", &[]).body.contains("action=\"/queues/mail/resume\""));
+        assert!(page(place, "/queues", &[]).body.contains("formaction=\"/queues/mail/resume\""));
         said(place, &form(place, "/queues/mail/resume", "", &[]), &[]);
         assert!(!paused("mail"));
         assert_eq!(said(place, &form(place, "/pause", "", &[]), &[]), "All queues are paused.");
@@ -180,6 +180,22 @@ fn queues_are_paused_resumed_and_deleted_and_the_audit_tells_it() {
         }
         assert_eq!(audit[0]["result"]["deleted"], 2, "{}", audit[0]);
     });
+}
+
+#[test]
+fn a_page_of_very_many_queues_is_bounded() {
+    let world = World::sqlite("", tasks);
+    let lines: String = (0..600)
+        .map(|n| {
+            format!("{}\n", json!({"task": "Other", "queue": format!("a-queue-of-a-usual-name-{n}"), "args": [n]}))
+        })
+        .collect();
+    world.place.json("POST", "/api/v1/jobs/bulk?foreign", &lines);
+    let shown = page(&world.place, "/queues", &[]);
+    assert_eq!(shown.body.matches("data-row").count(), 500);
+    assert!(shown.body.len() < 256 * 1024, "{} bytes", shown.body.len());
+    assert!(shown.body.contains("500 of 60"), "how many there are is told");
+    world.daemon.stop();
 }
 
 #[test]
@@ -227,7 +243,7 @@ fn below_a_path_every_link_begins_with_it() {
     }
     let answer = form(place, "/jobs/queues/a%2Fb/resume", "back=%2Fqueues", &[]);
     assert_eq!(answer.header("location"), Some("/jobs/queues"));
-    assert!(answer.header("set-cookie").unwrap().contains("Path=/jobs/;"));
+    assert!(answer.header("set-cookie").unwrap().contains("Path=/jobs;"));
     assert_eq!(place.get("/jobs/api/v1/queues").status, 200, "one place for a proxy to lead to");
     assert_eq!(place.get("/jobsx/api/v1/queues").status, 404);
     // A trusted proxy may show it elsewhere.
@@ -248,7 +264,12 @@ fn a_session_begins_with_a_token_and_has_its_role() {
     assert_eq!((nobody.status, nobody.header("location")), (303, Some("/login?next=%2Fqueues%3Fsort%3Dlength")));
     assert_eq!(page(place, "/queues", &[("hx-request", "true")]).status, 401, "a part is not replaced by another page");
     assert_eq!(place.get("/queues").problem(), "unauthenticated");
-    assert!(page(place, "/login?next=%2Fqueues", &[]).body.contains("name=\"next\" value=\"/queues\""));
+    let asked = page(place, "/login?next=%2Fqueues", &[]).body;
+    assert!(asked.contains("name=\"next\" value=\"/queues\""), "{asked}");
+    assert!(
+        !asked.contains("class=\"rail\"") && !asked.contains(env!("CARGO_PKG_VERSION")),
+        "nobody learns more: {asked}"
+    );
     let wrong = form(place, "/login", "token=a-token-that-is-wrong&next=%2Fqueues", &[]);
     assert!(
         wrong.status == 401
@@ -276,14 +297,17 @@ fn a_session_begins_with_a_token_and_has_its_role() {
     assert!(refused.status == 403 && refused.body.contains("the role &#34;operate&#34;"), "{refused:?}");
     let (operator, _) = log_in(OPERATOR, "");
     let seen = with(&operator);
-    assert!(seen.body.contains("/queues/mail/resume") && !seen.body.contains("/queues/mail/clear"), "{}", seen.body);
+    assert!(seen.body.contains("/queues/mail/resume"), "{}", seen.body);
+    let of_queue = |cookie: &str| page(place, "/queues/mail", &[("cookie", cookie)]).body;
+    assert!(of_queue(&operator).contains("/queues/mail/resume") && !of_queue(&operator).contains("/queues/mail/clear"));
     let done = form(place, "/queues/mail/resume", "", &[("cookie", &operator)]);
     assert_eq!(said(place, &done, &[("cookie", &operator)]), "Queue mail goes on.");
     let entries = place.send("GET", "/api/v1/audit", &[("cookie", &operator)], b"").json();
     assert_eq!(entries["items"][0]["who"], "token operate", "{entries}");
     said(place, &form(place, "/queues/mail/pause", "", &[("cookie", &operator)]), &[("cookie", &operator)]);
     let (admin, _) = log_in(TOKEN, "");
-    assert!(with(&admin).body.contains("/queues/mail/clear"));
+    let seen = of_queue(&admin);
+    assert!(seen.contains("/queues/mail/clear") && seen.contains("by token operate"), "{seen}");
     let stranger = [
         ("cookie", admin.as_str()),
         ("sec-fetch-site", "cross-site"),

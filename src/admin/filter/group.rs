@@ -1,8 +1,9 @@
 //! Failures of one kind: the same task, the same class of error, and the same message but for its numbers, ids and quoted
-//! parts.
+//! parts. Of a program that ended with another status than 0 the last line that it wrote to stderr is a part of the message,
+//! because the status alone tells little.
 
 use super::digest_of;
-use crate::job::{FailureView, PayloadView};
+use crate::job::{FailureView, PayloadView, last_words};
 use crate::text::cut::cut;
 
 /// How much of a name is kept.
@@ -28,7 +29,10 @@ pub(in crate::admin) struct Group {
 impl Group {
     pub(in crate::admin) fn of(view: &FailureView, job: Option<&PayloadView<'_>>) -> Self {
         let class = job.map(|job| job.class.clone().into_owned());
-        let error = masked(view.error.as_deref().unwrap_or_default());
+        let mut error = masked(view.error.as_deref().unwrap_or_default());
+        if let Some(line) = last_words(view.exception.as_deref(), &view.backtrace) {
+            error = format!("{error}: {}", masked(line));
+        }
         let id = digest_of([
             class.as_deref().unwrap_or_default(),
             if class.is_some() { "" } else { "-" },
@@ -112,7 +116,23 @@ fn begins_with_uuid(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::masked;
+    use super::{Group, masked};
+    use crate::job::FailureView;
+
+    #[test]
+    fn what_a_program_said_last_tells_its_failures_apart() {
+        let of = |exception: &str, said: &str| {
+            let record = format!(
+                r#"{{"payload":{{"class":"a","args":[]}},"exception":"{exception}","error":"exited with 3","backtrace":["first",{said},""]}}"#
+            );
+            Group::of(&FailureView::parse(record.as_bytes()), None)
+        };
+        let (one, same, other) =
+            (of("ExitStatus", "\"no 7\""), of("ExitStatus", "\" no 12 \""), of("ExitStatus", "\"late\""));
+        assert_eq!((one.error.as_str(), &one.id), ("exited with N: no N", &same.id));
+        assert_ne!(one.id, other.id);
+        assert_eq!(of("TypeError", "\"at line 7\"").error, "exited with N", "a stack tells where, and not what");
+    }
 
     #[test]
     fn what_differs_from_failure_to_failure_is_masked() {

@@ -41,13 +41,20 @@ impl Flash {
     pub(super) fn header(&self, base: &str) -> Option<HeaderValue> {
         let told = Self { done: self.done, text: cut(&self.text, LONGEST) };
         let value = encoded(serde_json::to_string(&told).ok()?);
-        HeaderValue::try_from(format!("{NAME}={value}; Path={base}/; Max-Age={LASTS_S}; HttpOnly; SameSite=Lax")).ok()
+        let path = cookie_path(base);
+        HeaderValue::try_from(format!("{NAME}={value}; Path={path}; Max-Age={LASTS_S}; HttpOnly; SameSite=Lax")).ok()
     }
 
     /// The header that takes it away.
     pub(super) fn gone(base: &str) -> Option<HeaderValue> {
-        HeaderValue::try_from(format!("{NAME}=; Path={base}/; Max-Age=0; HttpOnly; SameSite=Lax")).ok()
+        let path = cookie_path(base);
+        HeaderValue::try_from(format!("{NAME}=; Path={path}; Max-Age=0; HttpOnly; SameSite=Lax")).ok()
     }
+}
+
+/// The path of cookies: the base itself is a page, too.
+pub(super) fn cookie_path(base: &str) -> &str {
+    if base.is_empty() { "/" } else { base }
 }
 
 #[cfg(test)]

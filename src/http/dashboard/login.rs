@@ -7,7 +7,7 @@ use axum::http::header::{CONNECTION, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 
-use super::flash::Flash;
+use super::flash::{Flash, cookie_path};
 use super::forms::{Form, is_ours, lead, lead_saying};
 use super::page::{Shell, answer};
 use super::visit::Visit;
@@ -86,7 +86,8 @@ pub(super) async fn end(visit: Visit, headers: HeaderMap) -> Response {
 fn set(response: &mut Response, base: &str, value: &str, lasts_s: i64, headers: &HeaderMap) {
     let secure = if proxy::is_encrypted(headers) { "; Secure" } else { "" };
     // Lax: who comes by a link from elsewhere stays logged in.
-    let cookie = format!("{SESSION}={value}; Path={base}/; Max-Age={lasts_s}; HttpOnly; SameSite=Lax{secure}");
+    let path = cookie_path(base);
+    let cookie = format!("{SESSION}={value}; Path={path}; Max-Age={lasts_s}; HttpOnly; SameSite=Lax{secure}");
     if let Ok(cookie) = HeaderValue::try_from(cookie) {
         response.headers_mut().append(SET_COOKIE, cookie);
     }

@@ -12,6 +12,7 @@ use super::escape::hiding;
 use super::flash::Flash;
 use super::places::{PLACES, Place};
 use super::visit::Visit;
+use crate::http::guard::caller::Caller;
 use crate::http::problem::{Kind, Problem};
 use crate::http::site::Content;
 use crate::job::digest::fnv1a;
@@ -36,6 +37,8 @@ pub(super) struct Shell {
     pub(super) name: Option<String>,
     pub(super) in_session: bool,
     pub(super) read_only: bool,
+    /// Is it nobody who looks? Then nothing is told of this server.
+    pub(super) is_nobody: bool,
     pub(super) assets: Assets,
     pub(super) version: &'static str,
     content: Arc<Content>,
@@ -68,6 +71,7 @@ impl Shell {
             name: visit.name.clone(),
             in_session: visit.in_session,
             read_only: visit.read_only,
+            is_nobody: visit.caller() == Caller::Nobody,
             assets: Assets {
                 style: asset(STYLE.path()),
                 script: asset(SCRIPT.path()),

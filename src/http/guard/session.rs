@@ -19,7 +19,7 @@ pub(in crate::http) const SESSION: &str = "windlass_session";
 /// What is signed.
 const PURPOSE: &str = "session";
 /// The longest cookie that is looked at.
-const LONGEST: usize = 1024;
+const LONGEST: usize = 4096;
 
 /// The value of the cookie of a session that begins now.
 pub(in crate::http) fn begin(token: &HttpToken, now_ms: i64) -> String {

@@ -79,6 +79,8 @@ struct Row {
     link: String,
     error: String,
     args: String,
+    /// What its program said last.
+    said: Option<String>,
     at: Option<Time>,
 }
 
@@ -162,6 +164,7 @@ impl Row {
             link: format!("/failed/{}?at={}", encoded(&view.id), view.position),
             error: cut(view.error.as_deref().unwrap_or_default(), ERROR),
             args: cut(args, ARGS),
+            said: view.said_last().map(|said| cut(said, ERROR)),
             at: view.failed_at.as_deref().map(|at| Time::of(at, now_ms)),
             view,
         }

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use tokio::time::Instant;
 
-use super::queues::{MANY, Row, processors};
+use super::queues::{MANY, Row, processors, tell_pauses};
 use crate::admin::explain::{self, Finding, Here};
 use crate::admin::queued_jobs::{self, MOST, QueueSearch, QueuedJobs};
 use crate::admin::queues;
@@ -74,9 +74,12 @@ pub(in crate::http) async fn show(visit: Visit, Name(queue): Name) -> Result<Res
         told.await?.findings
     };
     let title = format!("Queue {queue}");
+    let mut row = [Row::of(&view, view.length, processors?.get(&queue).copied())];
+    tell_pauses(&visit, &mut row, false).await;
+    let [row] = row;
     let page = QueuePage {
         shell: Shell::new(&visit, "Queues", title).live("snapshot,paused"),
-        row: Row::of(&view, view.length, processors?.get(&queue).copied()),
+        row,
         findings,
         jobs,
         words,

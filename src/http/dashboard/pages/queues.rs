@@ -16,7 +16,7 @@ use crate::http::dashboard::chart::share;
 use crate::http::dashboard::forms::{Form, done, not_done};
 use crate::http::dashboard::page::{Shell, answer};
 use crate::http::dashboard::visit::Visit;
-use crate::http::dashboard::words::{self, encoded};
+use crate::http::dashboard::words::{self, Time, encoded};
 use crate::http::problem::{Kind, Problem};
 use crate::http::site::Site;
 use crate::text::count::counted;
@@ -35,12 +35,13 @@ struct QueuesPage {
     shell: Shell,
     list: QueueList,
     rows: Vec<Row>,
+    /// By whom everything is paused, and since when.
+    all_by: Option<(String, Time)>,
     /// How many match, of those that were read.
     matching: usize,
     words: String,
     sort: &'static str,
     may_pause: bool,
-    may_clear: bool,
 }
 
 /// What a page tells of a queue.
@@ -58,6 +59,8 @@ pub(super) struct Row {
     /// The workers that would claim from it; `None`: it was not looked at.
     pub(super) processors: Option<u64>,
     pub(super) paused: bool,
+    /// By whom and since when, if the audit tells it.
+    pub(super) paused_by: Option<(String, Time)>,
 }
 
 /// The columns by which queues are sorted, with their names.
@@ -75,14 +78,26 @@ impl Row {
             link: format!("/queues/{}", encoded(&view.queue)),
             length: view.length,
             part: share(view.length, most),
-            oldest: oldest_ms.map(|ms| format!("{least}{}", words::span(ms))),
+            oldest: oldest_ms.map(|ms| match ms {
+                0..1000 if least.is_empty() => "< 1 s".to_owned(),
+                // In whole seconds, so that fewer pages differ.
+                ms => format!("{least}{}", words::span(ms / 1000 * 1000)),
+            }),
             is_late: oldest_ms.is_some_and(|ms| ms >= LONG_MS),
             came: rate(view.wait.in_per_minute, view.wait.counted_in, view.wait.counted_ms),
             went: rate(view.wait.out_per_minute, view.wait.counted_out, view.wait.counted_ms),
             empty_in: view.wait.empty_in_ms.filter(|_| view.length > 0).map(words::span),
             processors,
             paused: view.paused,
+            paused_by: None,
         }
+    }
+}
+
+impl Row {
+    /// Do jobs wait, and nobody would claim them?
+    fn is_left(&self) -> bool {
+        self.length > 0 && self.processors == Some(0)
     }
 }
 
@@ -90,6 +105,23 @@ impl Row {
 fn rate(per_minute: Option<u64>, counted: Option<u64>, over_ms: Option<u64>) -> Option<String> {
     let so_far = || Some(format!("{} in {}", words::count(counted?), words::span(over_ms?)));
     per_minute.map(words::count).or_else(so_far)
+}
+
+/// By whom each of these queues is paused, and since when. Asked for only if one is.
+pub(super) async fn tell_pauses(visit: &Visit, rows: &mut [Row], all_paused: bool) -> Option<(String, Time)> {
+    if !all_paused && !rows.iter().any(|row| row.paused) {
+        return None;
+    }
+    // An audit that cannot be read tells nothing, and the rest stands.
+    let pauses = visit.site.looks.pauses(&visit.site.admin().ok()?).await.ok()?;
+    let told = |queue: Option<String>| {
+        let by = pauses.get(&queue)?;
+        Some((by.who.clone(), Time::of_ms(by.at_ms, visit.now_ms)))
+    };
+    for row in rows.iter_mut().filter(|row| row.paused) {
+        row.paused_by = told(Some(row.queue.clone()));
+    }
+    told(None).filter(|_| all_paused)
 }
 
 /// How many workers would claim from each queue that was looked at.
@@ -120,15 +152,17 @@ pub(in crate::http) async fn show(visit: Visit) -> Result<Response, Problem> {
     }
     let (matching, most) = (views.len(), views.iter().map(|view| view.length).max().unwrap_or(0));
     let row = |view: &QueueView| Row::of(view, most, processors.get(&view.queue).copied());
+    let mut rows: Vec<Row> = views.iter().take(SHOWN).map(row).collect();
+    let all_by = tell_pauses(&visit, &mut rows, list.all_paused).await;
     let page = QueuesPage {
         shell: Shell::new(&visit, "Queues", "Queues").live("snapshot,paused"),
-        rows: views.iter().take(SHOWN).map(row).collect(),
+        rows,
+        all_by,
         list,
         matching,
         words,
         sort,
         may_pause: visit.may(Role::Operate),
-        may_clear: visit.may(Role::Admin),
     };
     answer(&page.shell, &page)
 }

@@ -185,7 +185,8 @@
     const button = (here && $('[data-act="' + key + '"]', here)) || (!ticked && !here && $('[data-act="' + key + '"]', live()));
     if (!button) return;
     const ask = $('#ask');
-    $('p', ask).textContent = button.dataset.ask.replace('{n}', ticked || 1);
+    const name = here && $('a', here) ? ' ' + $('a', here).textContent : '';
+    $('p', ask).textContent = (button.dataset.ask || button.textContent + name + '?').replace('{n}', ticked || 1);
     ask.returnValue = '';
     ask.onclose = () => {
       if (ask.returnValue === 'y') button.form.requestSubmit(button);
@@ -282,6 +283,8 @@
     }
   });
   document.addEventListener('toggle', show, true);
+  document.addEventListener('focusin', show);
+  document.addEventListener('focusout', () => setTimeout(show));
 
   dress();
 })();
