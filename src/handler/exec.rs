@@ -105,7 +105,10 @@ async fn run(Exec { spec, bus, kept }: Exec, job: Invocation, mut stop: watch::R
     let outcome = match running.child.reap() {
         Ok(status) if status.success() => Outcome::Success { result: captured.last.take() },
         _ if asked > Stop::No => captured.stopped(),
-        Ok(status) => captured.judge(status, &spec, job.identity.later),
+        Ok(status) => match running.output.shim_word() {
+            Some(word) => captured.unbegun(word),
+            None => captured.judge(status, &spec, job.identity.later),
+        },
         Err(error) => captured.failure("ExitStatus", format!("its exit status was lost: {error}")),
     };
     if asked == Stop::No && running.output.is_open() {

@@ -18,10 +18,9 @@ use super::hook::{Decision, Hook, HookError, HookJob, HookPoint, HookPoints};
 use crate::event::{Bus, EventKind, OutputStream, OutputTeller};
 use crate::job::ecma::quote;
 use crate::job::{Outcome, TaskName, run_variables};
-use crate::process::shim::{NOT_EXECUTED, is_shim_error, is_shim_shortage};
 use crate::process::{
-    Command, OutputLine, Running, Source, Tail, background, confine, mark, signal::unsent_kill, signal_name,
-    spawn_retry, terminate,
+    Command, OutputLine, Running, ShimWord, Source, Tail, Unbegun, background, confine, mark, signal::unsent_kill,
+    signal_name, spawn_retry, terminate,
 };
 use crate::task::plugin_spec::PluginProgram;
 
@@ -119,12 +118,14 @@ impl ExecHook {
         running.output.rest(&mut |line| captured.take(line)).await;
         let end = if end == ReadEnd::Exited && captured.too_long { ReadEnd::TooLong } else { end };
         let status = running.child.reap();
+        let word = running.output.shim_word().cloned();
         if end == ReadEnd::Exited && running.output.is_open() {
             background::read_on(running.output, captured.log.take().unwrap_or_else(|| self.quiet(job)));
         }
         match (end, status) {
+            (ReadEnd::Exited, _) if let Some(word) = word => Err(unbegun(&word, captured.tail)),
             (ReadEnd::Exited, Ok(status)) if status.success() => Ok((captured.stdout, captured.tail)),
-            (ReadEnd::Exited, Ok(status)) => Err(self.ended_badly(status, captured.tail)),
+            (ReadEnd::Exited, Ok(status)) => Err(ended_badly(status, captured.tail)),
             (ReadEnd::Exited, Err(error)) => {
                 Err(named("PluginExitStatus", format!("its exit status was lost: {error}"), captured.tail))
             }
@@ -226,24 +227,6 @@ impl ExecHook {
         }
     }
 
-    fn ended_badly(&self, status: ExitStatus, tail: Tail) -> HookError {
-        match (status.code(), status.signal()) {
-            (Some(NOT_EXECUTED), _) if self.program.account.is_some() && tail.last().is_some_and(is_shim_error) => {
-                let complaint = tail.last().unwrap_or_default().to_owned();
-                let short = is_shim_shortage(&complaint);
-                HookError { short, unstarted: !short, ..named("PluginSpawnError", complaint, tail) }
-            }
-            (Some(code), _) => named("PluginExitStatus", format!("exited with {code}"), tail),
-            (None, Some(signal)) => {
-                let name = signal_name(signal).map(|name| format!(" ({name})")).unwrap_or_default();
-                let kill = (signal == Signal::KILL.as_raw()).then(unsent_kill);
-                let (why, killed) = kill.map_or_else(Default::default, |kill| (kill.text, kill.is_unknown));
-                HookError { killed, ..named("PluginSignal", format!("killed by signal {signal}{name}{why}"), tail) }
-            }
-            (None, None) => named("PluginExitStatus", format!("ended in an unknown way: {status}"), tail),
-        }
-    }
-
     /// The bus that stderr is logged on, and the job and task it belongs to; `None` while a job is enqueued, because
     /// it has no id yet.
     fn log(&self, job: &HookJob) -> Option<OutputTeller> {
@@ -259,6 +242,25 @@ impl ExecHook {
 
     fn teller(&self, id: Arc<str>, job: &HookJob) -> OutputTeller {
         OutputTeller::of_job(self.bus.clone(), id, TaskName::as_stored(&format!("{} {}", job.task, self.name)))
+    }
+}
+
+/// The program has not begun, as its shim says.
+fn unbegun(word: &ShimWord, tail: Tail) -> HookError {
+    let named = named("PluginSpawnError", word.text.clone(), tail);
+    HookError { short: word.why == Unbegun::Short, unstarted: word.why == Unbegun::NotExecuted, ..named }
+}
+
+fn ended_badly(status: ExitStatus, tail: Tail) -> HookError {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => named("PluginExitStatus", format!("exited with {code}"), tail),
+        (None, Some(signal)) => {
+            let name = signal_name(signal).map(|name| format!(" ({name})")).unwrap_or_default();
+            let kill = (signal == Signal::KILL.as_raw()).then(unsent_kill);
+            let (why, killed) = kill.map_or_else(Default::default, |kill| (kill.text, kill.is_unknown));
+            HookError { killed, ..named("PluginSignal", format!("killed by signal {signal}{name}{why}"), tail) }
+        }
+        (None, None) => named("PluginExitStatus", format!("ended in an unknown way: {status}"), tail),
     }
 }
 

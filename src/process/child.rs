@@ -75,8 +75,8 @@ impl Running {
         let ready = |ours: Ends| {
             Ok((Input::new(ours.stdin, input)?, Output::new(ours.stdout, Some(ours.stderr))?.telling(ours.status)?))
         };
-        let (Started { process, run }, (input, output)) = command.spawn(ready)?;
-        Ok(Self { child: Child::new(process, run), input, output })
+        let (Started { process, run, proof }, (input, output)) = command.spawn(ready)?;
+        Ok(Self { child: Child::new(process, run), input, output: output.hearing(proof) })
     }
 }
 

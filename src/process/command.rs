@@ -13,12 +13,13 @@ use std::process::{Command as StdCommand, Stdio};
 use std::sync::Arc;
 
 use rustix::io::Errno;
+use rustix::process::Pid;
 
 use super::confine::{self, Confines};
 use super::pipes::{self, Ends, Wanted};
 use super::runnable::{self, Unrunnable};
 use super::spawn_error::SpawnError;
-use super::{mark, private, shim, status_slot};
+use super::{mark, private, shim, shim_word, status_slot};
 use crate::file::shortage::is_shortage;
 use crate::file::trust::{Owners, Untrusted};
 
@@ -46,6 +47,8 @@ pub(super) struct Started {
     pub(super) process: std::process::Child,
     /// The mark that its descendants inherit.
     pub(super) run: OsString,
+    /// By what the word of its shim is known, if it has one.
+    pub(super) proof: Option<String>,
 }
 
 impl Command {
@@ -140,7 +143,7 @@ impl Command {
     /// Starts it with pipes on stderr, and on stdin and stdout unless it does without. `ready` makes our ends ready. It comes
     /// first, because once the process was started nothing may fail.
     pub(super) fn spawn<T>(&self, ready: impl FnOnce(Ends) -> io::Result<T>) -> Result<(Started, T), SpawnError> {
-        let (mut command, run) = self.prepared()?;
+        let (mut command, run, proof) = self.prepared()?;
         let wanted = Wanted { stdin: self.stdin, stdout: self.stdout, status: self.status };
         let (ours, Ends { stdin, stdout, stderr, status }) =
             pipes::make(wanted).map_err(SpawnError::unprepared(self.program()))?;
@@ -150,7 +153,8 @@ impl Command {
         command.stdout(stdout.map_or_else(Stdio::null, Stdio::from));
         let Some(status) = status else {
             let process = status_slot::beside(|| command.spawn()).map_err(|error| self.explain(error))?;
-            return Ok((Started { process, run }, ours));
+            self.name_run(&process, &run);
+            return Ok((Started { process, run, proof }, ours));
         };
         let started = status_slot::with(&status, |number| {
             let name = OsStr::new(STATUS_FD);
@@ -161,10 +165,19 @@ impl Command {
             command.spawn()
         });
         let started = started.map_err(SpawnError::unprepared(self.program()))?;
-        Ok((Started { process: started.map_err(|error| self.explain(error))?, run }, ours))
+        let process = started.map_err(|error| self.explain(error))?;
+        self.name_run(&process, &run);
+        Ok((Started { process, run, proof }, ours))
     }
 
-    fn prepared(&self) -> Result<(StdCommand, OsString), SpawnError> {
+    /// The shim does that itself.
+    fn name_run(&self, process: &std::process::Child, run: &OsStr) {
+        if self.confines.is_none() {
+            mark::name_run(Pid::from_child(process), run.as_encoded_bytes());
+        }
+    }
+
+    fn prepared(&self) -> Result<(StdCommand, OsString, Option<String>), SpawnError> {
         let found = self.looked_up()?;
         let program = found.as_deref().map_or(&*self.program, Path::as_os_str);
         self.judge(Path::new(program))?;
@@ -173,10 +186,12 @@ impl Command {
                 io::Error::other("this executable cannot apply limits and users: it does not call shim::answer");
             return Err(SpawnError::Other { program: self.program(), source });
         }
+        let run = mark::next_run();
         let mut command = if let Some(confines) = &self.confines {
             // In the child, /proc/self/exe is this executable, even if its file was replaced.
             let mut command = StdCommand::new("/proc/self/exe");
-            command.args(confines.to_args(self.cwd.as_deref().filter(|_| confines.changes_rights()))).arg(program);
+            let cwd = self.cwd.as_deref().filter(|_| confines.changes_rights());
+            command.args(confines.to_args(mark::run_limit(run.as_encoded_bytes()), cwd)).arg(program);
             command
         } else {
             let mut command = StdCommand::new(program);
@@ -197,8 +212,11 @@ impl Command {
         if let Some(cwd) = self.cwd.as_ref().filter(|_| !is_later) {
             command.current_dir(cwd);
         }
-        let run = mark::next_run();
         command.env(mark::RUN, &run);
+        let proof = self.confines.as_ref().and_then(|_| shim_word::proof(run.as_encoded_bytes()));
+        if let Some(proof) = &proof {
+            command.env(shim_word::PROOF, proof);
+        }
         if self.confines.is_some() {
             command.env(confine::wrapped(mark::RUN.as_ref()), &run);
         }
@@ -207,7 +225,7 @@ impl Command {
             Some(name) => drop(command.env(mark::DAEMON, name)),
             None => {}
         }
-        Ok((command, run))
+        Ok((command, run, proof))
     }
 
     /// Nobody else can exchange a program that is trusted with all folders above it between this and its start.

@@ -101,12 +101,13 @@ impl Confines {
         self.user.is_some() || self.group.is_some()
     }
 
-    /// The command line of the shim, up to the program. It enters the folder with the rights of the program.
-    pub(super) fn to_args(&self, cwd: Option<&Path>) -> Vec<OsString> {
+    /// The command line of the shim, up to the program. It enters the folder with the rights of the program. The limit names the run.
+    pub(super) fn to_args(&self, run_limit: u64, cwd: Option<&Path>) -> Vec<OsString> {
         let mut args = vec![OsString::from(SHIM)];
         let mut push = |key: &str, value: Option<String>| {
             args.extend(value.map(|value| OsString::from(format!("{key}={value}"))));
         };
+        push("run", Some(run_limit.to_string()));
         for (key, _, value) in self.limits.all() {
             push(key, value.map(|value| value.to_string()));
         }

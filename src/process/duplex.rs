@@ -47,8 +47,8 @@ impl Duplex {
                 Output::new(None, Some(ours.stderr))?,
             ))
         };
-        let (Started { process, run }, (input, output, errors)) = command.spawn(ready)?;
-        Ok(Self { child: Child::new(process, run), input, output, errors })
+        let (Started { process, run, proof }, (input, output, errors)) = command.spawn(ready)?;
+        Ok(Self { child: Child::new(process, run), input, output, errors: errors.hearing(proof) })
     }
 }
 

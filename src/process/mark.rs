@@ -3,8 +3,12 @@
 //! A program may clear the environment of what it starts (`env -i`, `sudo`), but it always passes on resource limits.
 //! So the daemon lowers a limit that has no effect at this value: the CPU time that a real-time process may use
 //! without blocking. The limit goes from "unlimited" to a number of many thousand years that is unique to the daemon.
-//! `/proc/<pid>/limits` shows it on every descendant of the daemon, through any number of forks and sessions. It costs
-//! nothing per job.
+//! `/proc/<pid>/limits` shows it on every descendant of the daemon, through any number of forks and sessions, also where the
+//! environment cannot be read. It costs nothing per job.
+//!
+//! That is the hard limit. The soft one names the run: a number below all those, made from the name of the run. The shim sets it
+//! on itself; else it costs one system call after the start. A program that forks before that, in its first microseconds, is known by
+//! its environment and its parent alone.
 
 use std::ffi::OsString;
 use std::io;
@@ -12,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, OnceLock};
 
 use ring::digest::{SHA256, digest};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 
 use super::sweep;
 
@@ -54,6 +58,8 @@ pub const PRIVATE: [&str; 14] = [
 
 /// The range of limits that are marks, in microseconds: the lowest, and the end of the range.
 const LIMITS: (u64, u64) = (1 << 55, 1 << 62);
+/// The range of limits that name a run: below those, so that each fits below each of them.
+const RUN_LIMITS: (u64, u64) = (1 << 54, 1 << 55);
 /// How many limits a daemon can choose from. A daemon can only lower its limit, so one that another daemon's job
 /// started needs a lower one.
 const CHOICES: u8 = 64;
@@ -128,15 +134,51 @@ pub(super) fn origin(run: &[u8]) -> Option<Origin> {
     parts.next().is_none().then_some(Origin { daemon, store })
 }
 
+/// The soft limit that names this run.
+pub(super) fn run_limit(run: &[u8]) -> u64 {
+    within(RUN_LIMITS, run)
+}
+
+/// A number of a range that is made from a name.
+fn within((first, end): (u64, u64), name: &[u8]) -> u64 {
+    let hash = digest(&SHA256, name);
+    let number = hash.as_ref().iter().take(8).fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
+    first + number % (end - first)
+}
+
+/// The hard limit of this process; `u64::MAX` if there is none, 0 if it was not looked at yet.
+static HARD: AtomicU64 = AtomicU64::new(0);
+
+/// Names the run of a process that was just started, for all that it starts from now on. It may be gone, or have taken the rights
+/// of another user already; then its environment names it.
+pub(super) fn name_run(pid: Pid, run: &[u8]) {
+    if HARD.load(Ordering::Relaxed) == 0 {
+        HARD.store(getrlimit(Resource::Rttime).maximum.unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+    let hard = HARD.load(Ordering::Relaxed);
+    if let Some(limit) = named(Some(hard).filter(|hard| *hard != u64::MAX), run_limit(run)) {
+        let _ = prlimit(Some(pid), Resource::Rttime, limit);
+    }
+}
+
+/// Names the run of this process by such a limit.
+pub(super) fn name_ourselves(run_limit: u64) {
+    if let Some(limit) = named(getrlimit(Resource::Rttime).maximum, run_limit) {
+        // Without it, the environment names it.
+        let _ = setrlimit(Resource::Rttime, limit);
+    }
+}
+
+/// The limits of a process of this run. `None` if the hard one is lower, and so in use.
+fn named(hard: Option<u64>, run_limit: u64) -> Option<Rlimit> {
+    hard.is_none_or(|hard| hard >= run_limit).then_some(Rlimit { current: Some(run_limit), maximum: hard })
+}
+
 /// The limits that this daemon may choose.
 pub fn limits(daemon: Daemon<'_>) -> impl Iterator<Item = u64> {
     let Daemon { boot_id, pid_namespace, pid, started_ticks } = daemon;
     let name = format!("{boot_id} {pid_namespace} {pid} {started_ticks}");
-    (0..CHOICES).map(move |choice| {
-        let hash = digest(&SHA256, format!("{name} {choice}").as_bytes());
-        let number = hash.as_ref().iter().take(8).fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
-        LIMITS.0 + number % (LIMITS.1 - LIMITS.0)
-    })
+    (0..CHOICES).map(move |choice| within(LIMITS, format!("{name} {choice}").as_bytes()))
 }
 
 /// Sets the limit of this daemon on this process, which must be the daemon, and so on everything it starts from now
@@ -144,9 +186,13 @@ pub fn limits(daemon: Daemon<'_>) -> impl Iterator<Item = u64> {
 pub fn apply(daemon: Daemon<'_>) -> bool {
     let now = getrlimit(Resource::Rttime);
     let fits = |limit: &u64| now.maximum.is_none_or(|now| *limit <= now);
-    limits(daemon)
-        .filter(fits)
-        .any(|limit| setrlimit(Resource::Rttime, Rlimit { current: Some(limit), maximum: Some(limit) }).is_ok())
+    limits(daemon).filter(fits).any(|limit| {
+        let is_set = setrlimit(Resource::Rttime, Rlimit { current: Some(limit), maximum: Some(limit) }).is_ok();
+        if is_set {
+            HARD.store(limit, Ordering::Relaxed);
+        }
+        is_set
+    })
 }
 
 /// The limit of a process, if it is in the range of marks.
@@ -154,14 +200,23 @@ pub fn apply(daemon: Daemon<'_>) -> bool {
 /// # Errors
 /// If descriptors or memory ran out.
 pub(super) fn limit_of(pid: u32) -> io::Result<Option<u64>> {
-    Ok(sweep::read(&format!("/proc/{pid}/limits"))?.and_then(|limits| read_limit(&limits)))
+    Ok(sweep::read(&format!("/proc/{pid}/limits"))?.and_then(|limits| read_limit(&limits, 1, LIMITS)))
 }
 
-fn read_limit(limits: &[u8]) -> Option<u64> {
+/// The limit that names the run of a process, if it has one.
+///
+/// # Errors
+/// If descriptors or memory ran out.
+pub(super) fn run_limit_of(pid: u32) -> io::Result<Option<u64>> {
+    Ok(sweep::read(&format!("/proc/{pid}/limits"))?.and_then(|limits| read_limit(&limits, 0, RUN_LIMITS)))
+}
+
+/// The soft (0) or the hard (1) limit, if it is within a range.
+fn read_limit(limits: &[u8], which: usize, (first, end): (u64, u64)) -> Option<u64> {
     let limits = String::from_utf8_lossy(limits);
     let line = limits.lines().find_map(|line| line.strip_prefix("Max realtime timeout"))?;
-    let hard = line.split_ascii_whitespace().nth(1)?.parse().ok()?;
-    (LIMITS.0..LIMITS.1).contains(&hard).then_some(hard)
+    let limit = line.split_ascii_whitespace().nth(which)?.parse().ok()?;
+    (first..end).contains(&limit).then_some(limit)
 }
 
 #[cfg(test)]
@@ -189,6 +244,20 @@ mod tests {
         for other in [Daemon { pid: 3, ..daemon }, Daemon { boot_id: "c", ..daemon }] {
             assert!(limits(other).all(|limit| !ours.contains(&limit)));
         }
-        assert_eq!(limit_of(u32::MAX).unwrap(), None);
+        assert_eq!((limit_of(u32::MAX).unwrap(), run_limit_of(u32::MAX).unwrap()), (None, None));
+    }
+
+    #[test]
+    fn a_run_is_named_below_every_daemon_and_not_where_the_limit_is_in_use() {
+        let run = run_limit(b"1-2-3");
+        assert!((RUN_LIMITS.0..RUN_LIMITS.1).contains(&run) && run != run_limit(b"1-2-4"));
+        for hard in [None, Some(LIMITS.0)] {
+            assert_eq!(named(hard, run), Some(Rlimit { current: Some(run), maximum: hard }));
+        }
+        assert_eq!(named(Some(1_000_000), run), None);
+        let text = format!("Max realtime timeout      {run}    {}   us        \n", LIMITS.0);
+        assert_eq!(read_limit(text.as_bytes(), 0, RUN_LIMITS), Some(run));
+        assert_eq!(read_limit(text.as_bytes(), 1, LIMITS), Some(LIMITS.0));
+        assert_eq!(read_limit(text.as_bytes(), 0, LIMITS), None);
     }
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::net::unix::pipe;
 use tokio::time::{Instant, timeout_at};
 
+use super::shim_word::{Listening, ShimWord};
 use super::splitter::LineSplitter;
 use super::splitter::boundary;
 pub use super::splitter::{LINE_CAP, OutputLine, Source};
@@ -40,6 +41,7 @@ pub struct Output {
     stderr: Option<Pipe>,
     /// Where it tells how far it is. Nobody waits for its end.
     status: Option<Pipe>,
+    shim: Listening,
 }
 
 #[derive(Debug)]
@@ -52,12 +54,24 @@ struct Pipe {
 impl Output {
     pub(super) fn new(stdout: Option<OwnedFd>, stderr: Option<OwnedFd>) -> io::Result<Self> {
         let pipe = |fd: Option<OwnedFd>, source| fd.map(|fd| Pipe::new(fd, source)).transpose();
-        Ok(Self { stdout: pipe(stdout, Source::Stdout)?, stderr: pipe(stderr, Source::Stderr)?, status: None })
+        let (stdout, stderr) = (pipe(stdout, Source::Stdout)?, pipe(stderr, Source::Stderr)?);
+        Ok(Self { stdout, stderr, status: None, shim: Listening::default() })
     }
 
     /// Reads this one, too.
     pub(super) fn telling(self, status: Option<OwnedFd>) -> io::Result<Self> {
         Ok(Self { status: status.map(|fd| Pipe::new(fd, Source::Status)).transpose()?, ..self })
+    }
+
+    /// Listens for the shim that has this token.
+    pub(super) fn hearing(self, proof: Option<String>) -> Self {
+        Self { shim: Listening::new(proof), ..self }
+    }
+
+    /// What the shim said, if it did not become the program. It is known when [`rest`](Self::rest) has returned.
+    #[must_use]
+    pub fn shim_word(&self) -> Option<&ShimWord> {
+        self.shim.word()
     }
 
     /// Waits for data, reads it, and passes on the complete lines. Returns `false` when both pipes have ended. Cancel
@@ -68,11 +82,13 @@ impl Output {
         }
         // Yields, so that a process that never stops writing does not block other tasks.
         tokio::task::coop::consume_budget().await;
+        let Self { stdout, stderr, status, shim } = self;
         let slot = tokio::select! {
-            () = readable(self.stdout.as_ref()) => &mut self.stdout,
-            () = readable(self.stderr.as_ref()) => &mut self.stderr,
-            () = readable(self.status.as_ref()) => &mut self.status,
+            () = readable(stdout.as_ref()) => stdout,
+            () = readable(stderr.as_ref()) => stderr,
+            () = readable(status.as_ref()) => status,
         };
+        let sink = &mut |line: OutputLine<'_>| sink(shim.hear(line));
         if let Some(pipe) = slot
             && pipe.read(sink) == Found::End
         {
@@ -86,7 +102,9 @@ impl Output {
     /// told, which may lag behind a message that the process wrote to another pipe afterwards. Returns `false` when both
     /// pipes have ended.
     pub fn take_written(&mut self, sink: &mut impl FnMut(OutputLine<'_>)) -> bool {
-        for slot in [&mut self.stdout, &mut self.stderr, &mut self.status] {
+        let Self { stdout, stderr, status, shim } = self;
+        let sink = &mut |line: OutputLine<'_>| sink(shim.hear(line));
+        for slot in [stdout, stderr, status] {
             let Some(pipe) = slot else { continue };
             let found = (0..MOST_READS).map(|_| pipe.read_untold(sink)).find(|found| *found != Found::Bytes);
             if found == Some(Found::End) {
@@ -115,7 +133,9 @@ impl Output {
                 break;
             }
         }
-        for pipe in [&mut self.stdout, &mut self.stderr, &mut self.status].into_iter().flatten() {
+        let Self { stdout, stderr, status, shim } = self;
+        let sink = &mut |line: OutputLine<'_>| sink(shim.hear(line));
+        for pipe in [stdout, stderr, status].into_iter().flatten() {
             pipe.lines.finish(pipe.source, sink);
         }
     }

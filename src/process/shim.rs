@@ -5,7 +5,8 @@
 //! (`LD_PRELOAD`, `GLIBC_TUNABLES`, `GCONV_PATH`, ...) see none of them. They get their names when the rights are gone, and
 //! then the working directory is entered, which may be closed to the user.
 //!
-//! If it fails, it writes one line to stderr and exits with [`FAILED`] or [`NOT_EXECUTED`].
+//! If it fails, it writes one line to stderr, with the token by which it is known (see [`shim_word`](super::shim_word)), and
+//! exits with [`FAILED`] or [`NOT_EXECUTED`].
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
@@ -25,15 +26,16 @@ use rustix::thread::{
 };
 
 use super::confine::{ENV_PREFIX, Limits, SHIM};
-use super::runnable;
+use super::shim_word::{self, PROOF, ShimWord, Unbegun};
+use super::{mark, runnable};
 use crate::text::clean;
 
 /// The exit status of the shim if it could not start the program, as with `env`, `nice` and `timeout`.
-pub const FAILED: i32 = 125;
+const FAILED: u8 = 125;
 /// The exit status of the shim if it did all that it should, and the program could not be executed, as with `env`.
-pub const NOT_EXECUTED: i32 = 126;
-/// The beginning of the line that a failed shim writes to stderr.
-pub const ERROR_PREFIX: &str = "windlass: failed to start ";
+const NOT_EXECUTED: u8 = 126;
+/// How the message of a failed shim begins.
+const ERROR_PREFIX: &str = "windlass: failed to start ";
 /// The same if that was for want of a resource of the machine.
 const SHORT_PREFIX: &str = "windlass: found no resources to start ";
 /// How much CPU time beyond its limit a program gets before a signal that it cannot catch.
@@ -55,9 +57,12 @@ pub fn answer(mut args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     if args.next()? != SHIM {
         return None;
     }
-    let Complaint { prefix, text: complaint, status } = become_program(args);
-    let _ = writeln!(std::io::stderr(), "{}", clean::line(&format!("{prefix}{complaint}")));
-    Some(ExitCode::from(u8::try_from(status).unwrap_or(u8::MAX)))
+    let proof = std::env::var(PROOF).ok();
+    let Complaint { why, text } = become_program(args);
+    let prefix = if why == Unbegun::Short { SHORT_PREFIX } else { ERROR_PREFIX };
+    let word = ShimWord { why, text: clean::line(&format!("{prefix}{text}")).into_owned() };
+    let _ = writeln!(std::io::stderr(), "{}", shim_word::line(proof.as_deref(), &word));
+    Some(ExitCode::from(if why == Unbegun::NotExecuted { NOT_EXECUTED } else { FAILED }))
 }
 
 /// The settings on the command line of the shim.
@@ -70,6 +75,8 @@ pub(crate) struct ShimOptions {
     uid: Option<u32>,
     no_new_privs: bool,
     cwd: Option<PathBuf>,
+    /// The limit that names the run.
+    run: Option<u64>,
 }
 
 impl ShimOptions {
@@ -89,6 +96,7 @@ impl ShimOptions {
             match key {
                 "umask" => orders.umask = Some(value.parse().ok()?),
                 "gid" => orders.gid = Some(value.parse().ok()?),
+                "run" => orders.run = Some(value.parse().ok()?),
                 "uid" => orders.uid = Some(value.parse().ok()?),
                 "no_new_privs" => orders.no_new_privs = true,
                 "user" => orders.user = Some(value.to_owned()),
@@ -104,6 +112,9 @@ impl ShimOptions {
     /// Applies the settings to this process: the limits first, while it still has the rights to set them, and the user
     /// last. A program of another user gets a session of its own, so that it shares no terminal with us.
     fn carry_out(&self) -> Result<(), (Option<Errno>, String)> {
+        if let Some(run) = self.run {
+            mark::name_ourselves(run);
+        }
         for &(name, resource, limit) in &self.limits {
             let hard = if resource == Resource::Cpu { limit.saturating_add(CPU_GRACE_S) } else { limit };
             let before = rustix::process::getrlimit(resource);
@@ -192,50 +203,46 @@ fn empty_bounding_set() -> rustix::io::Result<()> {
 }
 
 impl ShimOptions {
-    /// How the message of this error begins. A limit of the program's own is no shortage of the machine, because it is as
-    /// low the next time.
-    fn prefix(&self, errno: Option<Errno>) -> &'static str {
+    /// Is this error a shortage of the machine? A limit of the program's own is none, because it is as low the next time.
+    fn is_short(&self, errno: Option<Errno>) -> bool {
         let own = |name| self.limits.iter().any(|&(limit, ..)| limit == name);
-        let short = match errno {
+        match errno {
             Some(Errno::AGAIN) => !own("processes"),
             Some(Errno::NOMEM) => !own("memory"),
             Some(Errno::NFILE) => true,
             _ => false,
-        };
-        if short { SHORT_PREFIX } else { ERROR_PREFIX }
+        }
     }
 }
 
 /// Why the shim did not become the program.
 struct Complaint {
-    /// How its message begins, and the rest.
-    prefix: &'static str,
+    why: Unbegun,
     text: String,
-    /// The exit status.
-    status: i32,
 }
 
 impl Complaint {
-    fn of(prefix: &'static str, text: impl Into<String>) -> Self {
-        Self { prefix, text: text.into(), status: FAILED }
+    fn of(why: Unbegun, text: impl Into<String>) -> Self {
+        Self { why, text: text.into() }
     }
 }
 
 /// Becomes the program. Returns only on failure.
 fn become_program(mut args: impl Iterator<Item = OsString>) -> Complaint {
     let Some(orders) = ShimOptions::read(&mut args) else {
-        return Complaint::of(ERROR_PREFIX, "anything: its options cannot be read");
+        return Complaint::of(Unbegun::Failed, "anything: its options cannot be read");
     };
-    let Some(program) = args.next() else { return Complaint::of(ERROR_PREFIX, "anything: no program was named") };
+    let Some(program) = args.next() else { return Complaint::of(Unbegun::Failed, "anything: no program was named") };
     let mut complaint = program.to_string_lossy().into_owned();
     if let Err((errno, error)) = orders.carry_out() {
         let _ = write!(complaint, ": {error}");
-        return Complaint::of(orders.prefix(errno), complaint);
+        let why = if orders.is_short(errno) { Unbegun::Short } else { Unbegun::Failed };
+        return Complaint::of(why, complaint);
     }
     // With root's rights every folder could be entered, also one that is closed to the user.
     if let Err(error) = orders.enter() {
         let _ = write!(complaint, ": {error}");
-        return Complaint::of(ERROR_PREFIX, complaint);
+        return Complaint::of(Unbegun::Failed, complaint);
     }
     // Only now, without the rights of the daemon, does the environment of the task mean anything to this process.
     let env = std::env::vars_os().filter_map(|(name, value)| {
@@ -244,9 +251,12 @@ fn become_program(mut args: impl Iterator<Item = OsString>) -> Complaint {
     });
     let error = std::process::Command::new(&program).args(args).env_clear().envs(env).exec();
     let errno = Errno::from_io_error(&error);
-    // Arguments that are too long are the job's own.
-    let status = if errno == Some(Errno::TOOBIG) { FAILED } else { NOT_EXECUTED };
-    let prefix = orders.prefix(errno);
+    let why = match errno {
+        _ if orders.is_short(errno) => Unbegun::Short,
+        // Arguments that are too long are the job's own.
+        Some(Errno::TOOBIG) => Unbegun::Failed,
+        _ => Unbegun::NotExecuted,
+    };
     let denied = error.kind() == std::io::ErrorKind::PermissionDenied;
     match runnable::fault(&program, None, std::env::var_os(format!("{ENV_PREFIX}PATH")).as_deref()) {
         Some(why) if errno != Some(Errno::TOOBIG) => {
@@ -259,25 +269,13 @@ fn become_program(mut args: impl Iterator<Item = OsString>) -> Complaint {
     if denied && let Some(user) = &orders.user {
         let _ = write!(complaint, " (user {user} must be able to read and execute it, and to pass every folder above)");
     }
-    Complaint { prefix, text: complaint, status }
+    Complaint { why, text: complaint }
 }
 
 /// The message of the system, without the number.
 fn said(error: impl Into<std::io::Error>) -> String {
     let text = error.into().to_string();
     text.split(" (os error").next().unwrap_or_default().to_lowercase()
-}
-
-/// Is this line of stderr from a failed shim?
-#[must_use]
-pub fn is_shim_error(line: &str) -> bool {
-    line.starts_with(ERROR_PREFIX) || is_shim_shortage(line)
-}
-
-/// Is it from one that found the machine short of a resource?
-#[must_use]
-pub fn is_shim_shortage(line: &str) -> bool {
-    line.starts_with(SHORT_PREFIX)
 }
 
 #[cfg(test)]
@@ -297,7 +295,7 @@ mod tests {
             no_new_privs: true,
         };
         let mut args =
-            confines.to_args(None).into_iter().skip(1).chain(["/bin/x".into(), "--".into(), "user=me".into()]);
+            confines.to_args(7, None).into_iter().skip(1).chain(["/bin/x".into(), "--".into(), "user=me".into()]);
         let orders = ShimOptions::read(&mut args).unwrap();
         assert_eq!(
             orders,
@@ -313,27 +311,26 @@ mod tests {
                 uid: Some(33),
                 no_new_privs: true,
                 cwd: None,
+                run: Some(7),
             }
         );
         // The arguments after the program belong to the program.
         assert_eq!(args.collect::<Vec<_>>(), ["/bin/x", "--", "user=me"]);
         let of_group = Confines { group: Some(Group { name: "adm".to_owned(), gid: 4 }), ..confines };
-        assert!(of_group.to_args(None).contains(&"gid=4".into()));
+        assert!(of_group.to_args(7, None).contains(&"gid=4".into()));
         let cwd = Path::new(OsStr::from_bytes(b"/a=b \xff"));
-        let orders = ShimOptions::read(&mut of_group.to_args(Some(cwd)).into_iter().skip(1)).unwrap();
+        let orders = ShimOptions::read(&mut of_group.to_args(7, Some(cwd)).into_iter().skip(1)).unwrap();
         assert_eq!(orders.cwd.as_deref(), Some(cwd));
     }
 
     #[test]
     fn a_limit_of_its_own_is_no_shortage_of_the_machine() {
-        let prefix = |limits: Vec<_>, errno| ShimOptions { limits, ..ShimOptions::default() }.prefix(Some(errno));
-        assert!(is_shim_shortage(prefix(vec![], Errno::AGAIN)) && is_shim_shortage(prefix(vec![], Errno::NOMEM)));
+        let is_short = |limits: Vec<_>, errno| ShimOptions { limits, ..ShimOptions::default() }.is_short(Some(errno));
+        assert!(is_short(vec![], Errno::AGAIN) && is_short(vec![], Errno::NOMEM));
         let processes = vec![("processes", Resource::Nproc, 5)];
-        assert!(!is_shim_shortage(prefix(processes.clone(), Errno::AGAIN)));
-        assert!(is_shim_shortage(prefix(processes, Errno::NOMEM)));
-        for other in [prefix(vec![], Errno::NOENT), prefix(vec![("memory", Resource::As, 1)], Errno::NOMEM)] {
-            assert!(is_shim_error(other) && !is_shim_shortage(other));
-        }
+        assert!(!is_short(processes.clone(), Errno::AGAIN));
+        assert!(is_short(processes, Errno::NOMEM));
+        assert!(!is_short(vec![], Errno::NOENT) && !is_short(vec![("memory", Resource::As, 1)], Errno::NOMEM));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What a process has started and what left its process group: by `setsid`, `set -m`, or GNU `timeout`.
 //!
 //! A stopped run must leave nothing behind. Signals to its group do not reach these processes. They are found by the mark of
-//! the run in their environment, or because they descend from its process; who was found once stays known when it loses
+//! the run in their environment, by its limit (see [`mark`]), which also shows on one whose environment was cleared or cannot be
+//! read, or because they descend from its process; who was found once stays known when it loses
 //! its parent. Only stops pay for that: a run that ends by itself is not looked at.
 //!
 //! A process may start another one and end, over and over, so that each scan finds one that is gone by the time it is to be
@@ -148,6 +149,8 @@ async fn find(search: Search, mut told: oneshot::Receiver<Found>) -> Found {
 /// The searches of a scan, by their runs, and what was found for each.
 struct Scan<'s> {
     searches: HashMap<&'s [u8], &'s Search>,
+    /// The same by the limits that name the runs.
+    by_limit: HashMap<u64, &'s Search>,
     found: HashMap<&'s [u8], Found>,
     /// Those that are pinned.
     seen: HashSet<u32>,
@@ -156,13 +159,24 @@ struct Scan<'s> {
 impl<'s> Scan<'s> {
     fn new(searches: &'s [Search]) -> Self {
         let searches: HashMap<_, _> = searches.iter().map(|search| (search.run.as_bytes(), search)).collect();
-        Self { searches, found: HashMap::new(), seen: HashSet::new() }
+        let by_limit = searches.iter().map(|(run, search)| (mark::run_limit(run), *search)).collect();
+        Self { searches, by_limit, found: HashMap::new(), seen: HashSet::new() }
     }
 
     /// The search for the run whose mark this process carries.
     fn wanted(&self, pid: u32) -> io::Result<Option<&'s Search>> {
         let environ = environ(pid)?.unwrap_or_default();
-        Ok(variable(&environ, mark::RUN).and_then(|run| self.searches.get(run)).copied())
+        if let Some(search) = variable(&environ, mark::RUN).and_then(|run| self.searches.get(run)) {
+            return Ok(Some(search));
+        }
+        // An environment that says nothing, or something else, proves nothing: the process made it.
+        Ok(mark::run_limit_of(pid)?.and_then(|limit| self.by_limit.get(&limit)).copied())
+    }
+
+    /// Does it say that it belongs to another run than this one?
+    fn is_of_another(&self, run: &[u8], pid: u32) -> io::Result<bool> {
+        let says = environ(pid)?.is_some_and(|environ| variable(&environ, mark::RUN).is_some_and(|now| now != run));
+        Ok(says && mark::run_limit_of(pid)? != Some(mark::run_limit(run)))
     }
 
     /// Pins a process that was seen to belong to a run, and stops it if the search is for that.
@@ -171,16 +185,16 @@ impl<'s> Scan<'s> {
             return Ok(());
         }
         let run = search.run.as_bytes();
+        // A number that was given to another process since has another mark and other parents.
+        let pinned = match PinnedProcess::new(pid)? {
+            Some(pinned) if !self.is_of_another(run, pid)? => Some(pinned),
+            _ => None,
+        };
         let found = self.found.entry(run).or_default();
-        let Some(pinned) = PinnedProcess::new(pid)? else {
+        let Some(pinned) = pinned else {
             found.is_unsure = true;
             return Ok(());
         };
-        // A number that was given to another process since has another mark and other parents.
-        if environ(pid)?.is_some_and(|environ| variable(&environ, mark::RUN).is_some_and(|now| now != run)) {
-            found.is_unsure = true;
-            return Ok(());
-        }
         if search.stop {
             // It fails if it belongs to a user that we may not signal.
             pinned.signal(Signal::STOP);

@@ -191,6 +191,32 @@ fn a_run_whose_time_is_over_leaves_nothing_that_left_its_group() {
     daemon.stop();
 }
 
+/// Like `ssh-agent`: in a session of its own, without its parent, and not dumpable, so that only root can read its environment.
+const AGENT: &str = "use POSIX; fork and exit; setsid(); fork and POSIX::_exit(0); close STDOUT; close STDERR; \
+     my $number = `uname -m` eq qq(x86_64\\n) ? 157 : 167; syscall($number, 4, 0, 0, 0, 0) == 0 or die; \
+     open(F, q(>>), q(pids)); print F $$, qq(\\n); close F; sleep 1000";
+
+#[test]
+fn a_run_whose_time_is_over_leaves_nothing_whose_environment_tells_nothing() {
+    for keys in ["", "umask = \"077\"\n"] {
+        let folder = Folder::new("sqlite:windlass.db", "");
+        let bare = "env -i PATH=\"$PATH\" WINDLASS_RUN=1-2-3";
+        let agent = format!("perl -e \"{}\"", AGENT.replace('$', "\\$").replace('`', "\\`"));
+        folder.script("late", &format!("{agent}; {bare} {agent}; {bare} setsid {agent}; sleep 1000"));
+        folder.add_keys("late", "timeout = \"3s\"");
+        let path = folder.path("tasks.d/late.toml");
+        let text = fs::read_to_string(&path).expect("the task must be there");
+        fs::write(&path, text + keys).expect("the task must be written");
+        assert_eq!(folder.windlass(&["enqueue", "late"]).0, Some(0));
+        let daemon = folder.daemon();
+        eventually("it is settled", || folder.windlass(&["--json", "failed", "count"]).1.trim() == "{\"count\":1}");
+        let family = pids(&folder);
+        assert_eq!(family.len(), 3);
+        assert_eq!(stays_behind(&family), [0; 0], "{}", daemon.log());
+        daemon.stop();
+    }
+}
+
 #[test]
 fn a_run_that_ends_by_itself_leaves_its_background_processes_alone() {
     let folder = Folder::new("sqlite:windlass.db", "");

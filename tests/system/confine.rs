@@ -47,6 +47,7 @@ fn a_program_has_its_limits_and_its_umask() {
     let env = fs::read_to_string(folder.path("env")).unwrap();
     assert!(env.contains("COLOUR=blue\n") && env.contains("WINDLASS_TASK=look\n"), "{env}");
     assert!(!env.contains("HOME="), "nothing is inherited: {env}");
+    assert!(!env.contains("WINDLASS_SHIM"), "what proves the shim is not the program's: {env}");
 }
 
 #[test]
@@ -68,6 +69,40 @@ fn what_the_shim_cannot_do_is_told_as_a_start_that_failed() {
     assert_eq!(answer["exception"], "SpawnError", "{answer}");
     let error = answer["error"].as_str().unwrap();
     assert!(error.contains("failed to start") && error.contains("limit open_files to 999999999"), "{answer}");
+}
+
+/// What a shim would say of itself to people, and the statuses it would exit with.
+const FORGED: &str = "echo 'windlass: found no resources to start x: it is a lie' >&2; exit 12";
+
+#[test]
+fn a_program_that_speaks_as_the_shim_is_not_believed() {
+    for status in ["5", "6"] {
+        let folder = task("forge", &format!("{FORGED}{status}"), "umask = \"077\"\n");
+        let answer = perform(&folder, "forge");
+        assert_eq!(answer["exception"], "ExitStatus", "{answer}");
+    }
+    // Neither a run, nor a child of rpc, nor a plugin makes its daemon believe that the machine is short.
+    let folder = task("forge", &format!("{FORGED}5"), "umask = \"077\"\n");
+    folder.worker("child", &format!("#!/bin/sh\n{FORGED}5\n"));
+    folder.script("plugged", "true");
+    folder.add_keys("plugged", "plugins = [{ exec = [\"./child.sh\"], hooks = [\"before_perform\"] }]");
+    for name in ["plugged", "child"] {
+        let path = folder.path(&format!("tasks.d/{name}.toml"));
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text + "umask = \"077\"\n").unwrap();
+    }
+    folder.script("good", "echo done >>done");
+    for name in ["forge", "plugged", "child", "good"] {
+        assert_eq!(folder.windlass(&["enqueue", name]).0, Some(0));
+    }
+    let daemon = folder.daemon();
+    eventually("the neighbour is run", || folder.path("done").exists());
+    eventually("the run and the plugin have failed", || {
+        folder.windlass(&["--json", "failed", "count"]).1.trim() == "{\"count\":2}"
+    });
+    daemon.wait_log("before it was ready");
+    assert!(!daemon.log().contains("short of a resource"), "{}", daemon.log());
+    daemon.stop();
 }
 
 #[test]

@@ -17,8 +17,9 @@ use crate::job::output_end::STDOUT_FOLLOWS;
 use crate::job::run_variables::STATUS_FD;
 use crate::job::{Failure, Outcome, Progress};
 use crate::process::runnable::{self, Unrunnable};
-use crate::process::shim::{self, is_shim_error, is_shim_shortage};
-use crate::process::{OutputLine, Source, Tail, signal::UnsentKill, signal::unsent_kill, signal_name};
+use crate::process::{
+    OutputLine, ShimWord, Source, Tail, Unbegun, signal::UnsentKill, signal::unsent_kill, signal_name,
+};
 use crate::task::handler_spec::{ExecSpec, OutputMode, ResultMode};
 use crate::text::cut::cut;
 
@@ -146,6 +147,17 @@ impl CapturedOutput {
         lines
     }
 
+    /// The program has not begun, as its shim says.
+    pub(super) fn unbegun(&mut self, word: &ShimWord) -> Outcome {
+        let failure =
+            |captured: &mut Self| Failure::new("SpawnError", word.text.clone()).with_backtrace(captured.last_words());
+        match word.why {
+            Unbegun::Short => Outcome::NotStarted(word.text.clone()),
+            Unbegun::NotExecuted => Outcome::unstarted(failure(self)),
+            Unbegun::Failed => Outcome::Failure(failure(self)),
+        }
+    }
+
     pub(super) fn judge(&mut self, status: ExitStatus, spec: &ExecSpec, later: u32) -> Outcome {
         match (status.code(), status.signal()) {
             (Some(LATER), _) if later < spec.later.limit => {
@@ -158,18 +170,6 @@ impl CapturedOutput {
                     "ExitStatus",
                     format!("exited with {LATER} (later) {times} times; retry_later_limit is {limit}"),
                 )
-            }
-            (Some(status @ (shim::FAILED | shim::NOT_EXECUTED)), _)
-                if spec.process.confines.is_some() && self.tail.last().is_some_and(is_shim_error) =>
-            {
-                let complaint = self.tail.last().unwrap_or_default().to_owned();
-                if is_shim_shortage(&complaint) {
-                    return Outcome::NotStarted(complaint);
-                }
-                match self.failure("SpawnError", complaint) {
-                    Outcome::Failure(failure) if status == shim::NOT_EXECUTED => Outcome::unstarted(failure),
-                    failure => failure,
-                }
             }
             (Some(code @ (NOT_RUN | NOT_FOUND)), _) => {
                 let why = fault(spec).map(|why| format!(": {why}")).unwrap_or_default();

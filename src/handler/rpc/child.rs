@@ -21,8 +21,7 @@ use super::session_end::{EndedChild, SessionEnd};
 use crate::event::Event;
 use crate::handler::process_settings;
 use crate::job::{Failure, Outcome, run_variables};
-use crate::process::shim::{NOT_EXECUTED, is_shim_error, is_shim_shortage};
-use crate::process::{Command, Duplex, SpawnError, mark, memory_kill, signal::status_text, spawn_retry};
+use crate::process::{Command, Duplex, SpawnError, Unbegun, mark, memory_kill, signal::status_text, spawn_retry};
 use crate::supervise::scope::named;
 
 /// How long the rest of the process group may outlive a child that ended as asked.
@@ -115,7 +114,7 @@ async fn run_child(pool: Arc<ChildPool>, params: ChildParams) {
 
 /// Completes the jobs of an ended child.
 fn settle(pool: &ChildPool, pid: u32, end: SessionEnd, ended_child: EndedChild) -> (Vec<PerformRequest>, ChildEnd) {
-    let EndedChild { status, tail, unanswered, unseen, proven } = ended_child;
+    let EndedChild { status, tail, unanswered, unseen, proven, .. } = ended_child;
     let ended = match status {
         Ok(status) => status_text(status),
         Err(ref error) => format!("ended, its exit status was lost: {error}"),
@@ -172,22 +171,22 @@ fn settle(pool: &ChildPool, pid: u32, end: SessionEnd, ended_child: EndedChild) 
 /// The failure of a child that did not become ready, and what follows for the jobs that wait for it.
 async fn never_ready(pool: &ChildPool, session: Session, end: SessionEnd) -> (Failure, FailedStart) {
     let limit = humantime::format_duration(pool.spec.start_timeout);
-    let EndedChild { status, mut tail, .. } = session.end_and_reap(&pool.spec.later, Duration::ZERO, true).await;
+    let EndedChild { status, mut tail, shim, .. } = session.end_and_reap(&pool.spec.later, Duration::ZERO, true).await;
+    if let Some(word) = shim {
+        tail.retain(|line| *line != word.text);
+        let fate = match word.why {
+            Unbegun::Short => FailedStart::Short,
+            Unbegun::NotExecuted => FailedStart::Unstarted,
+            Unbegun::Failed => FailedStart::Wrong,
+        };
+        return (not_started(pool, word.text.trim_start_matches("windlass: "), tail), fate);
+    }
     let program = pool.spec.argv.first().map_or("", String::as_str);
     let why = match (end, status) {
         (SessionEnd::Broken(what) | SessionEnd::Closed(what), _) => {
             format!("broke the protocol before it was ready: {what}")
         }
         (SessionEnd::Late, _) => format!("was not ready within {limit}: it never wrote the notification \"ready\""),
-        (_, Ok(status)) if tail.last().is_some_and(|line| is_shim_error(line)) => {
-            let complaint = tail.pop().unwrap_or_default();
-            let fate = match status.code() {
-                _ if is_shim_shortage(&complaint) => FailedStart::Short,
-                Some(NOT_EXECUTED) => FailedStart::Unstarted,
-                _ => FailedStart::Wrong,
-            };
-            return (not_started(pool, complaint.trim_start_matches("windlass: "), tail), fate);
-        }
         (SessionEnd::Exited, Ok(status)) => {
             let why = memory(Some(&status));
             let killed = status.signal() == Some(SIGKILL) && why.is_empty();

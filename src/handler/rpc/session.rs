@@ -252,7 +252,8 @@ impl Session {
                 unanswered.push((held.request, stopped, place));
             }
         }
-        EndedChild { status, tail: stderr.tail.into_lines(), unanswered, unseen, proven: answered > 0 }
+        let (tail, shim) = (stderr.tail.into_lines(), errors.shim_word().cloned());
+        EndedChild { status, tail, unanswered, unseen, shim, proven: answered > 0 }
     }
 
     /// Takes what a child that has ended wrote: all of it is in the pipe by now. The pipe ends at once, unless a process

@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitStatus;
 
 use super::pool_state::PerformRequest;
+use crate::process::ShimWord;
 
 /// Why a session ended.
 #[derive(Debug, PartialEq)]
@@ -38,6 +39,8 @@ pub(super) struct EndedChild {
     pub(super) unanswered: Vec<(PerformRequest, bool, Option<String>)>,
     /// Jobs whose requests it has not seen a byte of.
     pub(super) unseen: Vec<PerformRequest>,
+    /// What its shim said, if it never began.
+    pub(super) shim: Option<ShimWord>,
     /// Has it answered any job?
     pub(super) proven: bool,
 }

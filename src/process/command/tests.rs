@@ -61,13 +61,13 @@ fn a_path_of_its_own_is_searched_from_the_working_directory() {
 fn secrets_and_the_service_managers_variables_are_not_passed_on() {
     private::keep("A_NAMED_SECRET");
     // A test cannot set variables of its own process, so it inspects what is taken out.
-    let (command, _) = Command::new("/bin/true").prepared().unwrap();
+    let (command, ..) = Command::new("/bin/true").prepared().unwrap();
     for name in ["NOTIFY_SOCKET", "WINDLASS_STORE_URL", mark::SUPERVISED, mark::HANDED_OVER, "A_NAMED_SECRET"] {
         assert!(command.get_envs().any(|(found, value)| found == name && value.is_none()), "{name}");
     }
     let mut own = Command::new("/bin/true");
     own.env("A_NAMED_SECRET", "given by the task");
-    let (command, _) = own.prepared().unwrap();
+    let (command, ..) = own.prepared().unwrap();
     assert!(command.get_envs().any(|(found, value)| found == "A_NAMED_SECRET" && value.is_some()));
 }
 
