@@ -7,21 +7,53 @@ use std::net::IpAddr;
 
 use axum::http::{HeaderMap, HeaderName};
 
-/// What proxies add.
-const TRACES: [HeaderName; 4] = [
-    HeaderName::from_static("forwarded"),
-    HeaderName::from_static("via"),
-    HeaderName::from_static("x-real-ip"),
-    HeaderName::from_static("cf-connecting-ip"),
+/// Words of which one in the name of a header is enough. Proxies, load balancers and networks for content put their own name there, or
+/// say what the request was before it came to them.
+const WORDS: [&str; 23] = [
+    "forwarded",
+    "via",
+    "proxy",
+    "proxied",
+    "proxyuser",
+    "original",
+    "rewrite",
+    "rewritten",
+    "envoy",
+    "istio",
+    "cf",
+    "cdn",
+    "cloudfront",
+    "fastly",
+    "fly",
+    "akamai",
+    "varnish",
+    "traefik",
+    "haproxy",
+    "nginx",
+    "azure",
+    "appengine",
+    "arr",
 ];
 const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const FORWARDED: &str = "x-forwarded-";
+/// The last word of the name of a header that tells an address.
+const ADDRESSES: [&str; 3] = ["ip", "addr", "address"];
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Do the headers show a proxy?
 pub(super) fn came_through(headers: &HeaderMap) -> bool {
-    headers.keys().any(|name| TRACES.contains(name) || name.as_str().starts_with(FORWARDED))
+    headers.keys().any(|name| is_trace(name.as_str()))
+}
+
+/// Does a header of this name, in small letters, show a proxy? These do: one of an address that is not that of the connection
+/// (`X-Real-IP`, `True-Client-IP`, `CF-Connecting-IP`, `X-ProxyUser-Ip`, ...), and one with a word that proxies use.
+pub(in crate::http) fn is_trace(name: &str) -> bool {
+    let words = || name.split(['-', '_']);
+    let tells_address = |last: &str| {
+        ADDRESSES.iter().any(|address| last == *address)
+            || ["clientip", "userip", "realip", "remoteip"].iter().any(|end| last.ends_with(end))
+    };
+    words().next_back().is_some_and(tells_address) || words().any(|word| WORDS.contains(&word))
 }
 
 /// Whose request it is: the last address in `X-Forwarded-For` that no trusted proxy has. Without trusted proxies it is the one who
@@ -74,10 +106,72 @@ mod tests {
 
     #[test]
     fn every_usual_header_of_a_proxy_is_a_trace() {
-        for name in ["forwarded", "via", "x-real-ip", "x-forwarded-for", "x-forwarded-host", "x-forwarded-anything"] {
+        for name in [
+            "forwarded",
+            "via",
+            "x-real-ip",
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-anything",
+            "cf-connecting-ip",
+            "cf-ray",
+            "x-client-ip",
+            "x-cluster-client-ip",
+            "true-client-ip",
+            "fly-client-ip",
+            "fastly-client-ip",
+            "x-azure-clientip",
+            "x-envoy-external-address",
+            "x-original-host",
+            "x-original-url",
+            "x-original-forwarded-for",
+            "x-proxyuser-ip",
+            "x-appengine-user-ip",
+            "cdn-loop",
+            "x-remote-addr",
+            "x_forwarded_for",
+            "proxy-connection",
+            "x-rewrite-url",
+            "x-varnish",
+            "client-ip",
+            "x-arr-log-id",
+            "wl-proxy-client-ip",
+        ] {
             assert!(came_through(&headers(&[("accept", "*/*"), (name, "")])), "{name}");
         }
-        assert!(!came_through(&headers(&[("accept", "*/*"), ("x-request-id", "1")])));
+        let usual = [
+            "host",
+            "accept",
+            "accept-encoding",
+            "accept-language",
+            "authorization",
+            "cache-control",
+            "connection",
+            "content-length",
+            "content-type",
+            "cookie",
+            "idempotency-key",
+            "if-none-match",
+            "last-event-id",
+            "origin",
+            "priority",
+            "pragma",
+            "referer",
+            "sec-fetch-site",
+            "te",
+            "traceparent",
+            "tracestate",
+            "transfer-encoding",
+            "upgrade-insecure-requests",
+            "user-agent",
+            "x-request-id",
+            "x-requested-with",
+            "x-correlation-id",
+            "dnt",
+        ];
+        for name in usual {
+            assert!(!came_through(&headers(&[(name, "1")])), "{name}: programs of this machine send it");
+        }
     }
 
     #[test]
