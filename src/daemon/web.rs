@@ -49,7 +49,7 @@ pub(super) use left_out::{WebBound, WebReload, WebTold};
 /// How many connections it may have.
 #[cfg(feature = "web")]
 pub(super) fn connections(config: &Config) -> usize {
-    config.http.as_ref().map_or(0, |_| crate::http::CONNECTIONS)
+    config.http.as_ref().map_or(0, |_| crate::http::OPEN)
 }
 
 #[cfg(not(feature = "web"))]

@@ -5,6 +5,9 @@ use axum::http::StatusCode;
 
 use super::site::{Site, Stage};
 
+/// What the paths of these routes begin with. They are answered also where there is no connection left for anything else.
+pub(super) const PATHS: &str = "/health/";
+
 /// `live`, or 503 and the loops that hang: then only a restart helps.
 pub(super) async fn live(State(site): State<Site>) -> (StatusCode, String) {
     let stalled = site.pulses.stalled();

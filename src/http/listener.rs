@@ -21,6 +21,9 @@ use crate::file::trust::{Owners, Untrusted};
 
 /// How many connections wait to be accepted.
 const BACKLOG: i32 = 128;
+/// How many bytes the system holds of what a client of a connection has not taken. The connections of a listener have it from
+/// there. Without it the system would take megabytes for each, and it would be seen late that a client takes nothing.
+const UNREAD: usize = 128 * 1024;
 /// The owner and the group may connect.
 const MODE: u32 = 0o660;
 
@@ -190,6 +193,7 @@ fn tcp_socket(address: SocketAddr, own: &[ListenAddress]) -> Result<Socket, Reas
         _ => error.into(),
     })?;
     listener.set_nonblocking(true)?;
+    rustix::net::sockopt::set_socket_send_buffer_size(&listener, UNREAD).map_err(io::Error::from)?;
     Ok(Socket::Tcp(listener))
 }
 

@@ -3,8 +3,8 @@
 //! ```text
 //!   listener --> connection --> outer: id, limits, headers, problems
 //!   (a slot       (watched:        |
-//!    of 256)       head, body,     +--> host? --> origin? --> caller? --> read only? --> route: role? --> admin, client
-//!                  idle)
+//!    of 256, or    head, body,     +--> host? --> origin? --> caller? --> read only? --> route: role? --> admin, client
+//!    brief)        idle)
 //! ```
 //!
 //! The server has a thread and a runtime of its own, so that neither jobs nor their handlers delay an answer, and no request
@@ -49,7 +49,8 @@ mod telling;
 mod traced;
 mod underway;
 mod watch;
+mod written_out;
 
 pub use listener::{BindError, Sockets, bind};
-pub use server::{CONNECTIONS, Changes, Relisten, Server, changes};
+pub use server::{Changes, OPEN, Relisten, Server, changes};
 pub use site::{Content, Outlet, Site, Stage, Standing};

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::connection::{self, NO_SLOT};
+use super::connection::{self, Manner};
 use super::listener::{BindError, Bound, Place, Socket, Sockets, bind_one};
 use super::peer::Peer;
 use super::router::router;
@@ -23,8 +23,12 @@ use crate::event::{Bus, Event};
 use crate::supervise::pulse::{LONGEST, Pulse, TURN};
 use crate::supervise::scope::{contained_future, named, own_thread, until_told};
 
+/// How many connections have slots.
+const CONNECTIONS: usize = 256;
+/// How many more are open for a moment, to ask for health.
+const BRIEF: usize = 64;
 /// How many connections are open at most.
-pub const CONNECTIONS: usize = 256;
+pub const OPEN: usize = CONNECTIONS + BRIEF;
 /// How long a listener rests after a failure, such as too many open files.
 const REST: Duration = Duration::from_millis(200);
 /// How often an address is tried that another program has.
@@ -146,7 +150,13 @@ struct Served {
 impl Served {
     fn new(site: &Site, sockets: Sockets) -> io::Result<Self> {
         let (stop, stopped) = watch::channel(false);
-        let accept = Accept { router: router(site), slots: Slots::new(CONNECTIONS), stopped, bus: site.bus.clone() };
+        let accept = Accept {
+            router: router(site),
+            slots: Slots::new(CONNECTIONS),
+            brief: Slots::brief(BRIEF),
+            stopped,
+            bus: site.bus.clone(),
+        };
         let mut served = Self {
             bus: site.bus.clone(),
             accept,
@@ -245,7 +255,7 @@ impl Served {
         self.streams.close();
         self.stop.send_replace(true);
         let ended = async {
-            while !self.accept.slots.is_empty() {
+            while !(self.accept.slots.is_empty() && self.accept.brief.is_empty()) {
                 sleep(LOOK).await;
             }
         };
@@ -264,6 +274,7 @@ enum Listener {
 struct Accept {
     router: Router,
     slots: Slots,
+    brief: Slots,
     stopped: watch::Receiver<bool>,
     bus: Bus,
 }
@@ -275,11 +286,9 @@ impl Accept {
         loop {
             let accepted = match &listener {
                 Listener::Tcp(listener) => listener.accept().await.map(|(stream, from)| self.tcp(stream, from.ip())),
-                Listener::Unix(listener, _) => listener.accept().await.map(|(stream, _)| {
-                    if let Some(slot) = self.slot(|| drop(stream.try_write(NO_SLOT.as_bytes()))) {
-                        self.serve(stream, Peer::unix(), slot);
-                    }
-                }),
+                Listener::Unix(listener, _) => {
+                    listener.accept().await.map(|(stream, _)| self.serve(stream, Peer::unix()))
+                }
             };
             match accepted {
                 Ok(()) => failing = false,
@@ -298,35 +307,35 @@ impl Accept {
         // Answers are written whole.
         let _ = stream.set_nodelay(true);
         let Ok(called) = stream.local_addr() else { return };
-        if let Some(slot) = self.slot(|| drop(stream.try_write(NO_SLOT.as_bytes()))) {
-            self.serve(stream, Peer::tcp(from, called.ip()), slot);
-        }
+        self.serve(stream, Peer::tcp(from, called.ip()));
     }
 
-    fn slot(&self, turn_away: impl FnOnce()) -> Option<Arc<Slot>> {
-        let (slot, tells) = match self.slots.take() {
-            Admitted::Yes(slot) => return Some(slot),
-            Admitted::For(slot, tells) => (Some(slot), tells),
-            Admitted::No(tells) => {
-                turn_away();
-                (None, tells)
-            }
+    fn place(&self) -> Option<(Arc<Slot>, Manner)> {
+        let (place, tells) = match self.slots.take() {
+            Admitted::Yes(slot) => return Some((slot, Manner::Whole)),
+            Admitted::For(slot, tells) => (Some((slot, Manner::Whole)), tells),
+            Admitted::No(tells) => match self.brief.take() {
+                Admitted::Yes(slot) | Admitted::For(slot, _) => (Some((slot, Manner::Brief)), tells),
+                // In a brief place the oldest gives way always.
+                Admitted::No(_) => (None, tells),
+            },
         };
         if tells {
             let text = format!(
-                "http: {CONNECTIONS} connections are open, which is the most: those that wait longest are closed for new ones, \
-                 and if all have requests, new ones are turned away"
+                "http: {CONNECTIONS} connections are open, which is the most: those that wait longest, have no rights here or \
+                 hardly go on are closed for new ones; if there are none, new ones are answered only if they ask for health"
             );
             self.bus.emit(Event::Warning { text });
         }
-        slot
+        place
     }
 
-    fn serve<S>(&self, stream: S, peer: Peer, slot: Arc<Slot>)
+    fn serve<S>(&self, stream: S, peer: Peer)
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
-        let serve = connection::serve(stream, peer, slot, self.router.clone(), self.stopped.clone());
+        let Some(place) = self.place() else { return };
+        let serve = connection::serve(stream, peer, place, self.router.clone(), self.stopped.clone());
         // A panic ends this connection alone.
         tokio::spawn(async move { drop(contained_future(Box::pin(serve)).await) });
     }

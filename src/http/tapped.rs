@@ -1,4 +1,4 @@
-//! The stream of a connection, as the parser reads it.
+//! The stream of a connection, as the parser reads and writes it.
 
 use std::io;
 use std::pin::Pin;
@@ -26,6 +26,15 @@ impl<S> Tapped<S> {
     }
 }
 
+impl<S> Tapped<S> {
+    fn tell(&self, written: &Poll<io::Result<usize>>) {
+        match written {
+            Poll::Pending => self.slot.patience.has_no_room(),
+            Poll::Ready(_) => self.slot.patience.has_room(),
+        }
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Tapped<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.refused.get() {
@@ -39,7 +48,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tapped<S> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if buffer.filled().len() > before {
-            self.slot.patience.read();
+            self.slot.patience.read(buffer.filled().len() - before);
             if let Err(ambiguous) = self.framing.follow(buffer.filled().get(before..).unwrap_or_default()) {
                 buffer.set_filled(before + ambiguous.good);
                 // It is the first: after it nothing is followed.
@@ -48,6 +57,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tapped<S> {
                     return self.poll_read(cx, buffer);
                 }
             }
+        } else if read.is_pending() {
+            self.slot.patience.hungers(self.framing.is_in_body());
         }
         read
     }
@@ -55,7 +66,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tapped<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.tell(&written);
+        written
     }
 
     fn poll_write_vectored(
@@ -63,7 +76,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
+        self.tell(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -95,7 +95,13 @@ fn a_request_that_may_be_read_in_two_ways_is_refused_and_hides_no_second_one() {
         assert_eq!(answer.header("connection"), Some("close"), "{lines:?}");
     }
     let chunked = "transfer-encoding: chunked\r\n";
-    for body in [format!("2;{long}\r\n{{}}\r\n0\r\n\r\n"), "2\n{}\r\n0\r\n\r\n".to_owned()] {
+    for body in [
+        format!("2;{long}\r\n{{}}\r\n0\r\n\r\n"),
+        "2\n{}\r\n0\r\n\r\n".to_owned(),
+        "2\r\n{}\r\n0 \r\n\r\n".to_owned(),
+        "2;a=\"b\r\n{}\r\n0\r\n\r\n".to_owned(),
+        "2\r\n{}\r\n0\r\ncontent-length: 3\r\n\r\n".to_owned(),
+    ] {
         let answer = world.place.raw(format!("{head}{chunked}\r\n{body}{hidden}").as_bytes());
         let text = String::from_utf8_lossy(&answer).into_owned();
         assert!(
@@ -123,6 +129,31 @@ fn three_hundred_silent_connections_keep_nobody_out() {
     last.read_to_end(&mut answer).unwrap();
     assert_eq!(Answer::parse(&answer).status, 200);
     assert_eq!(world.daemon.log().matches("256 connections are open").count(), 1, "it is told once");
+    world.daemon.stop();
+}
+
+#[test]
+fn strangers_who_read_nothing_and_bodies_byte_by_byte_keep_nobody_from_health() {
+    let world = World::sqlite("", |_| {});
+    let open = |text: &str| {
+        let mut stream = world.place.connect().unwrap();
+        // The server may have turned it away already.
+        let _ = stream.write_all(text.as_bytes());
+        stream
+    };
+    let unread = "GET /openapi.json HTTP/1.1\r\nhost: localhost\r\nx-forwarded-for: 192.0.2.1\r\n\r\n".repeat(20);
+    let strangers: Vec<_> = (0..300).map(|_| open(&unread)).collect();
+    assert_eq!(world.place.get("/health/live").status, 200);
+    assert_eq!(world.place.get("/api/v1/tasks").status, 200, "they give way");
+    drop(strangers);
+    // Programs of this machine have rights, and their requests go on.
+    let slow = "POST /api/v1/jobs/bulk HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\n\
+                transfer-encoding: chunked\r\n\r\n2\r\n{\"\r\n";
+    let slow: Vec<_> = (0..400).map(|_| open(slow)).collect();
+    for path in ["/health/live", "/health/ready", "/health/live"] {
+        assert_eq!(world.place.get(path).status, 200, "{path}");
+    }
+    drop(slow);
     world.daemon.stop();
 }
 

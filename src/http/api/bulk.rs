@@ -39,6 +39,8 @@ use crate::task::definition::Registry;
 
 /// The longest line.
 const LONGEST_LINE: usize = 1 << 20;
+/// How long a line may take to come, once it has begun: as long as the body of a request for one job.
+const LINE: Duration = super::body::LIMIT;
 /// How many lines are enqueued together.
 const BATCH: usize = 500;
 /// How long answers are still written when the time of the request is over.
@@ -156,6 +158,7 @@ struct Bulk {
 impl Bulk {
     async fn run(mut self, body: impl Stream<Item = Result<Bytes, axum::Error>> + Unpin, answers: Answers) {
         let (mut held, mut parts): (Vec<u8>, _) = (Vec::new(), Parts::of(body, answers.until()));
+        let mut begun = Instant::now();
         let ended = loop {
             let part = match parts.next().await {
                 Ok(Some(part)) => part,
@@ -163,6 +166,9 @@ impl Bulk {
                 Err(problem) => break Some(problem),
             };
             self.slot.patience.goes_on();
+            if held.is_empty() {
+                begun = Instant::now();
+            }
             // Only what is new is looked through: a line may come byte by byte.
             let end = part.iter().rposition(|byte| *byte == b'\n').map(|at| held.len() + at);
             held.extend_from_slice(&part);
@@ -170,8 +176,13 @@ impl Bulk {
                 if held.len() > LONGEST_LINE {
                     break Some(Problem::new(Kind::TooLarge, format!("line {} is longer than 1 MiB", self.line + 1)));
                 }
+                if begun.elapsed() > LINE {
+                    let detail = format!("line {} did not come within {} s", self.line + 1, LINE.as_secs());
+                    break Some(Problem::new(Kind::TooSlow, detail));
+                }
                 continue;
             };
+            begun = Instant::now();
             let rest = held.split_off(end + 1);
             let whole = std::mem::replace(&mut held, rest);
             if self.lines(whole.strip_suffix(b"\n").unwrap_or(&whole), &answers).await.is_err() {

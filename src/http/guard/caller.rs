@@ -21,6 +21,7 @@ use crate::http::audited::Who;
 use crate::http::peer::Peer;
 use crate::http::problem::{Kind, Problem};
 use crate::http::site::{Content, Site};
+use crate::http::slots::Slot;
 
 /// Who sent a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +80,9 @@ pub(in crate::http) async fn find(State(site): State<Site>, mut request: Request
             let scope = Scope::of(held);
             request.extensions_mut().insert(scope);
             request.extensions_mut().insert(caller);
+            if let Some(slot) = request.extensions().get::<Arc<Slot>>() {
+                slot.has_rights(caller != Caller::Nobody);
+            }
             request.extensions_mut().insert(JudgedBy(content));
             next.run(request).await
         }
