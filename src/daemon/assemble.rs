@@ -111,6 +111,7 @@ pub fn assemble(options: &RunOptions) -> Result<App, RunError> {
     };
     let (bus, mut listeners) = Bus::timed(&traces::interests([interest, 0, 0]), log::CAPACITY, Arc::clone(&clock));
     let traced = traces::Heard::of(&mut listeners);
+    bus.hide(&read.config.log.redact);
     let streamed = listeners.pop().expect("three interests must give three listeners");
     let notified = listeners.pop().expect("three interests must give three listeners");
     let listener = listeners.pop().expect("three interests must give three listeners");

@@ -108,6 +108,7 @@ impl Reloader {
         match self.level_control.set(&config.log, &log_style) {
             Ok(interest) => {
                 *self.log_style.write().unwrap_or_else(PoisonError::into_inner) = log_style;
+                self.bus.hide(&config.log.redact);
                 self.bus.set_interest(LOG, interest);
                 self.bus.set_interest(notify::LISTENER, notify::interest(&config, &parts.registry));
                 traces::listen(&self.bus, &config);

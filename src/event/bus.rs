@@ -7,13 +7,14 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::figures::Figures;
 use super::kind::{Event, EventKind, RANKS};
 use super::live::LiveRuns;
 use crate::clock::{Clock, SystemClock};
+use crate::text::redact::Redactor;
 
 /// The sending end. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ struct BusState {
     clock: Arc<dyn Clock>,
     figures: Figures,
     live: LiveRuns,
+    /// Hides in what jobs print.
+    redactor: RwLock<Arc<Redactor>>,
 }
 
 #[derive(Debug)]
@@ -109,9 +112,15 @@ impl Bus {
             subscriptions.push(Subscription { interest: AtomicU32::new(interest), queue: Arc::clone(&queue) });
             listeners.push(Listener { queue });
         }
-        let (figures, live) = (Figures::default(), LiveRuns::default());
-        let interest = AtomicU32::new(interests.iter().fold(0, |all, one| all | one));
-        (Self { shared: Arc::new(BusState { interest, subscriptions, clock, figures, live }) }, listeners)
+        let state = BusState {
+            interest: AtomicU32::new(interests.iter().fold(0, |all, one| all | one)),
+            subscriptions,
+            clock,
+            figures: Figures::default(),
+            live: LiveRuns::default(),
+            redactor: RwLock::default(),
+        };
+        (Self { shared: Arc::new(state) }, listeners)
     }
 
     /// A bus without listeners.
@@ -166,6 +175,17 @@ impl Bus {
     #[must_use]
     pub fn live(&self) -> &LiveRuns {
         &self.shared.live
+    }
+
+    /// Hides the values of these keys from now on in what jobs print.
+    pub fn hide(&self, keys: &[String]) {
+        *self.shared.redactor.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Redactor::new(keys));
+    }
+
+    /// What hides in what jobs print.
+    #[must_use]
+    pub fn redactor(&self) -> Arc<Redactor> {
+        Arc::clone(&self.shared.redactor.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The time by which events are dated, in milliseconds since the Unix epoch.

@@ -4,6 +4,7 @@
 //! waits in its next write. A log must not hold up a run for long, so this lasts only so long; from then on what is too much
 //! is dropped and counted.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use super::bus::Bus;
 use super::kind::{Event, EventKind, LONGEST_LINE, OutputStream};
 use crate::job::TaskName;
 use crate::text::cut::cut;
+use crate::text::redact::Stream;
 
 /// How much output of one job is told a second, in bytes of events. Everybody shares the queue of the log, so nobody may fill
 /// it.
@@ -46,6 +48,8 @@ pub struct OutputTeller {
     /// Is no line told, only warnings?
     quiet: bool,
     dropped: Dropped,
+    /// What is hidden on its stdout and on its stderr.
+    hidden: [Stream; 2],
 }
 
 #[derive(Debug, Clone)]
@@ -89,6 +93,7 @@ impl OutputTeller {
             budget,
             quiet: false,
             dropped: Dropped::default(),
+            hidden: Default::default(),
         }
     }
 
@@ -129,6 +134,24 @@ impl OutputTeller {
     /// Warns of something that happened to the output.
     pub fn warn(&self, what: &str) {
         self.bus.emit(Event::Warning { text: format!("{}: {what}", self.who()) });
+    }
+
+    /// A line without the values of secret keys (`log.redact`), for all who see any of it. Each line passes here, in its order: a
+    /// value may stand on another line or piece than its key.
+    pub fn shown<'t>(
+        &mut self,
+        stream: OutputStream,
+        overwritten: &str,
+        line: &'t str,
+        continued: bool,
+    ) -> Cow<'t, str> {
+        let redactor = self.bus.redactor();
+        if redactor.is_idle() {
+            return Cow::Borrowed(line);
+        }
+        let [stdout, stderr] = &mut self.hidden;
+        let hidden = if stream == OutputStream::Stdout { stdout } else { stderr };
+        hidden.hide(&redactor, overwritten, line, continued)
     }
 
     /// Tells a line, if anybody wants to hear it. `continued`: it is a further piece of the line before.

@@ -15,6 +15,7 @@ use crate::event::Event;
 use crate::store::handle::Store;
 use crate::store::role::Admin;
 use crate::supervise::scope::{contained_future, message};
+use crate::text::redact::Stream;
 
 /// How often a job that does not run is looked for, for it may be retried.
 const AGAIN: Duration = Duration::from_secs(3);
@@ -45,10 +46,11 @@ async fn run(site: &Site, streams: &Streams, store: &Store<Admin>, job: &str) {
     let Some(run) = runs.first() else { return };
     let Some(mut watcher) = Watcher::new(store, run.worker(), run.claim()) else { return };
     let claim = watcher.claim().to_string();
+    let mut hidden = Stream::default();
     while streams.follows(job) {
         if let Ok(news) = watcher.look().await {
             let content = site.content();
-            let hide = |line: &String| content.redactor.hide(line).into_owned();
+            let hide = |line: &String| hidden.hide(&content.redactor, "", line, false).into_owned();
             for event in events(job, &claim, &news, hide) {
                 streams.tell_output(job, &event.to_string());
             }
@@ -61,7 +63,7 @@ async fn run(site: &Site, streams: &Streams, store: &Store<Admin>, job: &str) {
 }
 
 /// What one look has brought, in events of bounded length.
-fn events(job: &str, claim: &str, news: &News, hide: impl Fn(&String) -> String) -> Vec<Value> {
+fn events(job: &str, claim: &str, news: &News, mut hide: impl FnMut(&String) -> String) -> Vec<Value> {
     let mut events = Vec::new();
     let (mut lines, mut bytes, mut missed) = (Vec::new(), 0, news.missed);
     let mut flush = |lines: &mut Vec<String>, missed: &mut u64| {
@@ -70,7 +72,7 @@ fn events(job: &str, claim: &str, news: &News, hide: impl Fn(&String) -> String)
             events.push(json!({"id": job, "claim": claim, "missed": std::mem::take(missed), "lines": lines}));
         }
     };
-    for line in news.lines.iter().map(&hide) {
+    for line in news.lines.iter().map(&mut hide) {
         let line = crate::text::cut::cut(line, MOST);
         if bytes + line.len() > MOST {
             flush(&mut lines, &mut missed);
@@ -82,7 +84,7 @@ fn events(job: &str, claim: &str, news: &News, hide: impl Fn(&String) -> String)
     flush(&mut lines, &mut missed);
     if let Some(end) = &news.over {
         let outcome = end.as_ref().map_or("ended", |end| end.outcome.as_str());
-        let error = end.as_ref().and_then(|end| end.error.as_ref()).map(&hide);
+        let error = end.as_ref().and_then(|end| end.error.as_ref()).map(&mut hide);
         events.push(json!({"id": job, "claim": claim, "ended": outcome, "error": error}));
     }
     events

@@ -9,13 +9,12 @@
 use std::borrow::Cow;
 
 use axum::body::{Body, Bytes, HttpBody as _, to_bytes};
-use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::response::Response;
 use futures_util::{StreamExt as _, stream};
 use serde_json::value::RawValue;
 
-use crate::text::redact::Redactor;
+use crate::text::redact::{Redactor, Stream};
 
 /// What is told in place of arguments that cannot be shown in part.
 const LEFT_OUT: &str = "null,\"args_left_out\":\"(redacted)\"";
@@ -26,7 +25,7 @@ const LONGEST_LINE: usize = 4 << 20;
 pub(super) async fn hide(redactor: &Redactor, response: &mut Response) {
     // An answer to HEAD has no body, and tells the length of the one that it stands for.
     let is_empty = response.body().size_hint().exact() == Some(0);
-    if redactor.is_idle() || is_empty || !is_ours(response.headers()) {
+    if redactor.is_idle() || is_empty || !is_ours(response) {
         return;
     }
     let body = std::mem::take(response.body_mut());
@@ -40,9 +39,16 @@ pub(super) async fn hide(redactor: &Redactor, response: &mut Response) {
     };
 }
 
-/// Is this an answer with texts of others?
-fn is_ours(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+/// Marks an answer that holds no word of others.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OurWords;
+
+/// Is this an answer in JSON with texts of others?
+pub(super) fn is_ours(response: &Response) -> bool {
+    if response.extensions().get::<OurWords>().is_some() {
+        return false;
+    }
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim();
     essence == "text/event-stream" || essence == "application/x-ndjson" || essence.ends_with("json")
 }
@@ -79,6 +85,8 @@ fn hidden(redactor: &Redactor, bytes: &[u8]) -> Bytes {
 /// JSON, or several lines of it, without what is hidden.
 fn of_json(redactor: &Redactor, text: &str) -> String {
     let (mut out, mut copied, mut at) = (String::with_capacity(text.len()), 0, 0);
+    // The lines of a list, such as the last words of a program, are one text.
+    let (mut lines, mut last) = (Stream::default(), 0);
     while let Some(begin) = text[at..].find('"').map(|found| at + found) {
         let end = end_of_string(text, begin);
         let token = &text[begin..end];
@@ -98,10 +106,14 @@ fn of_json(redactor: &Redactor, text: &str) -> String {
             continue;
         }
         at = end;
+        if text[last..begin].trim() != "," {
+            lines = Stream::default();
+        }
+        last = end;
         // Nothing is hidden in a text without a quote.
-        if token.contains(['\\', '\''])
+        if (token.contains(['\\', '\'']) || lines.is_open())
             && let Ok(value) = serde_json::from_str::<String>(token)
-            && let Cow::Owned(hidden) = redactor.hide(&value)
+            && let Cow::Owned(hidden) = lines.hide(redactor, "", &value, false)
         {
             out.push_str(&text[copied..begin]);
             // Texts always become JSON.
@@ -185,6 +197,10 @@ mod tests {
             (
                 "{\"line\":1,\"problem\":{\"detail\":\"{\\\"password\\\":7}\"}}\n{\"line\":2}\n",
                 "{\"line\":1,\"problem\":{\"detail\":\"{\\\"password\\\":\\\"[redacted]\\\"}\"}}\n{\"line\":2}\n",
+            ),
+            (
+                r#"{"backtrace":["{\"password\":","\"x\"","}"],"a":["\"password\":"],"b":["\"x\""]}"#,
+                r#"{"backtrace":["{\"password\":","\"[redacted]\"","}"],"a":["\"password\":"],"b":["\"x\""]}"#,
             ),
             (r#"{"key":"lock:t:[{\"password\":\"x\"}]"}"#, r#"{"key":"lock:t:[{\"password\":\"[redacted]\"}]"}"#),
         ] {

@@ -9,7 +9,8 @@ use crate::process::{OutputLine, Source};
 impl Listener for OutputTeller {
     fn take(&mut self, line: OutputLine<'_>) {
         let stream = if line.source == Source::Stderr { OutputStream::Stderr } else { OutputStream::Stdout };
-        self.tell(stream, line.text, line.continued);
+        let shown = self.shown(stream, line.overwritten, line.text, line.continued);
+        self.tell(stream, &shown, line.continued);
     }
 
     fn held_until(&self, now: Instant) -> Option<Instant> {

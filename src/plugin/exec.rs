@@ -15,7 +15,7 @@ use rustix::process::Signal;
 use tokio::time::{Instant, sleep_until};
 
 use super::hook::{Decision, Hook, HookError, HookJob, HookPoint, HookPoints};
-use crate::event::{Bus, EventKind, OutputStream, OutputTeller};
+use crate::event::{Bus, OutputStream, OutputTeller};
 use crate::job::ecma::quote;
 use crate::job::{Outcome, TaskName, run_variables};
 use crate::process::{
@@ -107,8 +107,8 @@ impl ExecHook {
     ) -> Result<(String, Tail), HookError> {
         let mut running = self.start(point, &self.command(point, job), &self.question(point, job, outcome)).await?;
         let deadline = Instant::now() + self.program.timeout;
-        let mut captured =
-            HookOutput { stdout: String::new(), too_long: false, tail: Tail::default(), log: self.log(job) };
+        let log = self.log(job);
+        let mut captured = HookOutput { stdout: String::new(), too_long: false, tail: Tail::default(), log };
         let end = follow(&mut running, &mut captured, deadline, job).await;
         match end {
             ReadEnd::Exited => {}
@@ -120,7 +120,7 @@ impl ExecHook {
         let status = running.child.reap();
         let word = running.output.shim_word().cloned();
         if end == ReadEnd::Exited && running.output.is_open() {
-            background::read_on(running.output, captured.log.take().unwrap_or_else(|| self.quiet(job)));
+            background::read_on(running.output, captured.log);
         }
         match (end, status) {
             (ReadEnd::Exited, _) if let Some(word) = word => Err(unbegun(&word, captured.tail)),
@@ -227,17 +227,12 @@ impl ExecHook {
         }
     }
 
-    /// The bus that stderr is logged on, and the job and task it belongs to; `None` while a job is enqueued, because
-    /// it has no id yet.
-    fn log(&self, job: &HookJob) -> Option<OutputTeller> {
-        let id = Arc::clone(&job.identity.as_ref()?.id);
-        self.bus.wants(EventKind::Output).then(|| self.teller(id, job))
-    }
-
-    /// For warnings about a program whose output nobody wants.
-    fn quiet(&self, job: &HookJob) -> OutputTeller {
-        let id = job.identity.as_ref().map_or_else(|| "that is enqueued".into(), |identity| Arc::clone(&identity.id));
-        self.teller(id, job).quiet()
+    /// Tells its stderr as that of the job and its task. While a job is enqueued it has no id yet, and nothing is told but warnings.
+    fn log(&self, job: &HookJob) -> OutputTeller {
+        match &job.identity {
+            Some(identity) => self.teller(Arc::clone(&identity.id), job),
+            None => self.teller("that is enqueued".into(), job).quiet(),
+        }
     }
 
     fn teller(&self, id: Arc<str>, job: &HookJob) -> OutputTeller {
@@ -290,7 +285,7 @@ struct HookOutput {
     stdout: String,
     too_long: bool,
     tail: Tail,
-    log: Option<OutputTeller>,
+    log: OutputTeller,
 }
 
 impl HookOutput {
@@ -306,10 +301,9 @@ impl HookOutput {
             self.stdout.push_str(line.text);
             return;
         }
-        self.tail.push(line.text);
-        if let Some(log) = &mut self.log {
-            log.tell(OutputStream::Stderr, line.text, line.continued);
-        }
+        let shown = self.log.shown(OutputStream::Stderr, line.overwritten, line.text, line.continued);
+        self.tail.push(&shown);
+        self.log.tell(OutputStream::Stderr, &shown, line.continued);
     }
 }
 

@@ -31,6 +31,8 @@ pub struct OutputLine<'a> {
     pub text: &'a str,
     /// Does it continue the line before?
     pub continued: bool,
+    /// What stood on the line before it, and was overwritten by it without being passed on. Only what has a quote is told.
+    pub overwritten: &'a str,
 }
 
 /// Cuts bytes into lines, and long lines into pieces.
@@ -51,7 +53,13 @@ struct Progress {
     /// When something of this line was passed on; at first, when it had a state.
     since: Option<Instant>,
     /// The last state, if it was not passed on.
-    state: Option<Vec<u8>>,
+    state: Option<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    text: Vec<u8>,
+    overwritten: Vec<u8>,
 }
 
 impl LineSplitter {
@@ -78,9 +86,9 @@ impl LineSplitter {
             let before = std::mem::take(progress);
             let is_long = *continued || last.len() > LINE_CAP;
             if is_long || shows(last) || (before.since.is_none() && state.is_none()) {
-                whole(last, continued, source, sink);
+                whole(last, text(state.as_ref()), continued, source, sink);
             } else if let Some(state) = state {
-                whole(&state, continued, source, sink);
+                whole(&state.text, &state.overwritten, continued, source, sink);
             }
         }
         // What was there before holds no carriage return.
@@ -91,13 +99,13 @@ impl LineSplitter {
                 if now.saturating_duration_since(*progress.since.get_or_insert(now)) < PROGRESS {
                     progress.state = Some(state);
                 } else {
-                    whole(&state, continued, source, sink);
+                    whole(&state.text, &state.overwritten, continued, source, sink);
                     *progress = Progress { since: Some(now), state: None };
                 }
             }
             lines.skip(cut);
         }
-        let cut = pieces(lines.partial(), continued, source, sink);
+        let cut = pieces(lines.partial(), text(progress.state.as_ref()), continued, source, sink);
         lines.skip(cut);
     }
 
@@ -106,9 +114,9 @@ impl LineSplitter {
         let Self { lines, continued, progress: Progress { since, state } } = self;
         let line = lines.partial();
         if *continued || shows(line) || (since.is_none() && !line.is_empty()) {
-            whole(line, continued, source, sink);
+            whole(line, text(state.as_ref()), continued, source, sink);
         } else if let Some(state) = state {
-            whole(state, continued, source, sink);
+            whole(&state.text, &state.overwritten, continued, source, sink);
         }
         *self = Self::default();
     }
@@ -123,18 +131,30 @@ impl Progress {
         now: &impl Fn() -> Instant,
         source: Source,
         sink: &mut impl FnMut(OutputLine<'_>),
-    ) -> Option<Vec<u8>> {
-        let mut last = None;
+    ) -> Option<State> {
+        let before = self.state.take();
+        let (mut last, mut overwritten, mut is_passed_on) = (None, text(before.as_ref()), false);
         for state in states.split(|&byte| byte == b'\r') {
             if *continued || state.len() > LINE_CAP {
-                whole(state, continued, source, sink);
-                (*self, last) = (Self { since: Some(now()), state: None }, None);
+                whole(state, last.unwrap_or(overwritten), continued, source, sink);
+                (*self, last, overwritten) = (Self { since: Some(now()), state: None }, None, b"");
+                is_passed_on = true;
             } else if shows(state) {
+                overwritten = last.unwrap_or(overwritten);
                 last = Some(state);
             }
         }
-        last.map(<[u8]>::to_vec)
+        let Some(last) = last else {
+            self.state = before.filter(|_| !is_passed_on);
+            return None;
+        };
+        let tells = overwritten.iter().any(|byte| b"\"'\\".contains(byte));
+        Some(State { text: last.to_vec(), overwritten: if tells { overwritten.to_vec() } else { Vec::new() } })
     }
+}
+
+fn text(state: Option<&State>) -> &[u8] {
+    state.map_or(b"", |state| &state.text)
 }
 
 /// Does a terminal show anything of it?
@@ -150,26 +170,38 @@ fn at_return(line: &[u8], new: usize) -> Option<(&[u8], &[u8])> {
 }
 
 /// Passes on a line to its end.
-fn whole(line: &[u8], continued: &mut bool, source: Source, sink: &mut impl FnMut(OutputLine<'_>)) {
-    let cut = pieces(line, continued, source, sink);
+fn whole(line: &[u8], overwritten: &[u8], continued: &mut bool, source: Source, sink: &mut impl FnMut(OutputLine<'_>)) {
+    let cut = pieces(line, overwritten, continued, source, sink);
     let line = line.get(cut..).unwrap_or_default();
     // An empty rest after a cut is not a line.
     if !(*continued && line.is_empty()) {
-        sink(OutputLine { source, text: &String::from_utf8_lossy(line), continued: *continued });
+        piece(line, overwritten, *continued, source, sink);
     }
     *continued = false;
 }
 
 /// Passes on the pieces of a long line, and returns how many bytes they are.
-fn pieces(line: &[u8], continued: &mut bool, source: Source, sink: &mut impl FnMut(OutputLine<'_>)) -> usize {
+fn pieces(
+    line: &[u8],
+    overwritten: &[u8],
+    continued: &mut bool,
+    source: Source,
+    sink: &mut impl FnMut(OutputLine<'_>),
+) -> usize {
     let mut rest = line;
     while rest.len() > LINE_CAP {
-        let (piece, behind) = rest.split_at(boundary(rest, LINE_CAP));
-        sink(OutputLine { source, text: &String::from_utf8_lossy(piece), continued: *continued });
+        let (part, behind) = rest.split_at(boundary(rest, LINE_CAP));
+        piece(part, overwritten, *continued, source, sink);
         *continued = true;
         rest = behind;
     }
     line.len() - rest.len()
+}
+
+fn piece(text: &[u8], overwritten: &[u8], continued: bool, source: Source, sink: &mut impl FnMut(OutputLine<'_>)) {
+    let has_quote = !continued && overwritten.iter().any(|byte| b"\"'\\".contains(byte));
+    let overwritten = String::from_utf8_lossy(if has_quote { overwritten } else { b"" });
+    sink(OutputLine { source, text: &String::from_utf8_lossy(text), continued, overwritten: &overwritten });
 }
 
 /// The last position up to `at` that does not split a UTF-8 character.
@@ -220,6 +252,28 @@ mod tests {
         let pieces = split(&[long.as_bytes(), b"end\r", b"1%\r2%\n", long.as_bytes(), b"end\r\n", b"z\n"]);
         let ends: Vec<_> = pieces.iter().map(|(text, continued)| (text.trim_start_matches("yy"), *continued)).collect();
         assert_eq!(ends, [("", false), ("yend", true), ("2%", false), ("", false), ("yend", true), ("z", false)]);
+    }
+
+    #[test]
+    fn what_was_overwritten_is_told_with_what_overwrote_it_if_it_has_a_quote() {
+        let told = |chunks: &[&[u8]]| {
+            let (mut splitter, mut told) = (LineSplitter::default(), Vec::new());
+            let mut sink = |line: OutputLine<'_>| told.push((line.text.to_owned(), line.overwritten.to_owned()));
+            chunks.iter().for_each(|chunk| splitter.push(chunk, Source::Stdout, &mut sink));
+            splitter.finish(Source::Stdout, &mut sink);
+            told
+        };
+        let both = |text: &str, overwritten: &str| vec![(text.to_owned(), overwritten.to_owned())];
+        for chunks in [
+            &[&b"\"a\":\r\"b\"\n"[..]][..],
+            &[b"\"a\":\r", b"\"b\"", b"\n"],
+            &[b"\"a\":", b"\r", b"\"b\"\r"],
+            &[b"\"a\":\r", b"\"b\""],
+        ] {
+            assert_eq!(told(chunks), both("\"b\"", "\"a\":"), "{chunks:?}");
+        }
+        assert_eq!(told(&[b"\"a\":\r\"b\"\r\r\n"]), both("\"b\"", "\"a\":"));
+        assert_eq!(told(&[b"1%\r2%\n"]), both("2%", ""));
     }
 
     #[test]

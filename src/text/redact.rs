@@ -8,13 +8,23 @@
 //!
 //! A text is not parsed, because much of what is logged is no JSON: messages that quote arguments, lines of output, texts that
 //! were cut. Each place where a secret key may begin is tried instead. JSON inside of a string has its quotes escaped, so the
-//! text is read again with its escapes undone, once for each level. What a level finds is hidden in the text itself.
+//! text is read again with its escapes undone, once for each [`level`]. What a level finds is hidden in the text itself. A text
+//! that comes in parts is hidden by a [`Stream`].
 //!
 //! The texts are bounded when an event is made, and each level is read on its own, so that memory stays within a small multiple of
 //! a bound that is small.
 
+mod level;
+mod stream;
+mod value;
+
 use std::borrow::Cow;
 use std::ops::Range;
+
+use self::level::Level;
+use self::value::{Key, Structure, end_of_value, is_quote};
+
+pub use self::stream::Stream;
 
 /// What stands for a secret.
 const HIDDEN: &str = "[redacted]";
@@ -32,18 +42,43 @@ pub struct Redactor {
     keys: Vec<Vec<char>>,
 }
 
-/// A text at some level: its characters, and which bytes of the text itself each stands for.
-struct Level {
-    chars: Vec<char>,
-    /// Where each begins; one more than there are characters.
-    begins: Vec<u32>,
+/// What is hidden in a text.
+#[derive(Debug, Default)]
+struct Found {
+    hidden: Vec<(Range<usize>, &'static str)>,
+    /// A key or its value that may go on behind the text: the first one.
+    open: Option<Open>,
+    /// Are there too many values, or is it too deep, to tell what goes on?
+    lost: bool,
+}
+
+/// A key or a value that may go on behind the text.
+#[derive(Debug)]
+struct Open {
+    /// Where the key begins.
+    from: usize,
+    /// Its value, if that has begun.
+    value: Option<OpenValue>,
+}
+
+#[derive(Debug)]
+struct OpenValue {
+    begin: usize,
+    /// What is open in it, as it stands in the text.
+    opened: Vec<Range<usize>>,
+    /// Where its last character begins that cannot be read alone.
+    last: usize,
+    /// Is a string open?
+    in_string: bool,
+    /// Does it end with the line?
+    ends_with_line: bool,
 }
 
 impl Redactor {
     /// For these keys.
     #[must_use]
     pub fn new(keys: &[String]) -> Self {
-        Self { keys: keys.iter().filter(|key| !key.is_empty()).map(|key| folded(key)).collect() }
+        Self { keys: keys.iter().filter(|key| !key.is_empty()).map(|key| value::folded(key)).collect() }
     }
 
     /// Does it hide nothing at all?
@@ -55,199 +90,122 @@ impl Redactor {
     /// The text without the values of the keys.
     #[must_use]
     pub fn hide<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        // A quote around a key is there, or it is written with a backslash.
-        if self.keys.is_empty() || !text.contains(['"', '\'', '\\']) {
+        if self.keys.is_empty() || !may_hold_key(text) {
             return Cow::Borrowed(text);
         }
-        let mut hidden: Vec<(Range<usize>, &str)> = Vec::new();
+        let mut found = self.find(text);
+        if found.hidden.is_empty() {
+            return Cow::Borrowed(text);
+        }
+        Cow::Owned(found.without(text, 0))
+    }
+
+    /// The same for these lines of one output, in their order.
+    #[must_use]
+    pub fn hide_lines(&self, lines: Vec<String>) -> Vec<String> {
+        if self.is_idle() {
+            return lines;
+        }
+        let mut stream = Stream::default();
+        lines.into_iter().map(|line| stream.hide(self, "", &line, false).into_owned()).collect()
+    }
+
+    fn find(&self, text: &str) -> Found {
+        let mut found = Found::default();
         let mut level = Level::of(text);
         for depth in 0.. {
-            self.find(&level, depth, &mut hidden);
+            self.find_in(&level, depth, &mut found);
             let Some(inner) = level.unescaped() else { break };
             if depth == DEEPEST {
-                return Cow::Borrowed(HIDDEN);
+                return Found { hidden: vec![(0..text.len(), HIDDEN)], lost: true, ..found };
             }
             level = inner;
         }
-        if hidden.is_empty() {
-            return Cow::Borrowed(text);
-        }
-        hidden.sort_by_key(|(range, _)| range.start);
-        let (mut out, mut at) = (String::with_capacity(text.len()), 0);
-        for (Range { start, end }, instead) in hidden {
-            // A range within the last one is hidden already; one that goes on behind it prolongs it.
-            if start >= at {
-                out.push_str(text.get(at..start).unwrap_or_default());
-                out.push_str(instead);
-            }
-            at = at.max(end);
-        }
-        out.push_str(text.get(at..).unwrap_or_default());
-        Cow::Owned(out)
+        found
     }
 
     /// Adds where the values of the keys stand at this level.
-    fn find(&self, level: &Level, depth: usize, hidden: &mut Vec<(Range<usize>, &str)>) {
+    fn find_in(&self, level: &Level, depth: usize, found: &mut Found) {
         let chars = &level.chars[..];
+        let outer = found.hidden.len();
+        let mut nth = 0;
         // Also within what is hidden already: in a text that is no JSON, one value can end inside of another one.
-        let quotes = chars.iter().enumerate().filter(|(_, c)| is_quote(**c));
-        let values = quotes.filter_map(|(quote, c)| Some((self.value_behind(chars, quote)?, *c)));
-        for (nth, (begin, quote)) in values.enumerate() {
-            let value = begin..if nth < MOST { end_of_value(chars, begin) } else { chars.len() };
-            if !value.is_empty() {
+        for (quote, c) in chars.iter().enumerate().filter(|(_, c)| is_quote(**c)) {
+            let begin = match self.key_at(chars, quote) {
+                Key::None => continue,
+                Key::Cut => {
+                    found.opens(Open { from: level.at(quote), value: None });
+                    continue;
+                }
+                Key::Value(begin) => begin,
+            };
+            // An outer level has read the same value, and all that belongs to it.
+            let start = level.at(begin);
+            let is_read = found.hidden.iter().take(outer).any(|(hidden, _)| hidden.start == start);
+            let is_too_much = nth == MOST;
+            let (end, open) = if is_too_much { (chars.len(), None) } else { end_of_value(chars, begin, !is_read) };
+            let range = level.range(begin..end);
+            if !range.is_empty() {
                 // A quote of our own would end the string in which an inner level stands.
-                let string = depth == 0 && quote == '"';
-                hidden.push((level.range(value), if string { HIDDEN_STRING } else { HIDDEN }));
+                let string = depth == 0 && *c == '"';
+                found.hidden.push((range, if string { HIDDEN_STRING } else { HIDDEN }));
             }
-            if nth == MOST {
+            if is_too_much {
+                found.lost = true;
                 break;
             }
-        }
-    }
-
-    /// Where the value begins, if one of the keys stands at this quote.
-    fn value_behind(&self, chars: &[char], quote: usize) -> Option<usize> {
-        self.keys.iter().find_map(|key| behind_key(chars, quote, key))
-    }
-}
-
-impl Level {
-    fn of(text: &str) -> Self {
-        let offset = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-        let (mut chars, mut begins) = (Vec::with_capacity(text.len()), Vec::with_capacity(text.len() + 1));
-        for (at, c) in text.char_indices() {
-            chars.push(c);
-            begins.push(offset(at));
-        }
-        begins.push(offset(text.len()));
-        Self { chars, begins }
-    }
-
-    fn range(&self, chars: Range<usize>) -> Range<usize> {
-        let begin = |at: usize| self.begins.get(at).or(self.begins.last()).map_or(0, |&at| at as usize);
-        begin(chars.start)..begin(chars.end)
-    }
-
-    /// The text with its escapes read; `None` if it has none.
-    fn unescaped(&self) -> Option<Self> {
-        if !self.chars.contains(&'\\') {
-            return None;
-        }
-        let mut inner =
-            Self { chars: Vec::with_capacity(self.chars.len()), begins: Vec::with_capacity(self.begins.len()) };
-        let mut at = 0;
-        while at < self.chars.len() {
-            let (c, length) = unescape(self.chars.get(at..).unwrap_or_default());
-            inner.chars.push(c);
-            inner.begins.extend(self.begins.get(at));
-            at += length;
-        }
-        inner.begins.extend(self.begins.last());
-        Some(inner)
-    }
-}
-
-/// The first character of a text in a string, and how many characters it is written with. What is no escape is itself.
-fn unescape(text: &[char]) -> (char, usize) {
-    match *text {
-        ['\\', 'u', a, b, c, d, ..] => {
-            let digit = |c: char| c.to_digit(16);
-            let code = (|| Some(((digit(a)? * 16 + digit(b)?) * 16 + digit(c)?) * 16 + digit(d)?))();
-            // Half of a pair is no character. No key that matters has one.
-            code.map_or(('u', 2), |code| (char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), 6))
-        }
-        ['\\', c, ..] => match c {
-            'n' => ('\n', 2),
-            'r' => ('\r', 2),
-            't' => ('\t', 2),
-            'b' | 'f' => (' ', 2),
-            _ => (c, 2),
-        },
-        // An escape that was cut.
-        ['\\'] | [] => (' ', 1),
-        [c, ..] => (c, 1),
-    }
-}
-
-fn is_quote(c: char) -> bool {
-    matches!(c, '"' | '\'')
-}
-
-fn folded(text: &str) -> Vec<char> {
-    text.chars().flat_map(char::to_lowercase).collect()
-}
-
-/// Where the value begins, if this key stands at this quote.
-fn behind_key(chars: &[char], quote: usize, key: &[char]) -> Option<usize> {
-    let mut at = quote + 1;
-    let mut left = key;
-    while !left.is_empty() {
-        let (c, length) = unescape(chars.get(at..).filter(|rest| !rest.is_empty())?);
-        for c in c.to_lowercase() {
-            let (first, rest) = left.split_first()?;
-            if *first != c {
-                return None;
+            if let Some(Structure { opened, last, in_string, ends_with_line }) = open {
+                let opened = opened.into_iter().map(|at| level.range(at)).collect();
+                let value = OpenValue { begin: start, opened, last: level.at(last), in_string, ends_with_line };
+                found.opens(Open { from: level.at(quote), value: Some(value) });
             }
-            left = rest;
+            nth += 1;
         }
-        at += length;
     }
-    if chars.get(at) != chars.get(quote) {
-        return None;
-    }
-    at = behind_blanks(chars, at + 1);
-    // JSON and Python, or Ruby.
-    at += match chars.get(at..)? {
-        [':', ..] => 1,
-        ['=', '>', ..] => 2,
-        _ => return None,
-    };
-    Some(behind_blanks(chars, at))
-}
 
-fn behind_blanks(chars: &[char], from: usize) -> usize {
-    chars.iter().skip(from).position(|c| !c.is_whitespace()).map_or(chars.len(), |blanks| from + blanks)
-}
-
-/// Where the value that begins here ends. A value that does not end was cut.
-fn end_of_value(chars: &[char], from: usize) -> usize {
-    let mut open: u32 = 0;
-    let mut at = from;
-    while let Some(&c) = chars.get(at) {
-        match c {
-            quote if is_quote(quote) => {
-                at = end_of_string(chars, at);
-                if open == 0 {
-                    return at;
-                }
-                continue;
+    /// What stands at this quote, if one of the keys does.
+    fn key_at(&self, chars: &[char], quote: usize) -> Key {
+        let mut best = Key::None;
+        for key in &self.keys {
+            match value::key_at(chars, quote, key) {
+                Key::None => {}
+                Key::Cut => best = Key::Cut,
+                found @ Key::Value(_) => return found,
             }
-            '[' | '{' => open += 1,
-            ']' | '}' if open > 0 => {
-                open -= 1;
-                if open == 0 {
-                    return at + 1;
-                }
-            }
-            ',' | ']' | '}' if open == 0 => return at,
-            c if open == 0 && c.is_whitespace() => return at,
-            _ => {}
         }
-        at += 1;
+        best
     }
-    chars.len()
 }
 
-/// Behind the quote that ends the string at this quote.
-fn end_of_string(chars: &[char], quote: usize) -> usize {
-    let mut at = quote + 1;
-    while let Some(c) = chars.get(at) {
-        if Some(c) == chars.get(quote) {
-            return at + 1;
+impl Found {
+    fn opens(&mut self, open: Open) {
+        if self.open.as_ref().is_none_or(|first| open.from < first.from) {
+            self.open = Some(open);
         }
-        at += if *c == '\\' { 2 } else { 1 };
     }
-    chars.len()
+
+    /// The text from there on, without what is hidden.
+    fn without(&mut self, text: &str, from: usize) -> String {
+        self.hidden.sort_by_key(|(range, _)| range.start);
+        let (mut out, mut at) = (String::with_capacity(text.len() - from), from);
+        for (Range { start, end }, instead) in &self.hidden {
+            // A range within the last one is hidden already; one that goes on behind it prolongs it.
+            if *start >= at {
+                out.push_str(text.get(at..*start).unwrap_or_default());
+                out.push_str(instead);
+            } else if at == from && *end > at {
+                out.push_str(HIDDEN);
+            }
+            at = at.max(*end);
+        }
+        out.push_str(text.get(at..).unwrap_or_default());
+        out
+    }
+}
+
+/// A quote around a key is there, or it is written with a backslash.
+fn may_hold_key(text: &str) -> bool {
+    text.contains(['"', '\'', '\\'])
 }
 
 #[cfg(test)]
@@ -257,7 +215,7 @@ mod tests {
 
     use super::*;
 
-    const SECRET: &str = "s3cr3t";
+    pub(super) const SECRET: &str = "s3cr3t";
 
     fn hide(text: &str) -> String {
         Redactor::new(&["password".to_owned(), "Token".to_owned()]).hide(text).into_owned()
@@ -281,6 +239,18 @@ mod tests {
             (r#"[{"password":[1,{"a... (5000 bytes)"#, r#"[{"password":"[redacted]""#),
             (r#"{"tokens":"x","atoken":"y"}"#, r#"{"tokens":"x","atoken":"y"}"#),
             ("no JSON: token", "no JSON: token"),
+            (r#"{"token": ("u", "x"), "a": 1}"#, r#"{"token": "[redacted]", "a": 1}"#),
+            (r#"{"token": """x""", "a": 1}"#, r#"{"token": "[redacted]", "a": 1}"#),
+            ("{'token': 'it''x', 'a': 1}", "{'token': [redacted], 'a': 1}"),
+            (r#"{"token": "a" "x" + 'y', "a": 1}"#, r#"{"token": "[redacted]", "a": 1}"#),
+            (r#""{""token"":""x"",""a"":1}""#, r#""{""token"":"[redacted]",""a"":1}""#),
+            ("\"token\":\r\"x\" y", "\"token\":\r\"[redacted]\" y"),
+            (
+                "\u{1b}[34;1m\"token\"\u{1b}[0m\u{1b}[1;39m:\u{1b}[0m \u{1b}[0;32m\"x\"\u{1b}[0m, 1",
+                "\u{1b}[34;1m\"token\"\u{1b}[0m\u{1b}[1;39m:\u{1b}[0m \u{1b}[0;32m\"[redacted]\", 1",
+            ),
+            (r#""\u001b[34m\"token\"\u001b[0m: 7, 1""#, r#""\u001b[34m\"token\"\u001b[0m: [redacted], 1""#),
+            (r#"{"to\x6ben": "x"}"#, r#"{"to\x6ben": "[redacted]"}"#),
         ] {
             assert_eq!(hide(text), shown, "{text}");
         }
@@ -303,7 +273,7 @@ mod tests {
     }
 
     /// JSON with the secret under a secret key and nowhere else, at some depth, possibly inside of strings.
-    fn documents() -> impl Strategy<Value = Value> {
+    pub(super) fn documents() -> impl Strategy<Value = Value> {
         let secret = prop_oneof![
             Just(json!(SECRET)),
             Just(json!([1, SECRET, "\"\\"])),

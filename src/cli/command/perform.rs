@@ -65,6 +65,7 @@ pub(crate) async fn run(context: &CommandContext, args: PerformArgs) -> Result<E
     let job = context.resolve(&request, &tasks).map_err(|error| refused(error, &request, &tasks.registry))?;
 
     let (bus, listeners) = Bus::new(&[EventKind::Output.bit() | EventKind::Warning.bit()], WAITING);
+    bus.hide(&config.log.redact);
     let writer = write_output(listeners);
     let dispatch = Dispatch::new(&tasks.registry, &context.extensions().builtins(bus.clone()), bus.clone());
     let Some((task, handler)) =

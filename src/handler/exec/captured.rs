@@ -77,21 +77,22 @@ impl CapturedOutput {
         if line.source == Source::Status {
             return self.take_progress(line);
         }
+        let stream = if line.source == Source::Stderr { OutputStream::Stderr } else { OutputStream::Stdout };
+        let shown = self.log.shown(stream, line.overwritten, line.text, line.continued);
         if let Some(file) = &mut self.file {
-            file.take(&line);
+            file.take(&OutputLine { text: &shown, ..line });
         }
         if line.source == Source::Stdout && (self.is_kept || self.tail.is_empty()) {
-            self.stdout.push(line.text);
+            self.stdout.push(&shown);
         }
         if line.source == Source::Stderr {
-            self.tail.push(line.text);
+            self.tail.push(&shown);
         } else if self.result == ResultMode::LastLine && !line.continued && !line.text.trim().is_empty() {
             // Only the beginning of a line that is too long is kept. Blank lines are no result.
             self.last = Some(line.text.to_owned());
         }
-        self.speaker.run().print(line.text);
-        let stream = if line.source == Source::Stderr { OutputStream::Stderr } else { OutputStream::Stdout };
-        self.log.tell(stream, line.text, line.continued);
+        self.speaker.run().print(&shown);
+        self.log.tell(stream, &shown, line.continued);
     }
 
     /// The program tells how far it is. What cannot be read is told once.

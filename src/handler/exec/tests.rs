@@ -10,12 +10,11 @@ use tokio::time::{Instant, timeout};
 use super::*;
 use crate::event::{Event, EventKind, Listener, OutputStream};
 use crate::handler::fixture::{begin, invocation};
-use crate::job::QueueName;
-use crate::job::output_end::STDOUT_FOLLOWS;
-use crate::job::run_variables::ENV_ARGS_CAP;
+use crate::job::{QueueName, output_end::STDOUT_FOLLOWS, run_variables::ENV_ARGS_CAP};
 use crate::process::sweep;
 use crate::task::handler_spec::{Piece, ProcessSettings, RetryLater, StdinMode, Template};
 
+mod hidden;
 mod stopped;
 mod unrunnable;
 

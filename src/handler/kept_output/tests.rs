@@ -15,7 +15,7 @@ fn run(outputs: &KeptOutputs, n: usize) -> RunOutput {
 }
 
 fn line(text: &str, source: Source, continued: bool) -> OutputLine<'_> {
-    OutputLine { source, text, continued }
+    OutputLine { source, text, continued, overwritten: "" }
 }
 
 fn text(folder: &OutputFolder, run: &KeptRun) -> String {

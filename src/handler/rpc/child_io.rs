@@ -20,14 +20,11 @@ pub(super) struct ChildStderr {
 }
 
 impl ChildStderr {
-    pub(super) fn take(&mut self, line: OutputLine<'_>) {
-        self.tail.push(line.text);
-        self.log.tell(OutputStream::Stderr, line.text, line.continued);
-    }
-
-    /// The same for the jobs that the child holds: where their output is kept, or somebody watches them, all of them get the
+    /// Takes a line for the jobs that the child holds: where their output is kept, or somebody watches them, all of them get the
     /// line, because it does not say whose it is. If none keeps it, it is logged.
     pub(super) fn take_for(&mut self, pending: &mut Pending, line: OutputLine<'_>) {
+        let shown = self.log.shown(OutputStream::Stderr, line.overwritten, line.text, line.continued);
+        let line = OutputLine { text: &shown, ..line };
         let (mut is_kept, is_watched) = (false, self.live.is_watched());
         for held in pending.iter() {
             if let Some(file) = &mut held.file {
@@ -38,7 +35,10 @@ impl ChildStderr {
                 run.print(line.text);
             }
         }
-        if is_kept { self.tail.push(line.text) } else { self.take(line) }
+        self.tail.push(line.text);
+        if !is_kept {
+            self.log.tell(OutputStream::Stderr, line.text, line.continued);
+        }
     }
 }
 
@@ -65,8 +65,9 @@ impl Strays {
         }
         let Self { lines, log, .. } = self;
         let mut sink = |line: OutputLine<'_>| {
-            tail.push(line.text);
-            log.tell(OutputStream::Stdout, line.text, line.continued);
+            let shown = log.shown(OutputStream::Stdout, line.overwritten, line.text, line.continued);
+            tail.push(&shown);
+            log.tell(OutputStream::Stdout, &shown, line.continued);
         };
         lines.push(line, Source::Stdout, &mut sink);
         lines.finish(Source::Stdout, &mut sink);

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tokio::time::sleep;
 
 use super::*;
-use crate::event::Event;
+use crate::event::{Event, EventKind};
 use crate::job::{ClaimToken, Failure, Identity, QueueName};
 use crate::plugin::hook::Cancelled;
 use crate::process::sweep;
