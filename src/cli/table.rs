@@ -98,7 +98,7 @@ impl TextTable {
 
     /// The same for a table whose columns depend on what there is to show.
     pub(super) fn cells<'a>(&mut self, cells: impl IntoIterator<Item = &'a str>) {
-        self.rows.push((Tone::Plain, cells.into_iter().map(|cell| clean::line(cell).into_owned()).collect()));
+        self.rows.push((Tone::Plain, cells.into_iter().map(|cell| clean::cell(cell).into_owned()).collect()));
     }
 
     /// How the last row is to be looked at.

@@ -13,8 +13,8 @@ use tokio::time::{Instant, timeout};
 
 use super::dashboard::Asked;
 use super::problem::{Kind, Problem};
-use super::redact;
 use super::site::Site;
+use super::{redact, written_out};
 use crate::event::Event;
 use crate::supervise::scope::{contained_future, message};
 
@@ -78,6 +78,7 @@ pub(super) async fn around(State((site, ids)): State<(Site, Arc<Ids>)>, request:
         }
     }
     redact::hide(&site.content().redactor, &mut response).await;
+    written_out::write_out(&mut response).await;
     let path = path.as_ref().map(MatchedPath::as_str);
     site.requests.count(&method, path, response.status(), begun.elapsed());
     secure(response.headers_mut());

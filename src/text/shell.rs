@@ -16,7 +16,7 @@ pub fn word(text: &str) -> String {
 #[must_use]
 pub fn word_of_bytes(bytes: &[u8]) -> String {
     if let Ok(text) = std::str::from_utf8(bytes)
-        && !text.contains(super::clean::is_unsafe)
+        && !text.contains(super::clean::is_odd_in_name)
     {
         return word(text);
     }
@@ -31,7 +31,9 @@ pub fn word_of_bytes(bytes: &[u8]) -> String {
         for letter in chunk.valid().chars() {
             match letter {
                 '\'' | '\\' => out.extend(['\\', letter]),
-                _ if super::clean::is_unsafe(letter) => octal(letter.encode_utf8(&mut [0; 4]).as_bytes(), &mut out),
+                _ if super::clean::is_odd_in_name(letter) => {
+                    octal(letter.encode_utf8(&mut [0; 4]).as_bytes(), &mut out)
+                }
                 _ => out.push(letter),
             }
         }

@@ -45,6 +45,28 @@ fn a_job_that_runs_is_listed_read_and_cancelled() {
 }
 
 #[test]
+fn what_a_job_prints_is_written_out_unless_it_is_asked_for_raw() {
+    let world = World::sqlite("", |folder| {
+        folder.script("odd", r"printf 'a\tb\033[31mred\033]0;title\007 \302\233 é\n'; exec sleep 600");
+    });
+    assert_eq!(world.place.json("POST", "/api/v1/tasks/odd/jobs", "[]").status, 201);
+    let mut id = String::new();
+    eventually("it runs", || {
+        let running = world.place.get("/api/v1/running?task=odd").json();
+        id = running["items"][0]["id"].as_str().unwrap_or_default().to_owned();
+        !id.is_empty()
+    });
+    let place = format!("/api/v1/jobs/{id}/output");
+    let shown = world.place.get(&place);
+    assert_eq!(shown.body, "a\tb\\u001b[31mred\\u001b]0;title\\u0007 \\u009b é\n", "{shown:?}");
+    let raw = world.place.get(&format!("{place}?raw=true"));
+    assert_eq!(raw.body, "a\tb\u{1b}[31mred\u{1b}]0;title\u{7} \u{9b} é\n");
+    assert_eq!(raw.header("content-type"), Some("application/octet-stream"));
+    assert_eq!(raw.header("content-disposition"), Some("attachment"));
+    world.daemon.stop();
+}
+
+#[test]
 fn a_tracked_job_has_an_id_and_its_result_is_kept() {
     World::both("", tasks, |world| {
         let told = world.place.json("POST", "/api/v1/tasks/asked/jobs?track", "").json();

@@ -1,10 +1,11 @@
 //! Jobs by their ids: where they are, what they print, what they led to, and their end.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::IntoResponse;
 use serde::Serialize;
@@ -19,6 +20,7 @@ use crate::admin::running::{self, CancelledRun, RunningView, Which};
 use crate::admin::watching::{self, LOOK, LastWords, Watcher};
 use crate::http::problem::{Kind, Problem};
 use crate::http::site::Site;
+use crate::text::clean;
 
 /// How many runs are listed at most, on all pages together.
 const LISTED: usize = 2000;
@@ -121,13 +123,13 @@ pub(in crate::http) async fn show(
     Ok(Json(JobAnswer { id, state, run, tracked: known.tracked, result }))
 }
 
-/// `GET /jobs/{id}/output`: the last lines, as text.
+/// `GET /jobs/{id}/output`: the last lines, as text. What must not reach a terminal is written out, unless they are asked for raw.
 pub(in crate::http) async fn output(
     State(site): State<Site>,
     Name(id): Name,
     query: Query,
 ) -> Result<impl IntoResponse, Problem> {
-    query.only(&[])?;
+    let is_raw = query.only(&["raw"])?.flag("raw")?;
     let store = site.admin()?;
     let (runs, _) = running::find(&store, Which::Ids(std::slice::from_ref(&id)), 1).await?;
     let (state, lines) = match runs.first() {
@@ -159,9 +161,14 @@ pub(in crate::http) async fn output(
     };
     let content = site.content();
     // It is no JSON, so that nobody else hides in it.
-    let text: String = lines.iter().flat_map(|line| [content.redactor.hide(line), "\n".into()]).collect();
+    let lines = content.redactor.hide_lines(lines);
+    let shown = |line| if is_raw { Cow::Borrowed(line) } else { clean::printed(line) };
+    let text: String = lines.iter().flat_map(|line| [shown(line.as_str()), "\n".into()]).collect();
     let state = HeaderValue::from_str(&state).unwrap_or(HeaderValue::from_static("unknown"));
-    Ok(([(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")), (STATE, state)], text))
+    let (kind, place) =
+        if is_raw { ("application/octet-stream", "attachment") } else { ("text/plain; charset=utf-8", "inline") };
+    let (kind, place) = (HeaderValue::from_static(kind), HeaderValue::from_static(place));
+    Ok(([(CONTENT_TYPE, kind), (CONTENT_DISPOSITION, place), (STATE, state)], text))
 }
 
 /// `GET /jobs/{id}/result`.

@@ -10,6 +10,7 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, 
 use prometheus_client::registry::Registry;
 
 use super::families::{ALL, Family, Kind, Place};
+use crate::text::clean;
 
 /// The two ways in which a page is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,10 +64,11 @@ pub(super) enum Value {
 pub(super) struct Page(BTreeMap<Place, Vec<(Vec<String>, Value)>>);
 
 impl Page {
-    /// Adds a measurement. `labels` are in the order of the family.
+    /// Adds a measurement. `labels` are in the order of the family. Names in them come from others, and the writer escapes only what
+    /// would end a label.
     pub(super) fn add(&mut self, family: &Family, labels: &[&str], value: Value) {
         debug_assert_eq!(labels.len(), family.labels.len(), "{}", family.name);
-        let labels = labels.iter().map(|label| (*label).to_owned()).collect();
+        let labels = labels.iter().map(|label| clean::label(label).into_owned()).collect();
         self.0.entry(family.place).or_default().push((labels, value));
     }
 
@@ -179,6 +181,18 @@ windlass_lease_remaining_seconds 1.5
         assert!(open.contains("# TYPE windlass_jobs counter\nwindlass_jobs_total{"), "{open}");
         assert!(open.ends_with("# EOF\n") && !classic.contains("# EOF"), "{open}");
         assert!(open.contains("windlass_job_duration_seconds_bucket{le=\"+Inf\",task=\"t\"} 4\n"), "{open}");
+    }
+
+    #[test]
+    fn names_of_strangers_reach_no_terminal_raw_and_stay_different() {
+        let mut page = Page::default();
+        for (count, name) in ["a\u{1b}[31m\u{7}", "a\\u001b[31m\\u0007", "b", "b\u{200b}"].into_iter().enumerate() {
+            page.count(&JOBS, &[name, "q", "done"], count as u64);
+        }
+        let written = page.write(Format::Classic).unwrap();
+        assert!(written.contains(r#"task="a\\u001b[31m\\u0007",queue="q",outcome="done"} 0"#), "{written}");
+        assert!(written.contains(r#"task="a\\\\u001b[31m\\\\u0007",queue="q",outcome="done"} 1"#), "{written}");
+        assert!(written.contains(r#"task="b\\u200b",queue="q",outcome="done"} 3"#), "{written}");
     }
 
     #[test]

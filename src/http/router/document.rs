@@ -97,9 +97,9 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Operation {
         "GET /api/v1/jobs/{id}" => {
             Operation::new("A job that runs, is tracked, or of which something is kept").gives::<JobAnswer>(schemas)
         }
-        "GET /api/v1/jobs/{id}/output" => {
-            Operation::new("The last lines that a job printed").answer(200, "text/plain", text())
-        }
+        "GET /api/v1/jobs/{id}/output" => Operation::new("The last lines that a job printed")
+            .query("raw", "As they are, to be kept in a file, with what moves a terminal", flag())
+            .answer(200, "text/plain", text()),
         "GET /api/v1/jobs/{id}/result" => Operation::new("What a job led to").gives::<ResultView>(schemas),
         "PUT /api/v1/jobs/{id}/progress" => {
             let members = json!({
