@@ -89,9 +89,11 @@ pub(in crate::daemon) fn start(
         }
     }));
     let traces = Traces { bus: bus.clone(), task, waiting: Arc::clone(&waiting) };
+    let redacting = work.clone();
+    let redact = Box::new(move || redacting.borrow().config.log.redact.clone());
     let maker = Maker {
         bus: bus.clone(),
-        work: work.clone(),
+        redact,
         sender,
         waiting,
         batch: Vec::new(),
@@ -140,7 +142,8 @@ impl Traces {
 /// What the thread works with.
 struct Maker {
     bus: Bus,
-    work: watch::Receiver<Work>,
+    /// The keys whose values are hidden.
+    redact: Box<dyn Fn() -> Vec<String> + Send>,
     sender: mpsc::Sender<Vec<Span>>,
     waiting: Arc<AtomicUsize>,
     /// What is posted next, and when.
@@ -185,8 +188,7 @@ impl Maker {
     }
 
     fn take(&mut self, at_ms: i64, event: &Event) {
-        let redact = || self.work.borrow().config.log.redact.clone();
-        spans::of_event(at_ms, event, redact, &mut self.batch);
+        spans::of_event(at_ms, event, &*self.redact, &mut self.batch);
         if !self.batch.is_empty() && self.due.is_none() {
             self.due = Some(Instant::now() + DELAY);
         }
@@ -210,5 +212,45 @@ impl Maker {
             self.bus.emit(Event::Warning { text });
             (self.lost, self.told) = (0, Some(Instant::now()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn spans_that_find_no_room_are_counted_and_told_once_a_minute() {
+        let (bus, listeners) = Bus::new(&[EventKind::Warning.bit()], 1 << 20);
+        let (sender, mut batches) = mpsc::channel(1);
+        let mut maker = Maker {
+            bus,
+            redact: Box::new(Vec::new),
+            sender,
+            waiting: Arc::default(),
+            batch: Vec::new(),
+            due: None,
+            lost_there: Arc::default(),
+            lost: 0,
+            told: None,
+        };
+        let mut put = |spans| {
+            maker.batch = vec![Span::default(); spans];
+            maker.put();
+            maker.tell_lost();
+            let text = listeners[0].try_next().map(|event| match event {
+                Event::Warning { text } => text,
+                other => panic!("{other:?}"),
+            });
+            (text.and_then(|text| text.split(' ').next().map(str::to_owned)), maker.waiting.load(Ordering::Relaxed))
+        };
+        assert_eq!(put(5), (None, 5), "they wait to be posted");
+        assert_eq!(put(3), (Some("3".to_owned()), 5), "a job never waits for them");
+        assert_eq!(put(2), (None, 5));
+        assert_eq!(put(1), (None, 5));
+        tokio::time::advance(MINUTE).await;
+        assert_eq!(put(0), (Some("3".to_owned()), 5));
+        assert_eq!(batches.try_recv().map(|batch| batch.len()), Ok(5));
+        assert_eq!(put(4), (None, 9), "there is room again");
     }
 }
