@@ -283,6 +283,7 @@ async fn look_after(
         purpose,
         stale_due_s: None,
         silent: Vec::new(),
+        attempts: Vec::new(),
         tick,
     };
     Ok(store.run(reconcile).await?)

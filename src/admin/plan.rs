@@ -2,11 +2,12 @@
 
 mod coming;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use serde::Serialize;
 
-use self::coming::{PutOff, occurrences, ticks, ticks_after};
+use self::coming::{PutOff, delayed_to, occurrences, ticks, ticks_after};
 use super::calendar::ZonedView;
 use super::delayed::{SecondsWalk, TimeView};
 use super::error::AdminError;
@@ -151,6 +152,16 @@ async fn plan_where(
     let places: Vec<_> = periodic.iter().map(|task| (&task.name, &task.queue)).collect();
     let put_off = waiting_tick::of_tasks(store, &places).await?;
     let put_off: HashMap<&TaskName, WaitingTick> = places.into_iter().map(|(name, _)| name).zip(put_off).collect();
+    // Runs that overlap may wait in the second of the next tick.
+    let due_s = |task: &TaskDefinition| entries.iter().find(|entry| entry.task == task.name).map(|entry| entry.due_s);
+    let shared = |task: &&Arc<TaskDefinition>| {
+        let second = delayed_to(task, due_s(task).filter(|_| task.overlap)?);
+        put_off.get(&task.name)?.seconds.contains(&second).then_some(second)
+    };
+    let shared: Vec<_> = periodic.iter().filter_map(|task| Some((&task.name, &task.queue, shared(task)?))).collect();
+    let both = waiting_tick::put_off_until(store, &shared).await?;
+    let both: HashSet<&TaskName> =
+        shared.iter().zip(both).filter(|(_, both)| *both).map(|((name, ..), _)| *name).collect();
     for task in registry.iter().filter(|task| wanted(task.name.as_str())) {
         let entry = entries.iter().find(|entry| entry.task == task.name);
         let state = entry.and_then(|entry| match entry {
@@ -167,7 +178,10 @@ async fn plan_where(
                 waiting.push(format!("periodic task {}: {}", task.name, wait.text()));
             }
             let due_s = stored.0;
-            let waits = put_off.get(&task.name).map(|waiting| PutOff::of(task, waiting, due_s)).unwrap_or_default();
+            let waits = put_off
+                .get(&task.name)
+                .map(|waiting| PutOff::of(task, waiting, due_s, both.contains(&task.name)))
+                .unwrap_or_default();
             let why = if waits.is_retry { PlanReason::Retry } else { PlanReason::Periodic };
             let beside = waits.seconds.iter().map(|second| (*second).max(now_s)).filter(|second| *second <= until_s);
             plan.extend(beside.map(|second| of_task(task, task.queue.as_str(), "[{}]", second, (why, None))));

@@ -11,7 +11,7 @@ use super::delayed::error_in;
 use super::error::AdminError;
 use crate::job::payload::encode;
 use crate::job::{Args, QueueName, RetryKeys, TaskName};
-use crate::store::delayed::{ReadAttempts, ScheduledAt};
+use crate::store::delayed::{DelayedIdentities, DelayedJob, ReadAttempts, ScheduledAt};
 use crate::store::handle::Store;
 use crate::store::role::Admin;
 
@@ -27,6 +27,24 @@ pub(super) struct WaitingTick {
     pub failed_attempts: Option<u64>,
     /// The error of the last of them.
     pub last_error: Option<String>,
+}
+
+/// Does a job of each of these tasks that was put off wait until this second, whatever else stands there?
+pub(super) async fn put_off_until(
+    store: &Store<Admin>,
+    tasks: &[(&TaskName, &QueueName, i64)],
+) -> Result<Vec<bool>, AdminError> {
+    let job = |second, queue: &QueueName, payload| DelayedJob { second, queue: queue.clone(), payload };
+    let of = |(task, queue, second): &(&TaskName, &QueueName, i64)| {
+        forms(task, queue).into_iter().map(|payload| job(*second, queue, payload)).collect::<Vec<_>>()
+    };
+    let jobs: Vec<DelayedJob> = tasks.iter().flat_map(of).collect();
+    if jobs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let each = jobs.len() / tasks.len();
+    let found = store.run(DelayedIdentities { jobs }).await?;
+    Ok(found.chunks(each).map(|forms| forms.iter().any(Option::is_some)).collect())
 }
 
 /// Every byte form of a task's job.

@@ -109,7 +109,8 @@ impl<'a> Chain<'a> {
             gates.push(Gate::Fresh { plugin: MISSED, max_age_s, tick, free: free(), retry: retry.clone() });
         }
         gates.extend(self.lock_gates(queue, args, retry.as_ref()));
-        if self.task.overlap {
+        // A run that ended before has written it.
+        if self.task.overlap && identity.attempt == 1 && identity.later == 0 {
             gates.extend(own_tick().map(|tick| Gate::NextTick { tick }));
         }
         gates
@@ -206,6 +207,7 @@ impl<'a> Chain<'a> {
             next,
             lock: self.queue_lock(&self.task.queue, &Args::periodic()),
             halt: false,
+            beside: self.task.overlap,
         })
     }
 

@@ -16,7 +16,6 @@ use crate::job::payload::encode;
 use crate::job::{Args, LockKey, RetryKeys, TaskName, WorkerName};
 use crate::plugin::chain::Chain;
 use crate::store::StoreError;
-use crate::store::delayed::ReadAttempts;
 use crate::store::effect::{HALTED_S, Next};
 use crate::store::instance::InstanceState;
 use crate::store::periodic::{Periodic, PeriodicEntry, Purpose, Reconcile, Reconciled, Withdraw};
@@ -78,10 +77,7 @@ pub async fn reconcile(
             continue;
         }
         // Ticks that were written before a clock was set back are moved by whichever look comes first.
-        let mut stale = entry.and_then(|entry| stale(context, task, entry, boot, now_ms / 1000));
-        if stale.is_some() && waits_for_attempt(context, bulkheads, task).await? {
-            stale = None;
-        }
+        let stale = entry.and_then(|entry| stale(context, task, entry, boot, now_ms / 1000));
         if !(boot || overdue || is_held || stale.is_some()) {
             continue;
         }
@@ -107,23 +103,6 @@ pub async fn reconcile(
         }
     }
     Ok(entries)
-}
-
-/// Does the present run of a task wait for its next attempt? Its entry has the time of that, which no cadence gives: nobody set a
-/// clock, and it is not moved.
-async fn waits_for_attempt(
-    context: &SchedulerContext,
-    bulkheads: &mut Bulkheads,
-    task: &TaskDefinition,
-) -> Result<bool, StoreError> {
-    if Chain::of(task).retry().is_none() {
-        return Ok(false);
-    }
-    let keys = Args::all_periodic().iter().map(|args| RetryKeys::of(task.name.as_str(), args)).collect();
-    let read = context.store.run(ReadAttempts { keys }).await;
-    let what = format!("the attempts of periodic task {}", task.name);
-    let attempts = bulkheads.note(&context.bus, &what, read)?.unwrap_or_default();
-    Ok(attempts.iter().any(Option::is_some))
 }
 
 /// Registered workers: those whose records count as running jobs, and those that stopped pinging.
@@ -165,10 +144,16 @@ fn reconcile_request(
         grace_s: GRACE_S + task.jitter_s,
         workers: workers.lively.clone(),
         silent: workers.silent.clone(),
+        attempts: if chain.retry().is_some() { retry_keys(task) } else { Vec::new() },
         purpose,
         stale_due_s: stale.map(|stale| stale.due_s),
         tick,
     })
+}
+
+/// Under what Retry keeps the attempts of a task's periodic job.
+fn retry_keys(task: &TaskDefinition) -> Vec<RetryKeys> {
+    Args::all_periodic().iter().map(|args| RetryKeys::of(task.name.as_str(), args)).collect()
 }
 
 fn tell(context: &SchedulerContext, task: &TaskDefinition, result: Reconciled) {

@@ -227,6 +227,9 @@ pub struct Tick {
     /// The task halts, because this run failed and the task does not continue after failures: nothing is delayed, and
     /// the entry's due time becomes [`HALTED_S`].
     pub halt: bool,
+    /// Do ticks go on beside runs (`overlap`)? Then what has begun and waits to run again is no tick. Without, it counts as one,
+    /// because the next is written when it has run.
+    pub beside: bool,
 }
 
 /// When a periodic task is due next.

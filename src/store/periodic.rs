@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::effect::Tick;
 use super::role::{Admin, Pool, Scheduler, arrow};
 use super::stored::{Period, Second};
-use crate::job::{Args, LockKey, PayloadView, QueueName, TaskName, WorkerName};
+use crate::job::{Args, LockKey, PayloadView, QueueName, RetryKeys, TaskName, WorkerName};
 
 /// A periodic task's entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,6 +126,9 @@ pub struct Reconcile {
     pub workers: Vec<WorkerName>,
     /// Registered workers that are dead or silent for too long: their working records count as not running.
     pub silent: Vec<WorkerName>,
+    /// What Retry keeps of it. While any of it stands, the present run waits for its next attempt: what is delayed for that is no
+    /// tick, whichever program wrote it, and is not moved.
+    pub attempts: Vec<RetryKeys>,
     /// The reason for the reconciliation.
     pub purpose: Purpose,
     /// The due second of an entry that does not fit the present cadence and time, because another cadence wrote it or the

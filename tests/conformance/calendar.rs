@@ -44,6 +44,7 @@ async fn on_calendar(f: &Fixture, purpose: Purpose, stale_due_s: Option<i64>) ->
         purpose,
         stale_due_s,
         silent: Vec::new(),
+        attempts: Vec::new(),
         tick,
     };
     f.store.reconcile(&request).await.expect("reconcile")

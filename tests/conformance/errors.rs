@@ -84,6 +84,7 @@ impl Stage {
             purpose,
             stale_due_s: None,
             silent: Vec::new(),
+            attempts: Vec::new(),
         }
     }
 

@@ -528,6 +528,7 @@ fn time_rows() -> Vec<Row> {
                     grace_s: 5,
                     workers: Vec::new(),
                     silent: Vec::new(),
+                    attempts: Vec::new(),
                     purpose: Purpose::Look,
                     stale_due_s: None,
                 }

@@ -54,6 +54,7 @@ fn look(purpose: Purpose) -> Reconcile {
         purpose,
         stale_due_s: None,
         silent: Vec::new(),
+        attempts: Vec::new(),
     }
 }
 

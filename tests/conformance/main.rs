@@ -77,6 +77,7 @@ mod move_delayed;
 mod moving;
 mod moving_stopped;
 mod names;
+mod not_moved;
 mod numbers;
 mod operations;
 mod overwritten;

@@ -42,6 +42,7 @@ async fn start(f: &Fixture, tick: &Tick) -> Reconciled {
         grace_s: 5,
         workers: Vec::new(),
         silent: Vec::new(),
+        attempts: Vec::new(),
         purpose: Purpose::Start,
         stale_due_s: None,
         tick: tick.clone(),

@@ -39,6 +39,7 @@ fn look(tick: Tick) -> Reconcile {
         grace_s: 5,
         workers: Vec::new(),
         silent: Vec::new(),
+        attempts: Vec::new(),
         purpose: Purpose::Look,
         stale_due_s: None,
         tick,

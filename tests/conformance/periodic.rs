@@ -67,6 +67,7 @@ async fn request(f: &Fixture) -> Reconcile {
         purpose: Purpose::Look,
         stale_due_s: None,
         silent: Vec::new(),
+        attempts: Vec::new(),
     }
 }
 

@@ -32,6 +32,7 @@ behaviours! {
     after_the_clock_was_set_ahead_by_a_month,
     a_task_starts_by_the_clock_of_the_store,
     while_a_run_waits_for_its_next_attempt_that_is_planned_and_what_follows_it,
+    with_overlap_the_ticks_go_on_beside_a_run_that_waits_for_its_next_attempt,
 }
 
 const TASKS: &str = r#"
@@ -307,6 +308,33 @@ async fn while_a_run_waits_for_its_next_attempt_that_is_planned_and_what_follows
         assert_eq!(told, ("delayed", Some(1), Some("Error: no luck")), "{}", one.task);
     }
     world.runs_as_planned(8).await;
+}
+
+/// Its ticks go on beside it, whether they come before it, with it or after it.
+async fn with_overlap_the_ticks_go_on_beside_a_run_that_waits_for_its_next_attempt(f: &Fixture) {
+    for delay in ["3m", "2h 3m", "2h 20m"] {
+        let f = &f.sibling().await;
+        let beside = FAILING.replace("queue = \"q\"", "queue = \"q\"\noverlap = \"allow\"");
+        let beside = beside.replace("2h 3m", delay).replace("3h 7m", delay);
+        let mut world = World::of(f, read(&beside)).await;
+        world.fails = true;
+        world.look().await;
+        world.fails = false;
+        let now_ms = f.clock.now_ms();
+        let planned =
+            plan(&f.store.narrow(), &world.registry, now_ms, now_ms + 8 * 3_600_000, 1000).await.expect("plan");
+        let often: Vec<_> = planned.plan.iter().filter(|one| one.task == "often").collect();
+        let retries = often.iter().filter(|one| one.why == PlanReason::Retry).count();
+        assert_eq!((retries, often.len()), (1, 1 + 8 * 60 / 7), "{delay}");
+        world.runs_as_planned(8).await;
+        // Now of the task whose ticks come by a calendar.
+        world.fails = true;
+        let at_s = f.second().div_euclid(3600) * 3600 + 3600 + 90;
+        f.clock.set(at_s * 1000);
+        world.look().await;
+        world.fails = false;
+        world.runs_as_planned(8).await;
+    }
 }
 
 #[tokio::test]

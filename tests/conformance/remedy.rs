@@ -89,6 +89,7 @@ fn look(queue_lock: usize) -> Reconcile {
         grace_s: 5,
         workers: Vec::new(),
         silent: Vec::new(),
+        attempts: Vec::new(),
         purpose: Purpose::Look,
         stale_due_s: None,
     }

@@ -498,6 +498,7 @@ async fn reconcile(w: &World) {
         grace_s: 5,
         workers: Vec::new(),
         silent: Vec::new(),
+        attempts: Vec::new(),
         purpose,
         stale_due_s: None,
     };

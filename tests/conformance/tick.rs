@@ -38,6 +38,7 @@ pub(crate) fn tick(every_s: u64) -> Tick {
         next: Next::Every { seconds: every_s },
         lock: None,
         halt: false,
+        beside: false,
     }
 }
 
@@ -65,6 +66,7 @@ async fn look_for(f: &Fixture, every_s: u64, purpose: Purpose) -> Reconciled {
         purpose,
         stale_due_s: None,
         silent: Vec::new(),
+        attempts: Vec::new(),
     };
     f.store.reconcile(&reconcile).await.expect("reconcile")
 }

@@ -190,6 +190,7 @@ async fn every_arrow(f: &Fixture, instance: &mut Instance) -> Result<(), StoreEr
             purpose,
             stale_due_s: None,
             silent: Vec::new(),
+            attempts: Vec::new(),
         };
         store.reconcile(&reconcile).await?;
     }

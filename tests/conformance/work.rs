@@ -147,6 +147,7 @@ async fn a_task_is_looked_for_and_withdrawn_by_one_pass_a_form() {
         grace_s: 5,
         workers: Vec::new(),
         silent: Vec::new(),
+        attempts: Vec::new(),
         purpose: Purpose::Look,
         stale_due_s: None,
     };

@@ -82,15 +82,21 @@ pub(super) struct PutOff {
     pub(super) until_s: Option<i64>,
 }
 
+/// To which second the job of a tick is delayed that is due then.
+pub(super) fn delayed_to(task: &TaskDefinition, due_s: i64) -> i64 {
+    let is_calendar = matches!(task.cadence, Some(Cadence::Calendar(_)));
+    if is_calendar { due_s + Chain::of(task).spread(due_s) } else { due_s }
+}
+
 impl PutOff {
-    pub(super) fn of(task: &TaskDefinition, waiting: &WaitingTick, due_s: Option<i64>) -> Self {
-        let is_calendar = matches!(task.cadence, Some(Cadence::Calendar(_)));
-        let own_s = due_s.map(|due_s| if is_calendar { due_s + Chain::of(task).spread(due_s) } else { due_s });
+    /// `both`: with the next tick, in its second, waits a run that overlaps.
+    pub(super) fn of(task: &TaskDefinition, waiting: &WaitingTick, due_s: Option<i64>, both: bool) -> Self {
+        let own_s = due_s.map(|due_s| delayed_to(task, due_s));
         let (mut seconds, is_retry) = (waiting.seconds.clone(), waiting.failed_attempts.is_some());
         // The entry of a run that is put off for long has the time of that, which is no tick of its own.
         let put_off = is_retry && !task.overlap;
         let own = seconds.iter().position(|second| Some(*second) == own_s && !put_off);
-        if let Some(own) = own {
+        if let Some(own) = own.filter(|_| !both) {
             seconds.remove(own);
         }
         // What overlaps has its next tick beside the runs.

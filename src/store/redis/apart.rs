@@ -232,6 +232,7 @@ mod tests {
             next: Next::Every { seconds: 1 },
             lock: Some((LockKey::Namespaced("lock:t".to_owned()), 60)),
             halt: false,
+            beside: false,
         };
         for verdict in [
             Verdict::Done,

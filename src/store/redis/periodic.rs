@@ -139,7 +139,7 @@ pub(super) async fn reconcile(connection: &Connection, reconcile: &Reconcile) ->
 
 async fn reconcile_step(connection: &Connection, reconcile: &Reconcile) -> Result<i64, StoreError> {
     let keys = connection.keys();
-    let Reconcile { tick, forms, queue_lock, job_lock, grace_s, workers, silent, purpose, stale_due_s } = reconcile;
+    let Reconcile { tick, forms, queue_lock, job_lock, grace_s, workers, silent, purpose, stale_due_s, .. } = reconcile;
     let mut call = connection.call();
     verdict::places(&mut call, keys);
     call.key(keys.workers()).key(keys.working_prefix()).key(keys.queue(&tick.queue));
@@ -161,6 +161,11 @@ async fn reconcile_step(connection: &Connection, reconcile: &Reconcile) -> Resul
     }
     let class = quote(tick.task.as_str());
     call.flag(job_lock.is_some()).text(&class).text(&class.replace('/', "\\/"));
+    let attempts = if stale_due_s.is_some() { &reconcile.attempts[..] } else { &[] };
+    call.flag(tick.beside).number(attempts.len());
+    for retry in attempts {
+        call.key(keys.named(&retry.counter));
+    }
     call.number(workers.len());
     for worker in workers {
         call.key(keys.working(worker)).text(worker.id());

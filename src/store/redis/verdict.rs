@@ -165,7 +165,7 @@ pub(super) fn tick(call: &mut Call, keys: &Keys, tick: Option<&Tick>, about_ms: 
 pub(super) fn the_tick(call: &mut Call, keys: &Keys, tick: &Tick, about_ms: i64) {
     call.key(keys.timestamps(&tick.payload)).text(tick.task.as_str());
     cadence(call, &tick.next, about_ms);
-    call.text(tick.queue.as_str()).arg(tick.payload.clone()).flag(tick.halt);
+    call.text(tick.queue.as_str()).arg(tick.payload.clone()).flag(tick.halt).flag(tick.beside);
     call.key(keys.queue(&tick.queue)).flag(tick.lock.is_some());
     if let Some((lock, ttl_s)) = &tick.lock {
         call.key(keys.lock(lock)).number(ttl_s);

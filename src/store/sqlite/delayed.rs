@@ -149,11 +149,11 @@ pub(super) fn seconds(step: &Step<'_>, payload: &[u8]) -> Result<Vec<i64>, Store
     Ok(seconds.collect::<Result<_, _>>()?)
 }
 
-/// Was a job of these bytes put off until this second by its run, to be tried again?
-pub(super) fn is_put_off(step: &Step<'_>, second: i64, payload: &[u8]) -> Result<bool, StoreError> {
-    Ok(step
-        .sql("SELECT 1 FROM delayed WHERE digest = ?1 AND second = ?2 AND payload = ?3 AND identity IS NOT NULL")?
-        .exists(params![digest(payload), second, payload])?)
+/// Was a job of these bytes put off until this second by its run, to be tried again? `fresh`: one that has not begun.
+pub(super) fn is_put_off(step: &Step<'_>, second: i64, payload: &[u8], fresh: bool) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM delayed WHERE digest = ?1 AND second = ?2 AND payload = ?3 \
+               AND identity LIKE CASE WHEN ?4 THEN '% 1 0 0' ELSE '%' END";
+    Ok(step.sql(sql)?.exists(params![digest(payload), second, payload, fresh])?)
 }
 
 /// Who delayed jobs are that were put off.
@@ -176,6 +176,39 @@ pub(super) fn earliest_of(step: &Step<'_>, payload: &[u8]) -> Result<Option<i64>
     Ok(step
         .sql(concat!("SELECT min(second) FROM delayed WHERE digest = ?1 AND payload = ?2 AND ", is_dated!()))?
         .query_row(params![digest(payload), payload], |row| row.get(0))?)
+}
+
+/// The condition under which a delayed row has not begun, or was only put back by a JobLock before it could: it has no identity, or
+/// that of a first run.
+macro_rules! is_tick {
+    () => {
+        "(identity IS NULL OR identity LIKE '% 1 0 0')"
+    };
+}
+
+/// The same among those that have not begun.
+pub(super) fn earliest_tick(step: &Step<'_>, payload: &[u8]) -> Result<Option<i64>, StoreError> {
+    let sql = concat!(
+        "SELECT min(second) FROM delayed WHERE digest = ?1 AND payload = ?2 AND ",
+        is_dated!(),
+        " AND ",
+        is_tick!()
+    );
+    Ok(step.sql(sql)?.query_row(params![digest(payload), payload], |row| row.get(0))?)
+}
+
+/// Removes at most so many jobs of these bytes that have not begun. Are there no others?
+pub(super) fn remove_ticks(step: &Step<'_>, payload: &[u8], limit: i64) -> Result<bool, StoreError> {
+    let sql = concat!(
+        "DELETE FROM delayed WHERE (second, place) IN \
+         (SELECT second, place FROM delayed WHERE digest = ?1 AND payload = ?2 AND ",
+        is_tick!(),
+        " LIMIT ?3)"
+    );
+    let removed = step.changed(sql, params![digest(payload), payload, limit])?;
+    let stands = concat!("SELECT 1 FROM delayed WHERE digest = ?1 AND payload = ?2 AND ", is_tick!());
+    let others = step.finds(stands, params![digest(payload), payload])?;
+    if others && removed == 0 { Err(ignored("delayed")) } else { Ok(!others) }
 }
 
 /// Removes at most so many jobs of these bytes. Are there no others?

@@ -60,6 +60,7 @@ mod unreadable;
 mod value;
 mod verdict;
 mod wake;
+mod whereabouts;
 mod wishes;
 mod withdraw;
 mod working;

@@ -8,7 +8,8 @@ use super::engine::SqliteStore;
 use super::number::stored;
 use super::search::{self, Lookout};
 use super::step::Step;
-use super::value::{self, bytes, number, text};
+use super::value::{self, number, text};
+use super::whereabouts::{Found, find, is_put_off, is_running, waits_for_attempt};
 use super::{cadence, delayed, enqueue, locks};
 use crate::job::{LockKey, QueueName, TaskName};
 use crate::store::arrow::Perform;
@@ -48,7 +49,7 @@ pub(super) fn tick(step: &Step<'_>, tick: &Tick) -> Result<(), StoreError> {
         }
         return Ok(());
     }
-    if is_stopped || delayed::stands(step, &tick.payload)? {
+    if is_stopped || stands(step, tick)? {
         return Ok(());
     }
     let last_s = entry.map(|entry| entry.due_s).filter(|due_s| *due_s != HALTED_S);
@@ -73,6 +74,14 @@ pub(super) fn tick(step: &Step<'_>, tick: &Tick) -> Result<(), StoreError> {
     }
     enqueue::make_known(step, &tick.queue)?;
     enqueue::push_tail(step, &tick.queue, &tick.payload, None)
+}
+
+/// Does a tick of these bytes stand? What waits to run again counts as one, unless ticks go on beside it.
+fn stands(step: &Step<'_>, tick: &Tick) -> Result<bool, StoreError> {
+    match tick.beside {
+        true => Ok(delayed::earliest_tick(step, &tick.payload)?.is_some()),
+        false => delayed::stands(step, &tick.payload),
+    }
 }
 
 /// For which second it ran last when a run of it ends. What lies ahead did not run: people asked for that run.
@@ -176,16 +185,6 @@ pub(super) fn first_entries(step: &Step<'_>, limit: usize) -> Result<Vec<Periodi
         .collect::<Result<_, _>>()?)
 }
 
-/// Where a periodic task's job was found.
-enum Found {
-    /// Delayed until this second.
-    Delayed(i64),
-    /// On its queue.
-    Queued,
-    /// Running.
-    Running,
-}
-
 /// Compares a periodic task with its entry and repairs what differs. `None`: some of its delayed copies are gone, and there are
 /// more than one step removes.
 pub(super) fn reconcile(
@@ -225,16 +224,16 @@ pub(super) fn reconcile(
         return Ok(Some(if known { Reconciled::Fine } else { Reconciled::Seeded }));
     };
     let has_run = entry.last_s == Some(entry.due_s);
-    if reconcile.stale_due_s == Some(entry.due_s) {
+    if reconcile.stale_due_s == Some(entry.due_s) && !waits_for_attempt(step, reconcile)? {
         let moves = match find(step, reconcile, lookout)? {
-            // What waits for its next attempt is no tick: whatever the cadence is, it waits for as long as it was put off.
+            // What its run put off, whichever way, is no tick: whatever the cadence is, it waits for as long as it was put off.
             Some(Found::Delayed(second)) => !is_put_off(step, reconcile, second)?,
             // It would be missed only when the clock is there again. One that ran has none.
             None => has_run || entry.due_s > step.now_s(),
             Some(Found::Queued | Found::Running) => false,
         };
         if moves {
-            if !forget_delayed(step, reconcile)? {
+            if !forget_delayed(step, reconcile, true)? {
                 return Ok(None);
             }
             delay_next(step, tick, None)?;
@@ -286,7 +285,7 @@ fn run_now(
         }
         return Ok(Some(if queued { Reconciled::Waits } else { Reconciled::Runs }));
     }
-    if !forget_delayed(step, reconcile)? {
+    if !forget_delayed(step, reconcile, reconcile.tick.beside)? {
         return Ok(None);
     }
     push(step, reconcile)?;
@@ -327,10 +326,11 @@ fn delay_next(step: &Step<'_>, tick: &Tick, ran_s: Option<i64>) -> Result<(), St
     delayed::insert(step, second, &tick.payload, None)
 }
 
-/// Removes the delayed copies, as far as one step does. Are there no others?
-fn forget_delayed(step: &Step<'_>, reconcile: &Reconcile) -> Result<bool, StoreError> {
+/// Removes the delayed copies, as far as one step does; of `ticks` only those that have not begun. Are there no others?
+fn forget_delayed(step: &Step<'_>, reconcile: &Reconcile, ticks: bool) -> Result<bool, StoreError> {
+    let remove = if ticks { delayed::remove_ticks } else { delayed::remove };
     for form in &reconcile.forms {
-        if !delayed::remove(step, form, search::DELETED)? {
+        if !remove(step, form, search::DELETED)? {
             return Ok(false);
         }
     }
@@ -361,42 +361,4 @@ fn free_orphan(step: &Step<'_>, reconcile: &Reconcile) -> Result<bool, StoreErro
     }
     locks::free(step, key)?;
     Ok(true)
-}
-
-/// Is a run of this task on record? A payload that another program wrote anew counts. One with other arguments does not,
-/// because it was enqueued separately.
-fn is_running(step: &Step<'_>, reconcile: &Reconcile) -> Result<bool, StoreError> {
-    let mut select = step.sql("SELECT payload FROM working")?;
-    let mut rows = select.query([])?;
-    while let Some(row) = rows.next()? {
-        if reconcile.is_of(&bytes(row.get_ref(0)?)) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// Was the task's job put off until this second by its run?
-fn is_put_off(step: &Step<'_>, reconcile: &Reconcile, second: i64) -> Result<bool, StoreError> {
-    for form in &reconcile.forms {
-        if delayed::is_put_off(step, second, form)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// Searches for a task's job in all its forms.
-fn find(step: &Step<'_>, reconcile: &Reconcile, lookout: &mut Lookout) -> Result<Option<Found>, StoreError> {
-    let mut earliest = None;
-    for form in &reconcile.forms {
-        earliest = earliest.into_iter().chain(delayed::earliest_of(step, form)?).min();
-    }
-    if let Some(second) = earliest {
-        return Ok(Some(Found::Delayed(second)));
-    }
-    if lookout.is_queued(step, &reconcile.tick.queue, &reconcile.forms)? {
-        return Ok(Some(Found::Queued));
-    }
-    Ok(is_running(step, reconcile)?.then_some(Found::Running))
 }

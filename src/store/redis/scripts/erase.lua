@@ -8,10 +8,10 @@ local SECONDS = 250
 -- Of stamps that other programs wrote no more are read once they have so many bytes.
 local STAMP_BYTES = 1048576
 
--- The seconds to which a job may be delayed, as many as one step looks at; `more` tells whether there may be others. What is no
--- stamp counts as well, because it is removed with them. Checks the type of every key that `erase` changes, so that an error
--- ends the script before the first copy is removed.
-local function stamped(stamps)
+-- The seconds to which a job may be delayed, as many as one step looks at; `more` tells whether there may be others. Those in `but`,
+-- if it is given, are left out, and `some` tells whether there are any. What is no stamp counts as well, because it is removed with
+-- them. Checks the type of every key that `erase` changes, so that an error ends the script before the first copy is removed.
+local function stamped(stamps, but)
   local found = { stamps = {} }
   must('ZREM', SCHEDULE, '')
   local cursor, bytes = '0', 0
@@ -19,17 +19,21 @@ local function stamped(stamps)
     local page = must('SSCAN', stamps, cursor, 'COUNT', 50)
     cursor = page[1]
     for _, stamp in ipairs(page[2]) do
-      if #found.stamps == SECONDS or bytes > STAMP_BYTES then
-        found.more = true
-        return found
-      end
       local second = string.match(stamp, '^delayed:(-?%d+)$')
-      if second then
-        must('LLEN', DELAYED .. second)
-        found[#found + 1] = second
+      if second and but and but[second] then
+        found.some = true
+      else
+        if #found.stamps == SECONDS or bytes > STAMP_BYTES then
+          found.more = true
+          return found
+        end
+        if second then
+          must('LLEN', DELAYED .. second)
+          found[#found + 1] = second
+        end
+        found.stamps[#found.stamps + 1] = stamp
+        bytes = bytes + #stamp
       end
-      found.stamps[#found.stamps + 1] = stamp
-      bytes = bytes + #stamp
     end
   until cursor == '0'
   return found
@@ -50,8 +54,10 @@ local function erase(stamps, raw, queue, from)
       must('ZREM', SCHEDULE, second)
     end
   end
-  if from.more then
-    must('SREM', stamps, unpack(from.stamps))
+  if from.more or from.some then
+    if #from.stamps > 0 then
+      must('SREM', stamps, unpack(from.stamps))
+    end
   else
     unlink(must, stamps)
   end

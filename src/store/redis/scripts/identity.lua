@@ -61,3 +61,22 @@ local function entries(queue, raw, edit)
   end
   return true
 end
+
+-- Did a run of it begin before? Not if a JobLock put it back before it could.
+local function has_begun(who)
+  return not string.find(who, ' 1 0 0$')
+end
+
+-- In which seconds jobs of these bytes wait that have begun before, to run again, and how many in each.
+local function begun(queue, raw)
+  local found = {}
+  entries(queue, raw, function(lines)
+    for _, line in ipairs(lines) do
+      if has_begun(line.who) then
+        local second = whole(line.due)
+        found[second] = (found[second] or 0) + 1
+      end
+    end
+  end)
+  return found
+end

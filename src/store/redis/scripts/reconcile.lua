@@ -1,11 +1,11 @@
 -- reconcile: looks after one periodic task.
 --
--- KEYS   as places.lua; workers, "worker:" (prefix), queue:<queue>; QueueLock and JobLock if there are any; worker:<id>
---        of every known worker; timestamps:<raw> of every form
+-- KEYS   as places.lua; workers, "worker:" (prefix), queue:<queue>; QueueLock and JobLock if there are any; Retry's
+--        counters; worker:<id> of every known worker; timestamps:<raw> of every form
 -- ARGV   now, task, queue, cadence (cadence.lua), purpose ("look", "boot": an instance starts, "start": somebody starts
 --        the task, "run": somebody wants it to run now), the due second of an entry that its cadence does not give,
 --        or "", grace in s, QueueLock's ttl or "", "1" if there is a JobLock, two spellings of the task's name as JSON,
---        number of workers, their ids, number of workers that are passed over, their ids, number of forms, the forms,
+--        "1" if its ticks go on beside its runs, number of Retry's counters, number of workers, their ids, number of workers that are passed over, their ids, number of forms, the forms,
 --        ours first
 -- returns {outcome, what stands in the way, for people}: 0 fine, 1 seeded, 2 restored, 3 unlocked, 4 on its queue now, 5 it
 --         waits there already, 6 it runs, 7 moved to the new cadence, 8 not done yet: the step is to be taken again
@@ -28,6 +28,10 @@ local purpose, stale, grace = arg(), tonumber(arg()), tonumber(arg())
 local queue_ttl, has_job_lock, plain, slashed = arg(), arg() == '1', arg(), arg()
 local queue_lock = queue_ttl ~= '' and key()
 local job_lock = has_job_lock and key()
+local overlaps, attempts = arg() == '1', {}
+for i = 1, tonumber(arg()) do
+  attempts[i] = key()
+end
 
 local places, known = {}, {}
 for i = 1, tonumber(arg()) do
@@ -121,26 +125,36 @@ local function delayed()
   local found, looks = nil, 0
   for _, form in ipairs(forms) do
     local cursor = '0'
+    form.begun = overlaps and begun(queue, form.raw) or {}
     repeat
       local page = look_at('SSCAN', form.stamps, cursor, 'COUNT', 50)
       form.unreadable = not page
       cursor = page and page[1] or '0'
       for _, stamp in ipairs(page and page[2] or {}) do
-        if looks >= SECONDS and (found or not broken[1]) then
-          return found, not found
-        elseif looks >= MOST_LOOKS then
-          error(broken[1])
-        end
-        looks = looks + 1
         local second = string.match(stamp, '^delayed:(-?%d+)$')
-        -- What is due on no date is never due.
-        local dated = second and math.abs(tonumber(second)) <= LAST_DATE
-        if dated and look_at('LPOS', DELAYED .. second, form.raw) then
-          if not found or tonumber(second) < found then
-            found = tonumber(second)
+        local others = second and form.begun[second] or 0
+        if others > 0 then
+          -- A tick may stand beside it, where the entry says.
+          if due and math.abs(tonumber(second) - due) <= grace
+            and #(look_at('LPOS', DELAYED .. second, form.raw, 'COUNT', others + 1) or {}) > others then
+            found = math.min(found or tonumber(second), tonumber(second))
           end
         else
-          try('SREM', form.stamps, stamp)
+          if looks >= SECONDS and (found or not broken[1]) then
+            return found, not found
+          elseif looks >= MOST_LOOKS then
+            error(broken[1])
+          end
+          looks = looks + 1
+          -- What is due on no date is never due.
+          local dated = second and math.abs(tonumber(second)) <= LAST_DATE
+          if dated and look_at('LPOS', DELAYED .. second, form.raw) then
+            if not found or tonumber(second) < found then
+              found = tonumber(second)
+            end
+          else
+            try('SREM', form.stamps, stamp)
+          end
         end
       end
     until cursor == '0'
@@ -209,16 +223,27 @@ local function unlock()
   return try('DEL', job_lock) ~= nil
 end
 
--- Finds the delayed copies, before the first of them is removed.
-local function find_delayed()
+-- Finds the delayed copies, before the first of them is removed. `ticks`: only those that have not begun; a second in which others
+-- wait is left alone, but for the one where a tick was found.
+local function find_delayed(ticks)
   for _, form in ipairs(forms) do
-    form.seconds = not form.unreadable and stamped(form.stamps)
+    local begun_at = ticks and not form.unreadable and begun(queue, form.raw) or {}
+    form.seconds = not form.unreadable and stamped(form.stamps, begun_at)
+    form.begun = begun_at
   end
 end
 
 -- Removes the delayed copies that were found. Returns whether there were no others.
-local function forget_delayed()
+local function forget_delayed(waits)
   for _, form in ipairs(forms) do
+    local others = waits and form.begun[whole(waits)]
+    if others then
+      local list = DELAYED .. whole(waits)
+      local standing = #must('LPOS', list, form.raw, 'COUNT', 0)
+      if standing > others then
+        must('LREM', list, standing - others, form.raw)
+      end
+    end
     if form.seconds then
       erase(form.stamps, form.raw, queue, form.seconds)
       if form.seconds.more then
@@ -231,14 +256,14 @@ local function forget_delayed()
   return true
 end
 
--- Was the job put off until this second by its run? That is no tick: whatever the cadence is, it waits for as long as it was
--- put off.
+-- Was the job put off until this second by its run, by Retry, a JobLock, a crash or its handler? That is no tick: whatever the
+-- cadence is, it waits for as long as it was put off. What has begun is not asked about where ticks go on beside it.
 local function is_put_off(second)
   local found = false
   for _, form in ipairs(forms) do
     entries(queue, form.raw, function(lines)
       for _, line in ipairs(lines) do
-        found = found or line.due == second
+        found = found or line.due == second and not (overlaps and has_begun(line.who))
       end
     end)
   end
@@ -306,9 +331,9 @@ local function look_after()
       end
       return outcome
     end
-    find_delayed()
+    find_delayed(overlaps)
     prepare_push()
-    if not forget_delayed() then
+    if not forget_delayed(waits) then
       return 8
     end
     if stopped ~= '1' then
@@ -340,6 +365,11 @@ local function look_after()
   -- A job that is nowhere would be missed only when a clock that was set back is there again. One that ran has none.
   local has_run = last == due
   local moves = stale == due
+  -- Does its present run wait for its next attempt? Another program puts off a job without an identity: of that only Retry's keys
+  -- tell. What its run put off otherwise has no such keys.
+  if moves and attempts[1] then
+    moves = must('EXISTS', unpack(attempts)) == 0
+  end
   if moves and waits then
     moves = not is_put_off(waits)
   elseif moves then
@@ -351,8 +381,8 @@ local function look_after()
       may('ZADD', PERIODIC, '0', '')
       may('RPUSH', PERIODIC, '')
     end
-    find_delayed()
-    if not forget_delayed() then
+    find_delayed(true)
+    if not forget_delayed(waits) then
       return 8
     end
     delay_until(coming, second)

@@ -14,7 +14,7 @@
 --                 are kept, number of delays, the delays in ms, "1" if a record follows, the record
 -- locks           ARGV number of locks, KEYS each lock and its shadow (locks.lua)
 -- tick            KEYS timestamps:<raw>, queue:<queue>, QueueLock's key if there is one
---                 ARGV task, cadence (cadence.lua), queue, raw, "1" to halt, "1" if a lock follows, for how many s
+--                 ARGV task, cadence (cadence.lua), queue, raw, "1" to halt, "1" if ticks go on beside runs, "1" if a lock follows, for how many s
 --
 -- Why this order: the locks are freed first, because the run is over in any case, and a lock that could not be freed
 -- would stand without a claim: then nothing else is written. The job is written to its new place next, and the rest only
@@ -94,11 +94,28 @@ local function push(list, queue, raw, lock, ttl)
   return true
 end
 
+-- Is a tick of a task delayed? What waits to run again counts as one, because the next is written when that has run; not if ticks
+-- go on `beside` it. Then it may stand in the second of the next tick, and the entry tells whether that was written.
+local function stands_tick(stamps, queue, raw, due, beside)
+  -- A key of another type in place of the stamps is no sign of a copy.
+  local stands = (try('SCARD', stamps) or 0) > 0
+  if not stands or not beside or due and tonumber(due) > seconds() + EARLY_S then
+    return stands
+  end
+  local waits = begun(queue, raw)
+  for _, stamp in ipairs(try('SMEMBERS', stamps) or {}) do
+    if not waits[string.match(stamp, '^delayed:(-?%d+)$') or ''] then
+      return true
+    end
+  end
+  return false
+end
+
 -- The next run of a periodic task (entry.lua).
 local function tick(mine)
   local stamps = key()
   local task, cadence = arg(), read_cadence()
-  local queue, raw, halt = arg(), arg(), arg() == '1'
+  local queue, raw, halt, beside = arg(), arg(), arg() == '1', arg() == '1'
   local list, lock, ttl = key(), nil, nil
   if arg() == '1' then
     lock, ttl = key(), tonumber(arg())
@@ -128,8 +145,7 @@ local function tick(mine)
   if due == HALTED then
     due = nil
   end
-  -- A key of another type in place of the stamps is no sign of a copy.
-  if stopped == '1' or (try('SCARD', stamps) or 0) > 0 then
+  if stopped == '1' or stands_tick(stamps, queue, raw, due, beside) then
     return
   end
   local coming, second, follows = next_due(cadence, tonumber(due))

@@ -323,6 +323,7 @@ async fn a_tick_follows_the_schedule_and_respects_stopping() {
         next: Next::Every { seconds: 10 },
         lock: None,
         halt: false,
+        beside: false,
     };
     let second = NOW_MS / 1000;
     server.cli(&["HSET", "resque:windlass:periodic", "per", &format!("{} 10 0 math", second - 25)]);
