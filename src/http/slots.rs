@@ -194,7 +194,8 @@ mod tests {
         let closed = |all: &[Arc<Slot>]| all.iter().map(|slot| slot.patience.is_closed()).collect::<Vec<_>>();
         for expected in [[false, true, false], [false, true, true]] {
             let new = slot(&slots).unwrap();
-            (new.patience.busy(), new.has_rights(true));
+            new.patience.busy();
+            new.has_rights(true);
             all.push(new);
             assert_eq!(closed(&all[..3]), expected, "the oldest stranger");
         }
@@ -211,7 +212,8 @@ mod tests {
         let mut all = Vec::new();
         for _ in 0..5 {
             let slot = slot(&slots).unwrap();
-            (slot.patience.busy(), slot.has_rights(true));
+            slot.patience.busy();
+            slot.has_rights(true);
             all.push(slot);
             advance(Duration::from_millis(1)).await;
         }

@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     fn heard(listening: &mut Listening, source: Source, text: &str) -> String {
-        listening.hear(OutputLine { source, text, continued: false }).text.to_owned()
+        listening.hear(OutputLine { source, text, continued: false, overwritten: "" }).text.to_owned()
     }
 
     #[test]

@@ -50,8 +50,7 @@ pub(super) fn came_through(headers: &HeaderMap) -> bool {
 pub(in crate::http) fn is_trace(name: &str) -> bool {
     let words = || name.split(['-', '_']);
     let tells_address = |last: &str| {
-        ADDRESSES.iter().any(|address| last == *address)
-            || ["clientip", "userip", "realip", "remoteip"].iter().any(|end| last.ends_with(end))
+        ADDRESSES.contains(&last) || ["clientip", "userip", "realip", "remoteip"].iter().any(|end| last.ends_with(end))
     };
     words().next_back().is_some_and(tells_address) || words().any(|word| WORDS.contains(&word))
 }
