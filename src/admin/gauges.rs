@@ -348,6 +348,8 @@ mod tests {
             tasks: None,
             skipped: Vec::new(),
             stuck: None,
+            reload_refused: None,
+            queues_given: false,
         };
         InstanceState { record, counter: 1 }
     }

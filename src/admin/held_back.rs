@@ -4,10 +4,13 @@ use serde::Serialize;
 
 use super::error::AdminError;
 use super::remedy::signal;
+use super::room::{self, Shortage};
+use crate::client::moment::Moment;
 use crate::store::handle::Store;
 use crate::store::inspection::{Paused, ReadPaused};
-use crate::store::instance::{Halt, InstanceRecord, InstanceState, Instances};
+use crate::store::instance::{Halt, InstanceRecord, InstanceState, Instances, Stuck};
 use crate::store::role::Admin;
+use crate::store::room::ReadRoom;
 use crate::text::clean::named;
 
 /// How many names a line of text holds at most.
@@ -30,6 +33,12 @@ pub struct HeldBack {
     /// Instances that skip tasks because their files have mistakes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub skipping: Vec<SkippingInstance>,
+    /// Instances that work by older files than those that stand there, because their reload was refused.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reload_refused: Vec<RefusedReload>,
+    /// What room the store lacks, and whether it deletes keys to make some: sentences, each with what to type next.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shortages: Vec<String>,
 }
 
 /// An instance that claims nothing.
@@ -60,6 +69,44 @@ pub struct SkippingInstance {
     pub pid: u32,
     /// Its host.
     pub host: String,
+}
+
+/// An instance that works by older files than those that stand there.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[non_exhaustive]
+pub struct RefusedReload {
+    /// The first two parts of its workers' names, without the number.
+    pub name: String,
+    /// Since when: RFC 3339.
+    pub since: Option<String>,
+    /// The first problem of the files.
+    pub why: String,
+    /// The daemon's process id.
+    pub pid: u32,
+    /// Its host.
+    pub host: String,
+}
+
+impl RefusedReload {
+    /// Tells of this instance if its last reload was refused.
+    #[must_use]
+    pub fn of(record: &InstanceRecord) -> Option<Self> {
+        let Stuck { since_ms, why } = record.reload_refused.clone()?;
+        let (name, host) = (record.name.clone(), record.host.hostname.clone());
+        let since = Moment::of_ms(since_ms).map(Moment::rfc3339);
+        Some(Self { name, since, why, pid: record.host.pid, host })
+    }
+
+    fn text(&self) -> String {
+        let Self { name, since, why, pid, host } = self;
+        let since = since.as_ref().map(|since| format!(" since {since}")).unwrap_or_default();
+        let reload = signal("HUP", *pid, host);
+        format!(
+            "instance {name} works by older files{since}, because their reload was refused: {why}; windlass check shows all \
+             problems, then: {reload}"
+        )
+    }
 }
 
 impl SkippingInstance {
@@ -120,7 +167,10 @@ impl HeldBack {
     /// # Errors
     /// Fails when the store cannot be reached.
     pub async fn of(store: &Store<Admin>, instances: &[InstanceState]) -> Result<Self, AdminError> {
-        Ok(Self::told(&store.run(ReadPaused).await?, instances))
+        let (paused, room) = tokio::join!(store.run(ReadPaused), store.run(ReadRoom));
+        let shortages = room::shortages(store.describe(), room.ok().as_ref(), None);
+        let shortages = shortages.iter().map(Shortage::line).collect();
+        Ok(Self { shortages, ..Self::told(&paused?, instances) })
     }
 
     /// What pauses and instances tell that were read before.
@@ -131,13 +181,15 @@ impl HeldBack {
             paused_queues: paused.queues.iter().map(|queue| queue.as_str().to_owned()).collect(),
             halted: instances.iter().filter_map(|state| HaltedInstance::of(&state.record)).collect(),
             skipping: instances.iter().filter_map(|state| SkippingInstance::of(&state.record)).collect(),
+            reload_refused: instances.iter().filter_map(|state| RefusedReload::of(&state.record)).collect(),
+            shortages: Vec::new(),
         }
     }
 
     /// In sentences, with what to type next.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        let mut lines = Vec::new();
+        let mut lines = self.shortages.clone();
         if self.all_paused {
             lines.push("all queues are paused; resume them: windlass queues resume --all".to_owned());
         }
@@ -154,6 +206,7 @@ impl HeldBack {
             lines.push(format!("{} more instances claim nothing", self.halted.len() - NAMED));
         }
         lines.extend(self.skipping.iter().take(NAMED).map(SkippingInstance::text));
+        lines.extend(self.reload_refused.iter().take(NAMED).map(RefusedReload::text));
         lines
     }
 }

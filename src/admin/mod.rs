@@ -53,6 +53,7 @@ pub mod queues;
 pub mod refusing_lock;
 pub mod remedy;
 pub mod results;
+mod room;
 pub mod run_states;
 pub mod running;
 pub mod runs;

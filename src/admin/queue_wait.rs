@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::error::AdminError;
 use crate::curve::Age;
 use crate::job::QueueName;
+use crate::store::error::StoreError;
 use crate::store::handle::Store;
 use crate::store::role::Admin;
 use crate::store::sampling::{AskForSamples, OldestJobs, ReadSnapshot};
@@ -83,15 +84,20 @@ pub(super) struct Waits {
     /// The store's time; `None` if it could not be read.
     now_ms: Option<i64>,
     fresh: Option<Snapshot>,
+    /// Why a write was refused for want of room.
+    refused: Option<String>,
 }
 
 impl Waits {
     /// Reads it, and asks for more samples, because anyone who looks once looks again.
     pub(super) async fn read(store: &Store<Admin>) -> Result<Self, AdminError> {
         let (read, asked) = tokio::join!(Self::look(store), store.run(AskForSamples));
-        // Who may only read is told of samples that are taken anyway.
-        drop(asked);
-        read
+        // Who may only read is told of samples that are taken anyway. But that there is no room concerns all who write.
+        let refused = match asked {
+            Err(StoreError::Full(said)) => Some(said),
+            Ok(()) | Err(_) => None,
+        };
+        Ok(Self { refused, ..read? })
     }
 
     /// Reads it.
@@ -104,7 +110,12 @@ impl Waits {
         };
         let now_ms = published.now_ms;
         let snapshot = published.bytes.and_then(|bytes| Snapshot::read(&bytes).ok());
-        Ok(Self { now_ms: Some(now_ms), fresh: snapshot.filter(|snapshot| snapshot.is_fresh(now_ms)) })
+        Ok(Self { now_ms: Some(now_ms), refused: None, fresh: snapshot.filter(|snapshot| snapshot.is_fresh(now_ms)) })
+    }
+
+    /// Why a write was refused for want of room, if that was so when this was read.
+    pub(super) fn refused(&self) -> Option<&str> {
+        self.refused.as_deref()
     }
 
     /// How long ago the leader sampled; `None` if nobody does.

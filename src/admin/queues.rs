@@ -85,6 +85,7 @@ impl QueueList {
             paused_queues: Vec::new(),
             halted: self.halted.clone(),
             skipping: self.skipping.clone(),
+            ..HeldBack::default()
         }
     }
 }
@@ -151,7 +152,7 @@ pub async fn list(store: &Store<Admin>, limit: usize) -> Result<QueueList, Admin
     let (set_aside, instances, paused, known) =
         tokio::join!(aside(store), store.run(Instances), store.run(ReadPaused), store.run(known));
     let (set_aside, paused) = (set_aside?, paused?);
-    let QueuesFound { mut queues, sampled_of, unnamed } = known?;
+    let QueuesFound { mut queues, sampled_of, unnamed, .. } = known?;
     let HeldBack { halted, skipping, .. } = HeldBack::told(&paused, &instances?);
     // A set, because there may be very many queues.
     let one_by_one: HashSet<&QueueName> = paused.queues.iter().collect();

@@ -52,6 +52,10 @@ pub(super) struct Parts {
     pub(super) broken: Arc<BrokenTasks>,
     /// Warnings about what the files say.
     pub(super) remarks: Vec<String>,
+    /// The queues were given on the command line.
+    pub(super) queues_given: bool,
+    /// What the files say of queues, if they were.
+    pub(super) overridden: Option<String>,
 }
 
 impl Parts {
@@ -63,6 +67,8 @@ impl Parts {
             periodic: self.periodic(),
             tasks: self.registry.iter().map(|task| task.name.to_string()).collect(),
             broken: Arc::clone(&self.broken),
+            queues_given: self.queues_given,
+            refused: None,
         }
     }
 
@@ -152,6 +158,9 @@ struct Read {
     config: Config,
     notes: Vec<String>,
     problems: Vec<Problem>,
+    queues_given: bool,
+    /// What the configuration says of queues, which the command line overrides.
+    overridden: Option<String>,
 }
 
 impl Read {
@@ -165,7 +174,9 @@ impl Read {
         problems.extend(notify::check(&config));
         problems.extend(web::check(&config));
         problems.extend(traces::check(&config));
-        problems.extend(overridden(&mut config, options));
+        let queues_given = options.queues.is_some();
+        let overridden = queues_given.then(|| config.queues.as_configured());
+        problems.extend(override_by(&mut config, options));
         // A daemon in the wrong folder would work on nothing, and say that all is well.
         if !config.has_named_store()
             && let Some(path) = config.absent_database()
@@ -173,12 +184,12 @@ impl Read {
             let message = config.no_database(path, &options.sources.working_dir);
             problems.push(Problem::of_source("store", format!("{message}; {NAME_ONE}")));
         }
-        Ok(Self { config, notes, problems })
+        Ok(Self { config, notes, problems, queues_given, overridden })
     }
 
     /// Reads the tasks and makes the parts.
     fn parts(self, extensions: &Extensions, bus: &Bus, kept: &KeptOutputs) -> Result<Parts, Problems> {
-        let Self { config, notes, mut problems } = self;
+        let Self { config, notes, mut problems, queues_given, overridden } = self;
         let (builtins, plugins) = (extensions.builtins(bus.clone()), extensions.plugins());
         let (names, plugin_names): (Vec<&str>, Vec<&str>) = (builtins.names().collect(), plugins.names().collect());
         let trusted = config.security.trusted();
@@ -204,6 +215,8 @@ impl Read {
             remarks: first_of(told_as_skipped(&skipped, &broken).chain(notes).chain(tasks.warnings)),
             broken: Arc::new(broken),
             kept_periodic: Vec::new(),
+            queues_given,
+            overridden,
         })
     }
 }
@@ -234,7 +247,7 @@ fn first_of(mut warnings: impl Iterator<Item = String>) -> Vec<String> {
 }
 
 /// Applies the flags, which take precedence over the files; returns what is wrong with them.
-fn overridden(config: &mut Config, options: &RunOptions) -> Vec<Problem> {
+fn override_by(config: &mut Config, options: &RunOptions) -> Vec<Problem> {
     let mut problems = Vec::new();
     if let Some(queues) = &options.queues {
         match QueuePatterns::new(queues.clone()) {

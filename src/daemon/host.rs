@@ -7,7 +7,7 @@ use crate::config::element::store_url::StoreUrl;
 use crate::config::model::StoreConfig;
 use crate::job::run_counts::millis;
 use crate::pool::Work;
-use crate::process::{mark, sweep};
+use crate::process::{daemons, mark, sweep};
 use crate::store::instance::{HostIdentity, InstanceRecord};
 
 /// The identity of this process, by which others on this machine can find it.
@@ -32,10 +32,17 @@ pub fn mark(host: &HostIdentity) -> bool {
     mark::apply(mark::Daemon { boot_id, pid_namespace, pid, started_ticks })
 }
 
-/// Names the store that was just opened, so that everything that this process starts tells for which store it works. A copy of
-/// a store has another name: another file, or a server at another address.
+/// Names the store that was just opened, so that this process and everything that it starts tells for which store it works.
 pub fn name_store(config: &StoreConfig) {
-    let identity = match &config.url {
+    mark::name_store(&store_identity(config));
+    daemons::show();
+}
+
+/// By what a store differs from every other one. A copy of a store has another identity: another file, or a server at another
+/// address.
+#[must_use]
+pub fn store_identity(config: &StoreConfig) -> String {
+    match &config.url {
         StoreUrl::Sqlite(path) => match fs::metadata(path) {
             Ok(file) => format!("file {} {}", file.dev(), file.ino()),
             Err(_) => format!("file {}", path.display()),
@@ -45,8 +52,7 @@ pub fn name_store(config: &StoreConfig) {
             let network = fs::metadata("/proc/self/ns/net").map(|network| network.ino()).unwrap_or_default();
             format!("server {network} {url} {}", config.namespace)
         }
-    };
-    mark::name_store(&identity);
+    }
 }
 
 /// The record with which an instance joins. `try_number` is 1, or higher if other instances have the names before.
@@ -72,6 +78,8 @@ pub fn record(host: &HostIdentity, work: &Work, try_number: usize) -> InstanceRe
         tasks: None,
         skipped: Vec::new(),
         stuck: None,
+        reload_refused: None,
+        queues_given: work.queues_given,
     };
     record.tell_tasks(tasks, broken.labels());
     record

@@ -20,12 +20,16 @@ use crate::config::{Config, error};
 use crate::event::{Bus, Event};
 use crate::pool::Work;
 use crate::scheduler::SchedulerConfig;
+use crate::store::instance::Stuck;
 use crate::supervise::scope::{contained, own_thread};
 use crate::task::Registry;
 use crate::telemetry::log::LevelControl;
 use crate::telemetry::log_line::LineStyle;
 use crate::text::count::counted;
+use crate::text::cut::cut;
 
+/// How long the reason of a refusal is in the record of the instance at most.
+const TOLD_BYTES: usize = 300;
 /// The index of the log among the listeners of the bus.
 const LOG: usize = 0;
 
@@ -81,11 +85,16 @@ impl Reloader {
         // If a file makes its reader panic, the reload is refused.
         match contained(|| assemble_anew(&self.options, &self.bus, &self.parts.kept)) {
             Ok(Ok(parts)) => self.replace(parts),
-            Err(_) => self.refuse(": reading the files panicked"),
+            Err(_) => self.refuse(": reading the files panicked", "reading the files panicked"),
             Ok(Err(problems)) => {
                 let count = error::count(&problems.0);
                 let (told, rest) = error::to_tell(&problems.0);
-                self.refuse(&format!(", because of {}:", counted(count, "problem", "problems")));
+                let first = told.first().map(ToString::to_string).unwrap_or_default();
+                let more = if count > 1 { format!(" (and {} more)", count - 1) } else { String::new() };
+                self.refuse(
+                    &format!(", because of {}:", counted(count, "problem", "problems")),
+                    &format!("{first}{more}"),
+                );
                 for problem in told {
                     self.warn(problem.to_string());
                 }
@@ -102,7 +111,7 @@ impl Reloader {
         let kept = keep(&self.parts.config, &mut config);
         let bound = match self.web.prepare(&self.parts.config, &config) {
             Ok(bound) => bound,
-            Err(message) => return self.refuse(&format!(": {message}")),
+            Err(message) => return self.refuse(&format!(": {message}"), &message),
         };
         let log_style = log_style(&config);
         match self.level_control.set(&config.log, &log_style) {
@@ -114,7 +123,7 @@ impl Reloader {
                 traces::listen(&self.bus, &config);
             }
             // The level was checked when the file was read.
-            Err(message) => return self.refuse(&format!(": {message}")),
+            Err(message) => return self.refuse(&format!(": {message}"), &message),
         }
         let said = told(&self.parts, &config, &parts.registry);
         parts.config = Arc::new(config);
@@ -126,14 +135,26 @@ impl Reloader {
         if !kept.is_empty() {
             self.warn(format!("changed, but applied only at a restart: {}", kept.join(", ")));
         }
+        if let Some(queues) = parts.overridden.as_ref().filter(|_| parts.overridden != self.parts.overridden) {
+            self.warn(format!(
+                "queues = {queues} of the configuration has no effect: --queues of the command line overrides it, and only a \
+                 restart without that lets it count"
+            ));
+        }
         for remark in std::mem::take(&mut parts.remarks) {
             self.warn(remark);
         }
         self.parts = parts;
     }
 
-    fn refuse(&self, why: &str) {
+    /// `why` ends the line of the log, and `in_short` is what others are told by the record of this instance.
+    fn refuse(&self, why: &str, in_short: &str) {
         self.bus.figures().reload_refused();
+        let (why_told, now_ms) = (cut(in_short, TOLD_BYTES), self.bus.now_ms());
+        self.pool.send_modify(|work| {
+            let since_ms = work.refused.as_ref().map_or(now_ms, |before| before.since_ms);
+            work.refused = Some(Stuck { since_ms, why: why_told });
+        });
         self.warn(format!("the reload is refused and nothing was changed{why}"));
     }
 

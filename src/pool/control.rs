@@ -6,6 +6,7 @@ use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::handler::dispatch::Dispatch;
+use crate::store::instance::Stuck;
 use crate::task::load::BrokenTasks;
 
 /// How far a shutdown has come. It only grows.
@@ -46,13 +47,25 @@ pub struct Work {
     pub tasks: Arc<[String]>,
     /// The tasks that it skips. Their jobs wait.
     pub broken: Arc<BrokenTasks>,
+    /// The queues were given on the command line.
+    pub queues_given: bool,
+    /// A later reload was refused: since when, and why.
+    pub refused: Option<Stuck>,
 }
 
 impl Work {
     /// Work with these tasks, none of which is declared as periodic.
     #[must_use]
     pub fn new(config: Arc<Config>, dispatch: Arc<Dispatch>) -> Self {
-        Self { config, dispatch, periodic: Arc::default(), tasks: Arc::default(), broken: Arc::default() }
+        Self {
+            config,
+            dispatch,
+            periodic: Arc::default(),
+            tasks: Arc::default(),
+            broken: Arc::default(),
+            queues_given: false,
+            refused: None,
+        }
     }
 }
 

@@ -173,4 +173,6 @@ pub(super) fn bring_up_to_date(record: &mut InstanceRecord, work: &Work) {
     record.processors = record.processors.max(work.config.max_task_processors);
     record.periodic = work.periodic.to_vec();
     record.tell_tasks(&work.tasks, work.broken.labels());
+    record.queues_given = work.queues_given;
+    record.reload_refused.clone_from(&work.refused);
 }

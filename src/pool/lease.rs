@@ -207,6 +207,8 @@ mod tests {
             tasks: None,
             skipped: Vec::new(),
             stuck: None,
+            reload_refused: None,
+            queues_given: false,
         };
         let lease = Lease::new(Arc::clone(&clock) as Arc<dyn Clock>, LENGTH, record);
         (clock, lease)

@@ -109,7 +109,9 @@ fn gather(core: &Core, accounts: Vec<(u8, Account)>) -> Rejoin {
 fn tell(core: &Core, rejoin: &Rejoin, lost_locks: &[usize]) {
     core.warn(format!(
         "the store has lost all that it held: it was emptied, or was started again without its data. Jobs that waited in \
-         queues or were delayed are gone, and so is the failed list; enqueue again what is missing. Instance {} has \
+         queues or were delayed are gone, and so is the failed list; enqueue again what is missing. Pauses of queues and of all of them \
+         are gone too, and so is that periodic tasks and schedules were stopped: pause (windlass queues pause) and stop \
+         (windlass periodic stop) again what must not run. Instance {} has \
          registered again, and {} on record again",
         rejoin.record.id,
         counted(rejoin.jobs.len(), "job that it holds is", "jobs that it holds are")

@@ -92,8 +92,13 @@ static STORE: OnceLock<String> = OnceLock::new();
 /// Says by what the store of this process differs from every other one, also from a copy of it. All processes that are started
 /// from now on carry a digest of that. The first call counts.
 pub fn name_store(identity: &str) {
+    let _ = STORE.set(digest_of(identity));
+}
+
+/// The digest of a store.
+pub(super) fn digest_of(identity: &str) -> String {
     let hash = digest(&SHA256, identity.as_bytes());
-    let _ = STORE.set(hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect());
+    hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The digest of the store that this process works on.

@@ -6,6 +6,7 @@ pub mod background;
 pub mod child;
 pub mod command;
 pub mod confine;
+pub mod daemons;
 pub mod duplex;
 mod groups;
 pub mod inherited;

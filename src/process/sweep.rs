@@ -57,6 +57,12 @@ pub fn is_alive(pid: u32, start_ticks: u64) -> bool {
     ProcStat::of(pid).is_none_or(|stat| stat.lives() && (stat.start == start_ticks || start_ticks == 0))
 }
 
+/// Is the process stopped, by a signal or by who traces it? Its threads do nothing until it is told to go on.
+#[must_use]
+pub fn is_stopped(pid: u32) -> bool {
+    ProcStat::of(pid).is_some_and(|stat| matches!(stat.state, b'T' | b't'))
+}
+
 /// Has the process installed a handler for this signal? `None` if that cannot be seen: it is gone, or hidden, because it is
 /// not dumpable and `/proc` is mounted with `hidepid`.
 #[must_use]
@@ -199,7 +205,7 @@ pub(crate) struct ProcStat {
     state: u8,
     pub(super) parent: u32,
     pub(super) group: i32,
-    start: u64,
+    pub(super) start: u64,
 }
 
 impl ProcStat {

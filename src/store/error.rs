@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use super::server_state::ServerState;
 
+/// How the reason begins if a key of another type stands in a place.
+pub const WRONG_TYPE: &str = "WRONGTYPE: ";
+
 /// An error of a store. The messages are written to follow "failed to".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::effect::Admission;
+use super::error::StoreError;
 use super::role::{Admin, Mover, Scheduler, arrow};
 use crate::job::{Identity, LockKey, QueueName};
 
@@ -34,6 +35,8 @@ pub struct QueuesFound {
     pub sampled_of: Option<u64>,
     /// Names that are no text, and what mends them; of those that were read.
     pub unnamed: Option<String>,
+    /// Why queues count as empty although something stands in their places.
+    pub unread: Vec<StoreError>,
 }
 
 /// A queue and how many jobs it holds.

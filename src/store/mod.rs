@@ -54,6 +54,7 @@ pub mod redis;
 pub mod registration;
 pub mod rejoin;
 pub mod role;
+pub mod room;
 pub mod runs;
 pub mod sampling;
 pub mod scheduling;

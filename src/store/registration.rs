@@ -101,9 +101,15 @@ pub struct InstanceRecord {
     /// Why jobs cannot be exchanged with the store although its lease is extended, if that lasts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stuck: Option<Stuck>,
+    /// Since when it works by older files than those that stand there, because their reload was refused, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reload_refused: Option<Stuck>,
+    /// Its queues were given on the command line, which overrides the configuration.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub queues_given: bool,
 }
 
-/// Since when jobs cannot be exchanged, and why.
+/// Since when something cannot be done, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stuck {
     /// Since when, by the clock of the instance, in milliseconds since the Unix epoch.

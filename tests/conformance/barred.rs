@@ -224,7 +224,7 @@ async fn a_lock_of_another_type_stops_its_job_alone_and_is_told_with_what_to_typ
     assert_eq!(reply.entered, [Entered::Undone, Entered::Taken]);
     let said = of_enter(&reply, 0);
     assert!(said.contains("it is a list and must be a string"), "{said}");
-    assert!(said.contains(&format!("redis-cli RENAMENX '{key}' '{key}.aside'")), "{said}");
+    assert!(said.contains(&format!(" RENAMENX '{key}' '{key}.aside'")), "{said}");
     assert_eq!(payloads(&claimed(&whole, &reply)), jobs(2..3));
     // It fails; what stands there is nobody's lock and stays.
     let ends = Settlement { free: vec![job_lock(1)], ..held[0].ends(held[0].failed()) };

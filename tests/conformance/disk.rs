@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use windlass::admin::explain::Cause;
 use windlass::clock::Clock;
 use windlass::job::RunOutcome;
 use windlass::store::effect::Verdict;
@@ -13,6 +14,7 @@ use windlass::store::sqlite::{Options, SqliteStore};
 use windlass::store::workers::{ForceClean, Recovered, Recovery};
 use windlass::store::{Store, StoreError};
 
+use crate::explained::findings;
 use crate::fixture::{Fixture, NOW_S, Place};
 use crate::instance::Instance;
 use crate::look::{counters, delay, delayed_at, failed, fill, job, jobs, push, queue, queued};
@@ -263,6 +265,21 @@ async fn a_queue_shrinks_on_a_disk_that_is_full() {
     }
     assert_eq!(counters(&f.store).await, (1000, 0));
     assert_eq!(queued(&f.store, "q").await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_until_there_is_room() {
+    let Some((disk, place)) = Disk::of(2048) else { return };
+    let f = Fixture::at(place).await;
+    fill(&f.store, "q", &jobs(0..1)).await;
+    let told = async || findings(&f).await.into_iter().find(|one| one.cause == Cause::StoreFull);
+    assert!(told().await.is_some_and(|one| !one.blocks), "there is little room");
+    disk.fill();
+    let full = told().await.expect("it is full");
+    assert!(full.blocks && full.text.contains("cannot grow"), "{full:?}");
+    assert!(full.command.is_some_and(|command| command.starts_with("du -xah ")));
+    disk.make_room();
+    assert!(told().await.is_some_and(|one| !one.blocks));
 }
 
 #[tokio::test]

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use windlass::admin::explain::Cause;
+use windlass::admin::held_back::HeldBack;
 use windlass::clock::Clock;
 use windlass::event::Bus;
 use windlass::store::arrow::Arrow as _;
@@ -18,6 +20,7 @@ use windlass::store::role::Whole;
 use windlass::store::scheduling::Fire;
 use windlass::store::{Store, StoreError, TimeSource};
 
+use crate::explained::{findings, words};
 use crate::faults::{everything, rows};
 use crate::fixture::{Fixture, NOW_S, Place};
 use crate::instance::{Instance, record};
@@ -124,4 +127,30 @@ async fn who_joins_a_server_that_evicts_is_warned() {
     store.oversee("me", 60_000).await.expect("oversee");
     let remedy = "maxmemory-policy volatile-lru): jobs and locks get lost without a word; type CONFIG SET";
     assert_named_once(&listeners[0], &[remedy]);
+}
+
+#[tokio::test]
+async fn a_full_server_and_one_that_evicts_are_told_with_commands_that_help() {
+    let server = RedisServer::start(Options::default());
+    let f = Fixture::at(Place::redis_on(&server)).await;
+    fill(&f.store, "q", &jobs(0..1)).await;
+    let told = async |cause: Cause| findings(&f).await.into_iter().find(|one| one.cause == cause);
+    let type_it = |command: &str| {
+        let words = words(command);
+        let ["redis-cli", "-s", _, typed @ ..] = &words[..] else { panic!("{command}") };
+        server.command(typed);
+    };
+    assert!(told(Cause::StoreFull).await.is_none() && told(Cause::StoreEvicts).await.is_none());
+    set_full(&server, true);
+    let full = told(Cause::StoreFull).await.expect("it is full");
+    assert!(full.blocks && full.text.contains("takes no new jobs"), "{full:?}");
+    let held_back = HeldBack::read(&f.store.narrow()).await.expect("held back");
+    assert!(held_back.lines().iter().any(|line| line.contains("takes no new jobs")), "{held_back:?}");
+    type_it(full.command.as_deref().expect("a command"));
+    assert!(told(Cause::StoreFull).await.is_none_or(|one| !one.blocks), "it was raised");
+    fill(&f.store, "q", &jobs(1..2)).await;
+    server.command(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
+    let evicts = told(Cause::StoreEvicts).await.expect("it may delete jobs");
+    type_it(evicts.command.as_deref().expect("a command"));
+    assert!(told(Cause::StoreEvicts).await.is_none());
 }

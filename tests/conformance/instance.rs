@@ -52,6 +52,8 @@ pub(crate) fn record(id: &str, processors: usize) -> InstanceRecord {
         tasks: None,
         skipped: Vec::new(),
         stuck: None,
+        reload_refused: None,
+        queues_given: false,
     }
 }
 

@@ -40,6 +40,8 @@ pub(crate) fn record() -> InstanceRecord {
         tasks: None,
         skipped: Vec::new(),
         stuck: None,
+        reload_refused: None,
+        queues_given: false,
     }
 }
 

@@ -34,6 +34,7 @@ fn jobs_go_on_when_somebody_empties_the_store_and_each_is_run_and_settled_once()
     server.command(&["FLUSHALL"]);
     for daemon in &daemons {
         daemon.wait_log("the store has lost all that it held");
+        daemon.wait_log("pause (windlass queues pause) and stop (windlass periodic stop) again what must not run");
     }
     fs::write(folder.path("gate"), "").expect("the gate must open");
     processed(&folder, 4);

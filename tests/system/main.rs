@@ -38,6 +38,7 @@ mod left_over;
 mod log;
 mod lost_keys;
 mod manners;
+mod mended;
 mod moving;
 mod no_store;
 mod notify;

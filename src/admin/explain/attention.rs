@@ -8,8 +8,10 @@ use super::class;
 use super::failed::LOOKED_AT;
 use super::fleet::Fleet;
 use super::here::Here;
+use super::instance::{halted, no_instance, reload_refused, stopped_unregistered};
+use super::locks::Met;
 use super::pace;
-use super::queue::{self, halted, hindrances};
+use super::queue::{self, hindrances};
 use super::schedule::{no_leader, periodic_findings};
 use super::soon::Soon;
 use super::unread::{FAILED, PERIODIC, Unread};
@@ -47,8 +49,18 @@ const QUEUES: usize = 20;
 pub async fn attention(store: &Store<Admin>, here: Here<'_>) -> Result<Explanation, AdminError> {
     // Each part on the heap: together they are large, and a thread of a server has a small stack.
     let mut fleet = Box::pin(Fleet::read(store)).await?;
-    let (mut unread, told_already) = (Unread::default(), std::mem::take(&mut fleet.unread));
-    let mut findings: Vec<Finding> = fleet.instances.iter().filter_map(halted).collect();
+    let (mut unread, told_already) = (Unread::of(store), std::mem::take(&mut fleet.unread));
+    // What stops everything comes first: the rest follows from it.
+    let mut findings: Vec<Finding> = fleet.lacks().collect();
+    findings.extend(fleet.instances.iter().filter_map(|one| halted(&fleet, one)));
+    findings.extend(fleet.instances.iter().filter_map(reload_refused));
+    findings.extend(stopped_unregistered(here, &fleet));
+    let of_queues = queues(&fleet);
+    // An idle store that nobody looks after is silent, and so is a daemon that does not come up.
+    let nobody = !fleet.blind && fleet.instances.is_empty() && fleet.foreign.is_empty();
+    if nobody && of_queues.iter().all(|one| one.cause != Cause::NoInstance) {
+        findings.push(no_instance());
+    }
     let due = unread.or_told("which delayed job is due first", Box::pin(delayed::timestamps(store, 1)).await)?;
     let next_due_s = due.and_then(|due| due.timestamps.first().map(|due| due.ms / 1000));
     if !fleet.promotes() && (next_due_s.is_some() || !fleet.instances.is_empty()) {
@@ -59,18 +71,16 @@ pub async fn attention(store: &Store<Admin>, here: Here<'_>) -> Result<Explanati
         let text = format!("delayed jobs are late: the first was due {} ago", for_so_long(late_ms));
         findings.push(Finding::blocks(Cause::PromotionLate, text).command("windlass leader"));
     }
-    let of_queues = queues(&fleet);
-    // An idle store that nobody looks after is silent, and so is a daemon that does not come up.
-    let nobody = !fleet.blind && fleet.instances.is_empty() && fleet.foreign.is_empty();
-    if nobody && of_queues.iter().all(|one| one.cause != Cause::NoInstance) {
-        findings.push(queue::no_instance());
-    }
     findings.extend(of_queues);
+    findings.append(&mut fleet.misplaced);
     // Each fails alone: who asks what is wrong is told the rest.
-    let of_heads = Box::pin(heads(store, here, &fleet)).await;
+    let mut locks = Met::default();
+    let of_heads = Box::pin(heads(store, here, &fleet, &mut locks)).await;
     findings.extend(unread.or_told("which jobs come next on queues", of_heads)?.unwrap_or_default());
-    let of_delayed = Box::pin(soon(store, here, &fleet)).await;
+    let of_delayed = Box::pin(soon(store, here, &fleet, &mut locks)).await;
     findings.extend(unread.or_told("which delayed jobs come next", of_delayed)?.unwrap_or_default());
+    let of_locks = Box::pin(locks.left_behind(store, &fleet)).await;
+    findings.extend(unread.or_told("which locks are held", of_locks)?.unwrap_or_default());
     let of_periodic = Box::pin(periodic_findings(store, here, &fleet, None)).await;
     findings.extend(unread.or_told(PERIODIC, of_periodic)?.unwrap_or_default());
     findings.extend(unread.or_told(FAILED, Box::pin(failures(store, &fleet)).await)?.unwrap_or_default());
@@ -89,9 +99,12 @@ pub async fn attention(store: &Store<Admin>, here: Here<'_>) -> Result<Explanati
         let text = "there are more workers or queues than were looked at: what is said of the others is not known";
         findings.push(Finding::tells(Cause::PartlyRead, text).command("windlass details"));
     }
-    // Several queues may have the same cause.
-    let mut seen = HashSet::new();
-    findings.retain(|one| seen.insert(one.text.clone()));
+    // Several queues may have the same cause, and one cause may be seen from several sides. Where nobody is, nobody leads.
+    let (mut seen, mut led) = (HashSet::new(), !nobody);
+    findings.retain(|one| match one.cause {
+        Cause::NoLeader => std::mem::take(&mut led),
+        _ => seen.insert(one.text.clone()),
+    });
     Ok(Explanation::of("what needs attention".to_owned(), findings))
 }
 
@@ -107,12 +120,15 @@ fn queues(fleet: &Fleet) -> Vec<Finding> {
             let told = pace::pace(name, *length, &wait, hindrances.is_empty());
             slow.extend(told.into_iter().map(|one| (wait.oldest_ms, one.or_command("explain queue", name.as_str()))));
         }
+        if hindrances.is_empty() {
+            findings.extend(queue::busy_for_long(fleet, name));
+        }
         for one in hindrances.into_iter().filter(|one| one.blocks) {
             match one.cause {
                 Cause::PausedAll => of_all.entry("paused").or_insert_with(|| (Vec::new(), one)).0.push(name.as_str()),
                 Cause::NoInstance => of_all.entry("nobody").or_insert_with(|| (Vec::new(), one)).0.push(name.as_str()),
                 // Told of the instance.
-                Cause::Halted | Cause::InstanceSilent => {}
+                Cause::Halted | Cause::InstanceSilent | Cause::Stuck => {}
                 _ => {
                     let text =
                         format!("{} on {name}: {}", jobs(*length, "waits", "wait"), one.text, name = named(&name));
@@ -135,21 +151,37 @@ fn queues(fleet: &Fleet) -> Vec<Finding> {
     findings
 }
 
-/// What keeps the jobs that come next from beginning.
-async fn heads(store: &Store<Admin>, here: Here<'_>, fleet: &Fleet) -> Result<Vec<Finding>, AdminError> {
+/// What keeps the jobs that come next from beginning. The JobLocks that they will meet are added.
+async fn heads(
+    store: &Store<Admin>,
+    here: Here<'_>,
+    fleet: &Fleet,
+    locks: &mut Met,
+) -> Result<Vec<Finding>, AdminError> {
     let looked = || fleet.queues.iter().map(|(queue, _)| queue).take(HEADS);
-    let classes = queue::head_classes(store, looked()).await?;
-    let heads = looked().zip(classes).filter_map(|(queue, class)| Some((queue, class?)));
-    Ok(heads.flat_map(|(queue, class)| class::obstacles(here, fleet, queue, &class)).collect())
+    let mut findings = Vec::new();
+    for (queue, job) in looked().zip(queue::heads(store, looked()).await?) {
+        let Some(job) = job else { continue };
+        locks.add(here.registry, queue, &job);
+        let class = job.class_and_queue().map(|(class, _)| class);
+        findings.extend(class.iter().flat_map(|class| class::obstacles(here, fleet, queue, class)));
+    }
+    Ok(findings)
 }
 
 /// The same of the delayed jobs that are due first.
-async fn soon(store: &Store<Admin>, here: Here<'_>, fleet: &Fleet) -> Result<Vec<Finding>, AdminError> {
-    let mut findings = Vec::new();
-    for ((place, class), count) in Soon::read(store).await?.all() {
+async fn soon(
+    store: &Store<Admin>,
+    here: Here<'_>,
+    fleet: &Fleet,
+    locks: &mut Met,
+) -> Result<Vec<Finding>, AdminError> {
+    let (soon, mut findings) = (Soon::read(store, here.registry).await?, Vec::new());
+    for ((place, class), count) in soon.all() {
         let told = class::obstacles(here, fleet, place, class);
         findings.extend(told.into_iter().map(|one| one.fact("queue", place.as_str()).fact("delayed", *count)));
     }
+    locks.extend(soon.into_locks());
     Ok(findings)
 }
 

@@ -52,6 +52,10 @@ pub enum Cause {
     CutOff,
     PutOff,
     Undeclared,
+    StoreFull,
+    StoreEvicts,
+    Stuck,
+    ReloadRefused,
 }
 
 /// One cause.
@@ -198,7 +202,11 @@ mod tests {
             Cause::ProgramUnseen => Cause::CutOff,
             Cause::CutOff => Cause::PutOff,
             Cause::PutOff => Cause::Undeclared,
-            Cause::Undeclared => return None,
+            Cause::Undeclared => Cause::StoreFull,
+            Cause::StoreFull => Cause::StoreEvicts,
+            Cause::StoreEvicts => Cause::Stuck,
+            Cause::Stuck => Cause::ReloadRefused,
+            Cause::ReloadRefused => return None,
         })
     }
 }

@@ -16,6 +16,9 @@ use crate::store::role::Admin;
 use crate::text::clean::named;
 use crate::text::shell;
 
+/// The queue of tasks that name none.
+const DEFAULT_QUEUE: &str = "default";
+
 /// How many of the newest failures are looked at, as on a page of them: what explains must answer soon, however long the
 /// list is.
 pub(super) const LOOKED_AT: u64 = failed_page::MOST as u64;
@@ -45,9 +48,9 @@ pub async fn failed(store: &Store<Admin>, here: Here<'_>, address: &str) -> Resu
         Err(error) => return Err(error),
     };
     let view = FailedView::of(found.position, &found.record);
-    let mut findings = vec![finding(&view)];
+    let mut findings = vec![finding(here, &view)];
     let fleet = Box::pin(Fleet::read(store)).await?;
-    if let (Some(class), Some(place)) = (&view.class, &view.queue) {
+    if let (Some(class), Some(place)) = (&view.class, view.queue.as_ref().filter(|queue| !queue.is_empty())) {
         let place = QueueName::as_stored(place);
         let obstacles = class::obstacles(here, &fleet, &place, class);
         findings.extend(obstacles.into_iter().map(|one| Finding { blocks: false, ..one }));
@@ -63,7 +66,7 @@ pub async fn failed(store: &Store<Admin>, here: Here<'_>, address: &str) -> Resu
 }
 
 /// How a job failed.
-pub(super) fn finding(view: &FailedView) -> Finding {
+pub(super) fn finding(here: Here<'_>, view: &FailedView) -> Finding {
     let class = view.class.as_deref().unwrap_or("the job");
     let error = [view.exception.as_deref(), view.error.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(": ");
     let attempt = view.attempt.filter(|attempt| *attempt > 1).map(|attempt| format!(" at attempt {attempt}"));
@@ -72,10 +75,20 @@ pub(super) fn finding(view: &FailedView) -> Finding {
     let whole = whole.map(|place| format!("; {place}")).unwrap_or_default();
     let text = format!("{class} failed{}: {error}{said}{whole}", attempt.unwrap_or_default(), class = named(&class));
     let id = view.id.get(..SHOWN_ID).unwrap_or(&view.id);
+    // Other programs may enqueue jobs that name no queue. A retry needs one.
+    let names_queue = view.queue.as_ref().is_some_and(|queue| !queue.is_empty());
+    let (text, retry) = if names_queue {
+        (text, "failed retry".to_owned())
+    } else {
+        let known = here.registry.get(class).map(|task| task.queue.as_str());
+        let queue = known.unwrap_or(DEFAULT_QUEUE);
+        let text = format!("{text}; it names no queue, so that a retry must");
+        (text, shell::with_value("failed retry --queue", queue))
+    };
     Finding {
         since: view.failed_at.clone(),
         ..Finding::blocks(Cause::Failed, text)
-            .command(shell::command("failed retry", &[id]))
+            .command(shell::command(&retry, &[id]))
             .fact("failed_id", view.id.as_str())
     }
 }
@@ -127,6 +140,19 @@ mod tests {
             self.0.fetch_add(records.len() as u64, Ordering::Relaxed);
             Ok(AnyReply::to::<ReadFailed>(FailedPart { position: end - 1, records }))
         }
+    }
+
+    #[test]
+    fn a_job_that_names_no_queue_is_retried_on_one_that_the_command_names() {
+        let registry = crate::task::Registry::default();
+        let told = |record: &str| finding(Here::of(&registry), &FailedView::of(0, record.as_bytes())).command;
+        for queue in ["", r#","queue":"""#] {
+            let record = format!(r#"{{"payload":{{"class":"Add","args":[5,6]}},"error":"e"{queue}}}"#);
+            let retry = told(&record).expect("a command");
+            assert!(retry.starts_with("windlass failed retry --queue default "), "{retry}");
+        }
+        let retry = told(r#"{"payload":{"class":"Add","args":[]},"error":"e","queue":"math"}"#).expect("a command");
+        assert!(retry.starts_with("windlass failed retry ") && !retry.contains("--queue"), "{retry}");
     }
 
     #[tokio::test]

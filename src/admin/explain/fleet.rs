@@ -2,19 +2,22 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::cause::Finding;
+use super::cause::{Cause, Finding};
 use super::foreign::{Foreign, patterns};
 use super::unread::Unread;
 use crate::admin::error::AdminError;
 use crate::admin::overview::{LeaderView, leader};
 use crate::admin::queue_wait::{QueueWait, Waits};
+use crate::admin::room::{Shortage, shortages};
 use crate::admin::worker_page::Room;
 use crate::config::element::queues::QueuePatterns;
 use crate::job::{QueueName, TaskName, WorkerName, date};
+use crate::process::sweep;
 use crate::store::handle::Store;
 use crate::store::inspection::{Paused, Queues, QueuesFound, ReadPaused};
-use crate::store::instance::{Halt, InstanceRecord, Instances};
+use crate::store::instance::{Halt, HostIdentity, InstanceRecord, Instances};
 use crate::store::role::Admin;
+use crate::store::room::ReadRoom;
 use crate::store::scheduling::ReadTime;
 use crate::store::workers::{ReadWorkers, Registered, WorkerNames};
 use crate::store::working::WorkingRecord;
@@ -42,10 +45,14 @@ pub(super) struct Fleet {
     pub(super) queues: Vec<(QueueName, u64)>,
     /// How long jobs wait on them, as far as that is known.
     pub(super) waits: HashMap<String, QueueWait>,
+    /// What the store lacks.
+    pub(super) shortages: Vec<Shortage>,
     /// Are there more workers or queues than were read?
     pub(super) cut: bool,
     /// What could not be read.
     pub(super) unread: Vec<Finding>,
+    /// Queues that could not be read, which concerns nobody who asks about others.
+    pub(super) misplaced: Vec<Finding>,
 }
 
 /// An instance of Windlass.
@@ -56,8 +63,33 @@ pub(super) struct InstanceFacts {
     /// How many of its processors are registered, and how many of these have a job.
     pub(super) processors: usize,
     pub(super) busy: usize,
-    /// How old its youngest ping is, in milliseconds, if that is older than its lease; `None` also without processors.
-    pub(super) silent_ms: Option<i64>,
+    /// Why it does nothing, as far as that can be seen.
+    pub(super) lost: Option<Lost>,
+}
+
+/// Why an instance does nothing that is on record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// Its process was on this machine, and is gone.
+    Gone,
+    /// Its process is on this machine, and is stopped.
+    Stopped,
+    /// Its youngest ping is so many milliseconds old, longer than its lease. Nothing is known of one without processors.
+    Silent(i64),
+}
+
+impl Lost {
+    /// What can be seen of a process of this machine. The boot is compared, because machines may have one name.
+    fn seen(there: &HostIdentity) -> Option<Self> {
+        let is_here = there.hostname == sweep::hostname()
+            && there.pid_namespace == sweep::pid_namespace()
+            && there.boot_id == sweep::boot_id();
+        match (is_here, sweep::is_alive(there.pid, there.started_ticks)) {
+            (false, _) => None,
+            (true, false) => Some(Self::Gone),
+            (true, true) => sweep::is_stopped(there.pid).then_some(Self::Stopped),
+        }
+    }
 }
 
 /// A job that runs.
@@ -71,7 +103,7 @@ pub(super) struct RunFacts {
 impl InstanceFacts {
     /// Does it claim jobs from this queue?
     pub(super) fn is_willing(&self, queue: &QueueName) -> bool {
-        self.record.halt.is_none() && self.silent_ms.is_none() && self.works_on(queue)
+        self.record.halt.is_none() && self.record.stuck.is_none() && self.lost.is_none() && self.works_on(queue)
     }
 
     /// Does its configuration name this queue?
@@ -93,15 +125,16 @@ impl InstanceFacts {
 impl Fleet {
     /// Reads it: a few round trips, and one more for each 64 workers.
     pub(super) async fn read(store: &Store<Admin>) -> Result<Self, AdminError> {
-        let mut unread = Unread::default();
+        let mut unread = Unread::of(store);
         // Each on the heap: together they are large, and a thread of a server has a small stack.
-        let (now_ms, paused, states, names, waits, leader) = tokio::join!(
+        let (now_ms, paused, states, names, waits, leader, room) = tokio::join!(
             Box::pin(store.run(ReadTime)),
             Box::pin(store.run(ReadPaused)),
             Box::pin(store.run(Instances)),
             Box::pin(store.run(WorkerNames { limit: MOST + 1 })),
             Box::pin(Waits::read(store)),
             Box::pin(leader(store)),
+            Box::pin(store.run(ReadRoom)),
         );
         let (now_ms, waits) = (now_ms?, waits?);
         let paused = unread.or_told("which queues are paused", paused)?.unwrap_or_default();
@@ -111,16 +144,13 @@ impl Fleet {
         let blind = states.is_none() || names.is_none();
         let (states, mut names) = (states.unwrap_or_default(), names.unwrap_or_default());
         let queues = Box::pin(store.run(Queues { limit: MOST + 1, first: waits.holding() })).await;
-        let QueuesFound { mut queues, sampled_of, .. } =
+        let QueuesFound { mut queues, sampled_of, unread: queues_unread, .. } =
             unread.or_told("which queues there are", queues)?.unwrap_or_default();
+        let mut misplaced = Unread::of(store);
+        misplaced.each("which jobs are on a queue", queues_unread);
         let cut = names.len() > MOST || queues.len() > MOST || sampled_of.is_some();
         names.truncate(MOST);
-        let (mut registered, mut room) = (Vec::with_capacity(names.len()), Room::default());
-        for some in names.chunks(READ) {
-            let read = store.run(ReadWorkers { workers: some.to_vec(), longest: room.longest() }).await?;
-            room.take(&read);
-            registered.extend(read);
-        }
+        let registered = registered(store, &names).await?;
         let ours: HashSet<&str> = states.iter().map(|state| state.record.name.as_str()).collect();
         let mut of_instance: HashMap<&str, Vec<&Registered>> = HashMap::new();
         let mut foreign = Vec::new();
@@ -141,7 +171,8 @@ impl Fleet {
                 patterns: patterns(&state.record.queues),
                 processors: workers.len(),
                 busy: workers.iter().filter(|worker| worker.working.is_some()).count(),
-                silent_ms: youngest_s.map(age).filter(|age_ms| *age_ms > patience_ms),
+                lost: Lost::seen(&state.record.host)
+                    .or_else(|| youngest_s.map(age).filter(|age_ms| *age_ms > patience_ms).map(Lost::Silent)),
                 record: state.record,
             }
         });
@@ -150,9 +181,39 @@ impl Fleet {
         queues.retain(|queue| queue.length > 0);
         queues.truncate(MOST);
         let queues: Vec<(QueueName, u64)> = queues.into_iter().map(|queue| (queue.queue, queue.length)).collect();
+        let shortages = shortages(store.describe(), room.ok().as_ref(), waits.refused());
         let waits = waits.of(store, queues.iter().map(|(queue, _)| queue.clone()).collect()).await?;
-        let (foreign, unread) = (Foreign::of(foreign), unread.into_findings());
-        Ok(Self { now_ms, paused, instances, foreign, blind, leader, runs, queues, waits, cut, unread })
+
+        let (foreign, unread, misplaced) = (Foreign::of(foreign), unread.into_findings(), misplaced.into_findings());
+        Ok(Self {
+            now_ms,
+            paused,
+            instances,
+            foreign,
+            blind,
+            leader,
+            runs,
+            queues,
+            waits,
+            shortages,
+            cut,
+            unread,
+            misplaced,
+        })
+    }
+
+    /// Does the store take no jobs at present, for want of room?
+    pub(super) fn is_full(&self) -> bool {
+        self.shortages.iter().any(|one| one.is_full)
+    }
+
+    /// What the store lacks.
+    pub(super) fn lacks(&self) -> impl Iterator<Item = Finding> {
+        self.shortages.iter().map(|one| {
+            let (cause, text) = (if one.evicts { Cause::StoreEvicts } else { Cause::StoreFull }, one.text.clone());
+            let finding = if one.is_full { Finding::blocks(cause, text) } else { Finding::tells(cause, text) };
+            finding.command(one.command.clone())
+        })
     }
 
     /// How long jobs wait on a queue.
@@ -201,6 +262,27 @@ impl Fleet {
         }
         (!silent).then_some(false)
     }
+}
+
+/// The workers of these names.
+async fn registered(store: &Store<Admin>, names: &[WorkerName]) -> Result<Vec<Registered>, AdminError> {
+    let (mut registered, mut room) = (Vec::with_capacity(names.len()), Room::default());
+    for some in names.chunks(READ) {
+        let read = store.run(ReadWorkers { workers: some.to_vec(), longest: room.longest() }).await?;
+        room.take(&read);
+        registered.extend(read);
+    }
+    Ok(registered)
+}
+
+/// What runs by now; `None` if there are more workers than are read.
+pub(super) async fn runs_now(store: &Store<Admin>) -> Result<Option<Vec<RunFacts>>, AdminError> {
+    let names = store.run(WorkerNames { limit: MOST + 1 }).await?;
+    if names.len() > MOST {
+        return Ok(None);
+    }
+    let run = |one: Registered| Some(RunFacts::of(one.worker, one.working?));
+    Ok(Some(registered(store, &names).await?.into_iter().filter_map(run).collect()))
 }
 
 impl RunFacts {

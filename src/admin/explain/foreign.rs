@@ -9,6 +9,8 @@ use crate::job::QueueName;
 #[derive(Debug, Default)]
 pub(super) struct Foreign {
     names: Vec<String>,
+    /// The queues parts of their names.
+    queues: Vec<Option<String>>,
     /// By the names of queues that they give.
     named: HashMap<QueueName, Vec<usize>>,
     /// Those whose patterns stand for queues by more than their names; workers with the same patterns together.
@@ -21,6 +23,7 @@ impl Foreign {
         let (mut foreign, mut alike) = (Self::default(), HashMap::<String, Vec<usize>>::new());
         for (at, (name, queues)) in workers.into_iter().enumerate() {
             foreign.names.push(name);
+            foreign.queues.push(queues.clone());
             if let Some(queues) = queues {
                 alike.entry(queues).or_default().push(at);
             }
@@ -46,9 +49,12 @@ impl Foreign {
         self.names.len()
     }
 
-    /// The names of all of them.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().map(String::as_str)
+    /// Each of them, with the queues that it works on.
+    pub(super) fn works(&self) -> impl Iterator<Item = String> {
+        self.names.iter().zip(&self.queues).map(|(name, queues)| match queues {
+            Some(queues) => format!("{name} works on {queues}"),
+            None => format!("{name} tells no queues"),
+        })
     }
 
     /// The names of those that work on a queue.
@@ -82,5 +88,7 @@ mod tests {
         assert_eq!(on("high"), ["b:1", "c:1"]);
         assert_eq!(on("music"), ["b:1", "d:1"]);
         assert_eq!((foreign.count(), foreign.is_empty()), (5, false));
+        let works: Vec<String> = foreign.works().skip(2).collect();
+        assert_eq!(works, ["c:1 works on mail,high", "d:1 works on mail,m*,!mail", "e:1 tells no queues"]);
     }
 }

@@ -3,8 +3,9 @@
 use super::answer::Explanation;
 use super::cause::{Cause, Finding, for_so_long};
 use super::class;
-use super::fleet::{Fleet, RunFacts};
+use super::fleet::{Fleet, Lost, RunFacts};
 use super::here::Here;
+use super::locks::Met;
 use super::schedule::no_leader;
 use super::unread::{FAILED, Unread};
 use super::{failed, queue};
@@ -23,7 +24,6 @@ use crate::store::handle::Store;
 use crate::store::inspection::FindQueue;
 use crate::store::role::Admin;
 use crate::store::wishes::{ReadWishes, canceller};
-use crate::store::workers::LockValues;
 use crate::text::clean::named;
 use crate::text::shell;
 
@@ -74,7 +74,7 @@ impl JobSubject<'_> {
 /// Fails when the store cannot be reached.
 pub async fn job(store: &Store<Admin>, here: Here<'_>, subject: JobSubject<'_>) -> Result<Explanation, AdminError> {
     let fleet = Box::pin(Fleet::read(store)).await?;
-    let (mut findings, mut unread) = (Vec::new(), Unread::default());
+    let (mut findings, mut unread) = (Vec::new(), Unread::of(store));
     for run in fleet.runs.iter().filter(|run| subject.is_run(run)) {
         let wishes = match fleet.owner(run) {
             Some(owner) => store.run(ReadWishes { instance: owner.record.id.clone() }).await?,
@@ -88,7 +88,7 @@ pub async fn job(store: &Store<Admin>, here: Here<'_>, subject: JobSubject<'_>) 
     }
     if findings.is_empty() {
         // What waits again has failed before, and that is over.
-        findings.extend(unread.or_told(FAILED, failure(store, &subject).await)?.flatten());
+        findings.extend(unread.or_told(FAILED, failure(store, here, &subject).await)?.flatten());
     }
     if findings.is_empty() {
         // What could not be read may be where it is.
@@ -123,6 +123,7 @@ pub async fn job(store: &Store<Admin>, here: Here<'_>, subject: JobSubject<'_>) 
         };
         return Ok(Explanation::not_found(subject.name(), Finding::tells(Cause::Gone, text).command(command)));
     }
+    findings.extend(fleet.lacks().filter(|one| one.blocks));
     findings.extend(fleet.unread);
     Ok(Explanation::of(subject.name(), findings))
 }
@@ -142,12 +143,15 @@ fn put_off_until(waiting: &WaitingJob) -> Finding {
 fn running(fleet: &Fleet, here: Here<'_>, run: &RunFacts, asked: Option<&str>) -> Finding {
     let worker = run.worker.name();
     if let Some(owner) = fleet.owner(run)
-        && let Some(silent_ms) = owner.silent_ms
+        && let Some(lost) = owner.lost
     {
+        let what = match lost {
+            Lost::Gone => "whose process is gone".to_owned(),
+            Lost::Stopped => "whose process is stopped".to_owned(),
+            Lost::Silent(silent_ms) => format!("whose instance has not pinged for {}", for_so_long(silent_ms)),
+        };
         let text = format!(
-            "it is on record under {worker}, whose instance has not pinged for {}: the job is recovered when the lease of \
-             that instance is over",
-            for_so_long(silent_ms),
+            "it is on record under {worker}, {what}: the job is recovered when the lease of that instance is over",
             worker = named(&worker)
         );
         return Finding::blocks(Cause::OwnerSilent, text).since_ms(run.since_ms).command("windlass leader");
@@ -239,7 +243,7 @@ async fn waiting(
         );
     }
     if !findings.is_empty() {
-        findings.extend(locks(store, here, job).await?);
+        findings.extend(Box::pin(locks(store, here, fleet, job)).await?);
     }
     Ok(findings)
 }
@@ -280,29 +284,31 @@ fn times(count: u32) -> String {
     if count == 1 { "once".to_owned() } else { format!("{count} times") }
 }
 
-/// A JobLock that the job will meet.
-async fn locks(store: &Store<Admin>, here: Here<'_>, job: &ResolvedJob) -> Result<Option<Finding>, AdminError> {
+/// The JobLock that the job will meet, if it is held.
+async fn locks(
+    store: &Store<Admin>,
+    here: Here<'_>,
+    fleet: &Fleet,
+    job: &ResolvedJob,
+) -> Result<Vec<Finding>, AdminError> {
     let chain = here.registry.get(job.task.as_str()).map(|task| Chain::of(task));
-    let Some((key, _)) = chain.and_then(|chain| chain.job_lock(&job.queue, &job.args)) else { return Ok(None) };
-    let value = store.run(LockValues { keys: vec![key.clone()] }).await?.into_iter().next().flatten();
-    Ok(value.map(|value| {
-        let name = key.as_str().to_owned();
-        // `<expiry>:<claim>`.
-        let owner = value.split_once(':').map(|(_, claim)| format!(" by the run with claim {claim}"));
-        let text = format!("its JobLock {name} is held{}; it is put off until that is free", owner.unwrap_or_default());
-        Finding::blocks(Cause::LockHeld, text).command("windlass jobs list").fact("lock", name)
-    }))
+    let Some((key, _)) = chain.and_then(|chain| chain.job_lock(&job.queue, &job.args)) else { return Ok(Vec::new()) };
+    Met::of(key, &job.queue, job.task.as_str()).by_name(store, fleet).await
 }
 
 /// The newest failure of a job.
-async fn failure(store: &Store<Admin>, subject: &JobSubject<'_>) -> Result<Option<Finding>, AdminError> {
+async fn failure(
+    store: &Store<Admin>,
+    here: Here<'_>,
+    subject: &JobSubject<'_>,
+) -> Result<Option<Finding>, AdminError> {
     let (mut walk, mut looked_at) = (Walk::before(store, i64::MAX), 0);
     while looked_at < failed::LOOKED_AT
         && let Some(page) = walk.next().await?
     {
         looked_at += page.len() as u64;
         if let Some((_, record)) = page.iter().find(|(_, record)| subject.is_failure(&FailureView::parse(record))) {
-            return Ok(Some(failed::finding(&FailedView::of(0, record))));
+            return Ok(Some(failed::finding(here, &FailedView::of(0, record))));
         }
     }
     Ok(None)

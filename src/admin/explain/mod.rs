@@ -4,6 +4,8 @@
 //! ```text
 //!   fleet     reads once who is there, what is paused, who leads, what runs
 //!   foreign   the workers of other programs, by the queues that they work on
+//!   instance  judges an instance: is it there, does it claim, by which files does it work
+//!   locks     the JobLocks that jobs meet, and those that nobody will free
 //!   unread    what could not be read, which is told beside the rest
 //!   queue     judges one queue by it, without I/O; the other subjects are led back to their queue
 //!   task, job, failed, schedule   what is asked for by name
@@ -21,7 +23,9 @@ mod failed;
 mod fleet;
 mod foreign;
 mod here;
+mod instance;
 mod job;
+mod locks;
 mod pace;
 mod queue;
 mod schedule;

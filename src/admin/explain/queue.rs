@@ -9,6 +9,8 @@ use super::cause::{Cause, Finding, first_names, for_so_long, jobs, some_names};
 use super::class::obstacles;
 use super::fleet::{Fleet, InstanceFacts};
 use super::here::Here;
+use super::instance::{halted, no_instance};
+use super::locks::Met;
 use super::pace;
 use super::soon::{AT_ONCE, Soon};
 use super::unread::Unread;
@@ -20,6 +22,9 @@ use crate::store::listed::{JobList, ListJobs, ListedJob};
 use crate::store::role::Admin;
 use crate::text::clean::named;
 use crate::text::shell;
+
+/// For how long all processors may be busy with the same runs before that is told.
+const LONG_BUSY_MS: i64 = 15 * 60 * 1000;
 
 /// Explains a queue.
 ///
@@ -39,15 +44,23 @@ pub async fn queue(store: &Store<Admin>, here: Here<'_>, name: &str) -> Result<E
     };
     let fleet = Box::pin(Fleet::read(store)).await?;
     let queue = QueueName::as_stored(name);
-    let mut findings = judge(&fleet, &queue, known.length);
-    if known.length > 0 {
-        findings.extend(head(store, here, &fleet, &queue).await?);
+    let mut findings: Vec<Finding> = fleet.lacks().collect();
+    findings.extend(judge(&fleet, &queue, known.length));
+    let mut unread = Unread::of(store);
+    // Where it seems empty, too: something else may stand in its place.
+    let head = unread.or_told(&format!("which jobs are on queue {}", named(&queue)), head(store, &queue).await)?;
+    let mut locks = Met::default();
+    if let Some(job) = head.flatten() {
+        locks.add(here.registry, &queue, &job);
+        let class = job.class_and_queue().map(|(class, _)| class);
+        findings.extend(class.iter().flat_map(|class| obstacles(here, &fleet, &queue, class)));
     }
-    let mut unread = Unread::default();
-    let soon = unread.or_told("which delayed jobs come next", Box::pin(Soon::read(store)).await)?;
+    let soon = unread.or_told("which delayed jobs come next", Box::pin(Soon::read(store, here.registry)).await)?;
     for ((_, class), count) in soon.iter().flat_map(|soon| soon.on(&queue)) {
         findings.extend(obstacles(here, &fleet, &queue, class).into_iter().map(|one| one.fact("delayed", *count)));
     }
+    locks.extend(soon.map(Soon::into_locks).unwrap_or_default().only(|place, _| *place == queue));
+    findings.extend(Box::pin(locks.left_behind(store, &fleet)).await?);
     findings.extend(unread.into_findings());
     findings.extend(fleet.unread);
     let mut seen = HashSet::new();
@@ -55,31 +68,19 @@ pub async fn queue(store: &Store<Admin>, here: Here<'_>, name: &str) -> Result<E
     Ok(Explanation::of(subject, findings))
 }
 
-/// What is to be told of the job that comes next: nobody who works on the queue may have its class.
-async fn head(
-    store: &Store<Admin>,
-    here: Here<'_>,
-    fleet: &Fleet,
-    queue: &QueueName,
-) -> Result<Vec<Finding>, AdminError> {
-    let class = head_class(store, queue).await?;
-    Ok(class.map_or_else(Vec::new, |class| obstacles(here, fleet, queue, &class)))
-}
-
-/// The classes of the jobs that come next on these queues.
-pub(super) async fn head_classes(
+/// The jobs that come next on these queues.
+pub(super) async fn heads(
     store: &Store<Admin>,
     queues: impl Iterator<Item = &QueueName>,
-) -> Result<Vec<Option<String>>, AdminError> {
-    let looks: Vec<_> = queues.map(|queue| head_class(store, queue)).collect();
+) -> Result<Vec<Option<ListedJob>>, AdminError> {
+    let looks: Vec<_> = queues.map(|queue| head(store, queue)).collect();
     let read: Vec<_> = stream::iter(looks).buffered(AT_ONCE).collect().await;
     read.into_iter().collect()
 }
 
-/// The class of the job that comes next.
-async fn head_class(store: &Store<Admin>, queue: &QueueName) -> Result<Option<String>, AdminError> {
-    let next = store.run(ListJobs { list: JobList::Queue(queue.clone()), start: 0, stop: 0 }).await?;
-    Ok(next.first().and_then(ListedJob::class_and_queue).map(|(class, _)| class))
+/// The job that comes next.
+async fn head(store: &Store<Admin>, queue: &QueueName) -> Result<Option<ListedJob>, AdminError> {
+    Ok(store.run(ListJobs { list: JobList::Queue(queue.clone()), start: 0, stop: 0 }).await?.into_iter().next())
 }
 
 /// Judges a queue that holds so many jobs.
@@ -143,7 +144,7 @@ fn turn(fleet: &Fleet, queue: &QueueName, length: u64) -> Vec<Finding> {
 fn nobody(fleet: &Fleet, queue: &QueueName) -> Vec<Finding> {
     let foreign = fleet.foreign.on(queue);
     let mut findings: Vec<Finding> =
-        fleet.instances.iter().filter(|one| one.works_on(queue)).filter_map(halted).collect();
+        fleet.instances.iter().filter(|one| one.works_on(queue)).filter_map(|one| halted(fleet, one)).collect();
     if !foreign.is_empty() {
         let text = format!(
             "only workers of other programs work on queue {queue}: {}",
@@ -160,7 +161,7 @@ fn nobody(fleet: &Fleet, queue: &QueueName) -> Vec<Finding> {
             0 => format!("{} has no processors", one.record.name),
             _ => format!("{} works on {}", one.record.name, one.record.queues),
         };
-        let others = fleet.instances.iter().map(works).chain(fleet.foreign.names().map(str::to_owned));
+        let others = fleet.instances.iter().map(works).chain(fleet.foreign.works());
         let text = format!(
             "nobody works on queue {queue}: {}",
             first_names(others, fleet.instances.len() + fleet.foreign.count()),
@@ -169,6 +170,15 @@ fn nobody(fleet: &Fleet, queue: &QueueName) -> Vec<Finding> {
         findings.push(match fleet.instances.first() {
             None => Finding::blocks(Cause::NoProcessorForQueue, text)
                 .command(shell::command_for("run --queues", queue.as_str())),
+            // The command line overrides the configuration, whatever that is changed to.
+            Some(one) if one.record.queues_given => {
+                let text =
+                    format!("{text}; its --queues override the configuration: end it (TERM), and start it with both");
+                let queues = format!("{},{}", one.record.queues, queue.as_str());
+                Finding::blocks(Cause::NoProcessorForQueue, text)
+                    .command(shell::command_for("run --queues", &queues))
+                    .on(&one.record.host.hostname)
+            }
             Some(one) => {
                 let text = format!("{text}; add {:?} to queues in the configuration, then send HUP", queue.as_str());
                 one.signalled(Finding::blocks(Cause::NoProcessorForQueue, text), "HUP")
@@ -176,39 +186,6 @@ fn nobody(fleet: &Fleet, queue: &QueueName) -> Vec<Finding> {
         });
     }
     findings
-}
-
-/// Nobody is there.
-pub(super) fn no_instance() -> Finding {
-    Finding::blocks(Cause::NoInstance, "no instance is registered in this store, and no worker of another program")
-        .command("windlass run")
-}
-
-/// Why an instance claims nothing.
-pub(super) fn halted(one: &InstanceFacts) -> Option<Finding> {
-    let name = &one.record.name;
-    if let Some(silent_ms) = one.silent_ms {
-        let text = format!(
-            "instance {name} has not pinged for {}, longer than its lease: it is dead, hangs, or does not reach the store; \
-             others recover its jobs. The log of process {} tells more",
-            for_so_long(silent_ms),
-            one.record.host.pid,
-            name = named(&name)
-        );
-        return Some(
-            Finding::blocks(Cause::InstanceSilent, text)
-                .command("windlass health")
-                .on(&one.record.host.hostname)
-                .fact("instance", name.as_str()),
-        );
-    }
-    let halt = one.record.halt?;
-    let finding = Finding::blocks(
-        Cause::Halted,
-        format!("instance {name} is {} and claims nothing", halt.name(), name = named(&name)),
-    )
-    .fact("instance", name.as_str());
-    Some(if one.is_paused() { one.signalled(finding, "CONT") } else { finding })
 }
 
 fn all_busy(fleet: &Fleet, queue: &QueueName, willing: &[&InstanceFacts], processors: usize) -> Finding {
@@ -230,6 +207,15 @@ fn all_busy(fleet: &Fleet, queue: &QueueName, willing: &[&InstanceFacts], proces
         queue = named(&queue)
     );
     Finding::blocks(Cause::AllBusy, text).command("windlass jobs list").since_ms(longest).fact("processors", processors)
+}
+
+/// All processors of a queue are busy, and nothing that they run has begun lately: its jobs wait for runs that may never end.
+pub(super) fn busy_for_long(fleet: &Fleet, queue: &QueueName) -> Option<Finding> {
+    let willing: Vec<&InstanceFacts> = fleet.instances.iter().filter(|one| one.is_willing(queue)).collect();
+    let (processors, busy) = willing.iter().fold((0, 0), |(all, busy), one| (all + one.processors, busy + one.busy));
+    let newest_ms = willing.iter().flat_map(|one| fleet.runs_of(one)).filter_map(|run| run.since_ms).max()?;
+    let is_long = busy >= processors && fleet.now_ms.saturating_sub(newest_ms) >= LONG_BUSY_MS;
+    is_long.then(|| Finding { blocks: false, ..all_busy(fleet, queue, &willing, processors) })
 }
 
 /// Queues that come before this one wherever it is worked on, and hold jobs.
@@ -263,13 +249,15 @@ fn lower_priority(fleet: &Fleet, queue: &QueueName, willing: &[&InstanceFacts]) 
 
 #[cfg(test)]
 mod tests {
-    use super::super::fleet::RunFacts;
+    use super::super::fleet::{Lost, RunFacts};
     use super::super::foreign::{Foreign, patterns};
     use super::*;
     use crate::admin::overview::LeaderView;
     use crate::admin::queue_wait::QueueWait;
+    use crate::job::WorkerName;
     use crate::store::inspection::Paused;
     use crate::store::instance::{Halt, HostIdentity, InstanceRecord};
+    use crate::store::working::WorkingRecord;
 
     fn instance(name: &str, queues: &str, busy: usize) -> InstanceFacts {
         let host =
@@ -288,8 +276,10 @@ mod tests {
             tasks: Some(vec!["resize".into()]),
             skipped: Vec::new(),
             stuck: None,
+            reload_refused: None,
+            queues_given: false,
         };
-        InstanceFacts { record, patterns: patterns(queues), processors: 2, busy, silent_ms: None }
+        InstanceFacts { record, patterns: patterns(queues), processors: 2, busy, lost: None }
     }
 
     fn fleet(instances: Vec<InstanceFacts>) -> Fleet {
@@ -303,8 +293,10 @@ mod tests {
             runs: Vec::<RunFacts>::new(),
             queues: vec![(QueueName::as_stored("high"), 3), (QueueName::as_stored("mail"), 2)],
             waits: HashMap::new(),
+            shortages: Vec::new(),
             cut: false,
             unread: Vec::new(),
+            misplaced: Vec::new(),
         }
     }
 
@@ -332,7 +324,7 @@ mod tests {
         let mut halted = all();
         halted.record.halt = Some(Halt::Paused);
         assert_eq!(causes(&fleet(vec![halted]), "mail", 2), [(Cause::Halted, true)]);
-        let silent = InstanceFacts { silent_ms: Some(40_000), ..all() };
+        let silent = InstanceFacts { lost: Some(Lost::Silent(40_000)), ..all() };
         assert_eq!(causes(&fleet(vec![silent]), "mail", 2), [(Cause::InstanceSilent, true)]);
         let foreign = Foreign::of([("ruby:7".to_owned(), Some("*".to_owned()))]);
         assert_eq!(causes(&Fleet { foreign, ..fleet(vec![]) }, "mail", 2), [(Cause::OnlyForeignWorkers, false)]);
@@ -352,6 +344,24 @@ mod tests {
         let blocked = Explanation::of("mail".to_owned(), judge(&alone, &QueueName::as_stored("mail"), 200));
         let causes: Vec<Cause> = blocked.findings.iter().map(|one| one.cause).collect();
         assert_eq!(causes, [Cause::NoInstance, Cause::WaitsLong]);
+    }
+
+    #[test]
+    fn processors_that_begin_nothing_for_long_are_told() {
+        let run = |since_ms| {
+            let raw = r#"{"claim":"00ff-0-1-2","worker":"a+1","run_at":"x","queue":"mail","payload":{"class":"t","args":[]}}"#;
+            let worker = WorkerName::parse("a+1:mail");
+            let record = WorkingRecord::parse(&worker, raw.into());
+            RunFacts { worker, record, class: Some("t".into()), since_ms: Some(since_ms) }
+        };
+        let of = |busy, since: [i64; 2]| {
+            let fleet = Fleet { now_ms: LONG_BUSY_MS + 9, ..fleet(vec![instance("a", "mail", busy)]) };
+            let fleet = Fleet { runs: since.map(run).into(), ..fleet };
+            busy_for_long(&fleet, &QueueName::as_stored("mail")).map(|one| (one.cause, one.blocks))
+        };
+        assert_eq!(of(2, [3, 9]), Some((Cause::AllBusy, false)));
+        assert_eq!(of(2, [3, 10]), None, "one has begun lately");
+        assert_eq!(of(1, [3, 9]), None, "one is idle");
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub async fn schedule(store: &Store<Admin>, here: Here<'_>, name: &str) -> Resul
     let fleet = Box::pin(Fleet::read(store)).await?;
     let mut findings = periodic_findings(store, here, &fleet, Some(name)).await?;
     if !findings.is_empty() {
+        findings.extend(fleet.lacks().filter(|one| one.blocks));
         findings.extend(fleet.unread);
         return Ok(Explanation::of(subject, findings));
     }
@@ -71,7 +72,7 @@ pub(super) async fn periodic_findings(
 /// Nobody leads.
 pub(super) fn no_leader(what: &str) -> Finding {
     let text = format!("no scheduler leads: {what}. A daemon leads unless its configuration has scheduler = false");
-    Finding::blocks(Cause::NoLeader, text).command("windlass run")
+    Finding::blocks(Cause::NoLeader, text).command("windlass run --scheduler true")
 }
 
 fn of_task(here: Here<'_>, fleet: &Fleet, view: &PeriodicView) -> Option<Finding> {

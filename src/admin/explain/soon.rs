@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use futures_util::stream::{self, StreamExt as _};
 
+use super::locks::Met;
 use crate::admin::delayed::SecondsWalk;
 use crate::admin::error::AdminError;
 use crate::job::QueueName;
 use crate::store::handle::Store;
-use crate::store::listed::{JobList, ListJobs, ListedJob};
+use crate::store::listed::{JobList, ListJobs};
 use crate::store::role::Admin;
+use crate::task::definition::Registry;
 
 /// How many delayed jobs are looked at.
 const MOST: i64 = 2000;
@@ -19,12 +21,15 @@ pub(super) const AT_ONCE: usize = 8;
 const PAGE: i64 = 64;
 
 /// How many there are of each class that goes to a queue.
-pub(super) struct Soon(BTreeMap<(QueueName, String), u64>);
+pub(super) struct Soon {
+    groups: BTreeMap<(QueueName, String), u64>,
+    locks: Met,
+}
 
 impl Soon {
     /// Reads the first of them.
-    pub(super) async fn read(store: &Store<Admin>) -> Result<Self, AdminError> {
-        let (mut groups, mut room) = (BTreeMap::new(), MOST);
+    pub(super) async fn read(store: &Store<Admin>, registry: &Registry) -> Result<Self, AdminError> {
+        let (mut groups, mut locks, mut room) = (BTreeMap::new(), Met::default(), MOST);
         let mut walk = SecondsWalk::new(store);
         while room > 0
             && let Some(page) = walk.next().await?
@@ -45,28 +50,35 @@ impl Soon {
             }
             let mut looks = stream::iter(looks).buffered(AT_ONCE);
             while let Some(jobs) = looks.next().await {
-                for (class, queue) in jobs?.iter().filter_map(ListedJob::class_and_queue) {
-                    let Some(queue) = queue else { continue };
-                    *groups.entry((QueueName::as_stored(&queue), class)).or_default() += 1;
+                for job in jobs? {
+                    let Some((class, Some(queue))) = job.class_and_queue() else { continue };
+                    let queue = QueueName::as_stored(&queue);
+                    locks.add(registry, &queue, &job);
+                    *groups.entry((queue, class)).or_default() += 1;
                 }
             }
         }
-        Ok(Self(groups))
+        Ok(Self { groups, locks })
     }
 
     /// All of them.
     pub(super) fn all(&self) -> impl Iterator<Item = (&(QueueName, String), &u64)> {
-        self.0.iter()
+        self.groups.iter()
     }
 
     /// Those that go to this queue.
     pub(super) fn on(&self, queue: &QueueName) -> impl Iterator<Item = (&(QueueName, String), &u64)> {
         let queue = queue.clone();
-        self.0.iter().filter(move |((place, _), _)| *place == queue)
+        self.groups.iter().filter(move |((place, _), _)| *place == queue)
+    }
+
+    /// The JobLocks that they will meet.
+    pub(super) fn into_locks(self) -> Met {
+        self.locks
     }
 
     /// The queues to which jobs of this class go.
     pub(super) fn places(&self, class: &str) -> impl Iterator<Item = &QueueName> {
-        self.0.keys().filter(move |(_, other)| other == class).map(|(place, _)| place)
+        self.groups.keys().filter(move |(_, other)| other == class).map(|(place, _)| place)
     }
 }

@@ -47,13 +47,18 @@ pub async fn task(store: &Store<Admin>, here: Here<'_>, name: &str) -> Result<Ex
     let runs: Vec<_> = fleet.runs.iter().filter(|run| run.class.as_deref() == Some(name)).collect();
     let is_skipped = fleet.instances.iter().any(|one| one.record.skipped.iter().any(|task| task == name));
     // Where its jobs stand that wait: anybody may have enqueued some that nobody knows.
-    let mut unread = Unread::default();
-    let soon = unread.or_told("which delayed jobs come next", Box::pin(Soon::read(store)).await)?;
+    let mut unread = Unread::of(store);
+    let soon = unread.or_told("which delayed jobs come next", Box::pin(Soon::read(store, here.registry)).await)?;
     let mut waiting: BTreeSet<QueueName> = soon.iter().flat_map(|soon| soon.places(name)).cloned().collect();
     let looked = || fleet.queues.iter().map(|(queue, _)| queue).take(HEADS);
-    let classes = queue::head_classes(store, looked()).await?;
-    let mine = looked().zip(classes).filter(|(_, class)| class.as_deref() == Some(name));
-    waiting.extend(mine.map(|(queue, _)| queue.clone()));
+    let heads = unread.or_told("which jobs come next on queues", queue::heads(store, looked()).await)?;
+    let mut locks = soon.map(Soon::into_locks).unwrap_or_default().only(|_, class| class == name);
+    for (queue, job) in looked().zip(heads.into_iter().flatten()) {
+        if let Some(job) = job.filter(|job| job.class_and_queue().is_some_and(|(class, _)| class == name)) {
+            locks.add(here.registry, queue, &job);
+            waiting.insert(queue.clone());
+        }
+    }
     let is_known = defined.is_some() || !loaded.is_empty() || !runs.is_empty() || is_skipped;
     if !is_known && waiting.is_empty() {
         let error = known::not_found(here.registry, name);
@@ -89,6 +94,8 @@ pub async fn task(store: &Store<Admin>, here: Here<'_>, name: &str) -> Result<Ex
         let length = store.run(FindQueue { queue: place.clone() }).await?.map_or(0, |queue| queue.length);
         findings.extend(queue::judge(&fleet, place, length));
     }
+    let of_locks = Box::pin(locks.left_behind(store, &fleet)).await;
+    findings.extend(unread.or_told("which locks are held", of_locks)?.unwrap_or_default());
     findings.extend(unread.or_told(FAILED, failing(store, &fleet, name).await)?.flatten());
     if defined.is_some_and(|task| task.cadence.is_some() || !task.schedules.is_empty()) {
         findings.extend(
@@ -96,6 +103,7 @@ pub async fn task(store: &Store<Admin>, here: Here<'_>, name: &str) -> Result<Ex
         );
     }
     findings.extend(unread.into_findings());
+    findings.extend(fleet.lacks().filter(|one| one.blocks));
     findings.extend(fleet.unread);
     Ok(Explanation::of(subject, findings))
 }

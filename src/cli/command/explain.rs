@@ -8,6 +8,8 @@ use crate::cli::input;
 use crate::cli::manner::Manner;
 use crate::cli::output::{Text, Tone, local_time};
 use crate::client::request::Request;
+use crate::daemon::host;
+use crate::process::daemons;
 use crate::text::shell;
 
 /// Explains.
@@ -19,7 +21,8 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<ExplainVerb>) -> 
     let tasks = context.tasks()?;
     context.warn_of_problems(&tasks);
     let (registry, host) = (&tasks.registry, context.host());
-    let here = Here::of(registry).lacking(&tasks.missing, &host);
+    let daemons = daemons::of_store(&host::store_identity(&context.config()?.config.store));
+    let here = Here::of(registry).lacking(&tasks.missing, &host).beside(&daemons);
     let is_bare = verb.is_none();
     let explanation = match verb {
         None => explain::attention(&store, here).await?,

@@ -13,12 +13,15 @@ use crate::cli::exit::{CliError, Exit};
 use crate::cli::manner::Manner;
 use crate::cli::output::Text;
 use crate::daemon::host;
+use crate::process::daemons::{self, FoundDaemon};
 use crate::process::sweep;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
 use crate::store::instance::{Halt, InstanceState, Instances, Stuck};
 use crate::store::role::Admin;
 
+/// How long a daemon may take to join, or to end after it has left.
+const GRACE: Duration = Duration::from_secs(5);
 /// The pause between two looks at the leases.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -43,10 +46,22 @@ struct StuckSince {
     why: String,
 }
 
+/// A daemon that works on the store, as its process says, and is not registered in it.
+#[derive(Debug, Serialize)]
+struct UnregisteredDaemon {
+    pid: u32,
+    /// It was told to stop.
+    stopped: bool,
+}
+
 #[derive(Debug, Serialize)]
 struct HealthOutput {
     healthy: bool,
     instances: Vec<InstanceHealth>,
+    /// Daemons of this machine that work on this store and are not registered in it: they hang, and others have declared them
+    /// dead, or they cannot join. Left out if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unregistered: Vec<UnregisteredDaemon>,
     /// What holds jobs back here. It is meant, so that it makes nobody unhealthy.
     #[serde(flatten)]
     held_back: HeldBack,
@@ -95,10 +110,35 @@ pub(crate) async fn run(context: &CommandContext) -> Result<Exit, CliError> {
     let states: Vec<_> = instances.values().map(|(state, _)| state.clone()).collect();
     let held_back = HeldBack::of(&store, &states).await?;
     let instances: Vec<_> = instances.into_values().map(health).collect();
-    let healthy = !instances.is_empty() && instances.iter().all(|one| one.extends && one.stuck.is_none());
-    let output = HealthOutput { healthy, instances, held_back };
+    let unregistered = unregistered(context, &store).await?;
+    let works = !instances.is_empty() && instances.iter().all(|one| one.extends && one.stuck.is_none());
+    let healthy = works && unregistered.is_empty();
+    let output = HealthOutput { healthy, instances, unregistered, held_back };
     context.printer.print(&output, || text(&output, context.printer.manner()))?;
     Ok(if output.healthy { Exit::Done } else { Exit::Failure })
+}
+
+/// The daemons of this machine that are not registered, and still are not after some time if they are not stopped: one that
+/// starts is registered soon, and one that ends is gone soon.
+async fn unregistered(context: &CommandContext, store: &Store<Admin>) -> Result<Vec<UnregisteredDaemon>, CliError> {
+    let identity = host::store_identity(&context.config()?.config.store);
+    let (mut found, begun) = (Vec::new(), tokio::time::Instant::now());
+    loop {
+        let registered = store.run(Instances).await.map_err(AdminError::from)?;
+        let is_known = |daemon: &FoundDaemon| {
+            let mut hosts = registered.iter().map(|state| &state.record.host);
+            hosts.any(|host| (host.pid, host.started_ticks) == (daemon.pid, daemon.started_ticks))
+        };
+        let now = daemons::of_store(&identity).into_iter().filter(|daemon| !is_known(daemon));
+        let before = std::mem::replace(&mut found, now.collect());
+        // What was not seen before has begun meanwhile.
+        found.retain(|daemon| begun.elapsed() < PAUSE || before.iter().any(|one| one.pid == daemon.pid));
+        if found.iter().all(|daemon| daemon.is_stopped) || begun.elapsed() >= GRACE {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(found.into_iter().map(|daemon| UnregisteredDaemon { pid: daemon.pid, stopped: daemon.is_stopped }).collect())
 }
 
 /// The registered instances of this machine whose process exists. The boot is not compared: a container may have an id of its
@@ -116,11 +156,19 @@ async fn instances_of_this_host(store: &Store<Admin>) -> Result<Vec<InstanceStat
 }
 
 fn text(output: &HealthOutput, manner: Manner) -> Text {
-    if output.instances.is_empty() {
-        let none = Text::from("no instance of this machine is registered in the store; start one: windlass run");
-        return output.held_back.lines().into_iter().fold(none, Text::and);
-    }
     let mut text = Text::default();
+    if output.instances.is_empty() && output.unregistered.is_empty() {
+        text.push("no instance of this machine is registered in the store; start one: windlass run");
+    }
+    for UnregisteredDaemon { pid, stopped } in &output.unregistered {
+        text.push(match stopped {
+            true => format!("process {pid} works on this store, is stopped and registered no more; to let it go on: kill -CONT {pid}"),
+            false => format!(
+                "process {pid} works on this store and is not registered in it: it hangs, or cannot join; its log tells why. \
+                 To end it: kill -TERM {pid}"
+            ),
+        });
+    }
     for one in &output.instances {
         let what = match &one.stuck {
             _ if !one.extends => "does not extend its lease: it hangs, or it does not reach the store".to_owned(),

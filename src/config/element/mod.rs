@@ -9,6 +9,7 @@ pub mod literal;
 pub mod logging;
 pub mod processors;
 pub mod queues;
+pub mod redis_cli;
 pub mod redis_url;
 pub mod size;
 pub mod store_url;

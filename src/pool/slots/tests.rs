@@ -24,6 +24,8 @@ fn record(queues: &str) -> InstanceRecord {
         tasks: None,
         skipped: Vec::new(),
         stuck: None,
+        reload_refused: None,
+        queues_given: false,
     }
 }
 

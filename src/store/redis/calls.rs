@@ -99,7 +99,7 @@ impl Connection {
             Err(_) => Bytes::new(),
         };
         let (place, found) = (String::from_utf8_lossy(&key).into_owned(), String::from_utf8_lossy(&found));
-        let reason = refusal::mismatch(&place, name, &found, &reason);
+        let reason = refusal::mismatch(&self.origin.cli(), &place, name, &found, &reason);
         StoreError::Corrupt { place, reason }
     }
 

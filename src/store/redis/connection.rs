@@ -27,6 +27,7 @@ use super::script::Call;
 use super::sentinels::Sentinels;
 use super::sharing::Sharing;
 use super::told_time::ToldTime;
+use crate::config::element::redis_cli::redis_cli;
 use crate::config::element::redis_url::{RedisUrl, Topology, is_hash_tag, untagged};
 use crate::config::element::tls_files::ConnectionFiles;
 use crate::store::backend::TimeSource;
@@ -121,6 +122,11 @@ impl Origin {
     /// The server's address, without secrets.
     pub(super) fn address(&self) -> String {
         self.url.to_string()
+    }
+
+    /// How a person asks it.
+    pub(super) fn cli(&self) -> String {
+        redis_cli(&self.url)
     }
 
     /// Is there one server, which no other can take the place of?
@@ -259,7 +265,7 @@ impl Connection {
             _ => return Ok(frame),
         };
         self.origin.rights.note(&error);
-        Err(refusal::refused_to(&self.origin.user(), &error))
+        Err(refusal::refused_to(&self.origin.user(), &self.origin.cli(), &error))
     }
 
     /// The errors that a script met and went on after.
@@ -268,7 +274,7 @@ impl Connection {
         let read = |error: &[u8]| {
             let error = String::from_utf8_lossy(error);
             self.origin.rights.note(&error);
-            refusal::refused_to(&self.origin.user(), &error)
+            refusal::refused_to(&self.origin.user(), &self.origin.cli(), &error)
         };
         errors.map(read).collect()
     }

@@ -267,7 +267,8 @@ async fn look_once(connection: &Connection, read: &ReadDue) -> Result<(Due, Vec<
     let ruby = name.map(|name| RubyLeader { name, expires_ms });
     let broken = wrong.zip(second).map(|(wrong, second)| {
         let place = String::from_utf8_lossy(&keys.delayed(second)).into_owned();
-        match refusal::refused_to(&connection.origin.user(), &String::from_utf8_lossy(&wrong)) {
+        match refusal::refused_to(&connection.origin.user(), &connection.origin.cli(), &String::from_utf8_lossy(&wrong))
+        {
             StoreError::Corrupt { reason, .. } | StoreError::Barred { reason, .. } => Broken { place, reason },
             error => Broken { place, reason: error.to_string() },
         }

@@ -178,8 +178,8 @@ async fn queues(connection: &Connection, arrow: Queues) -> Result<QueuesFound, S
     let Queues { limit, first } = arrow;
     let KnownQueues { first: names, more, unnamed } = known_queues(connection, limit).await?;
     if !more {
-        let queues = lengths(connection, names.into_names().collect()).await?;
-        return Ok(QueuesFound { queues, sampled_of: None, unnamed });
+        let (queues, unread) = lengths_told(connection, names.into_names().collect()).await?;
+        return Ok(QueuesFound { queues, sampled_of: None, unnamed, unread });
     }
     let known = reply::count(connection.command("SCARD", vec![connection.keys().queues()]).await?)?;
     let mut holding = lengths(connection, first).await?;
@@ -190,8 +190,24 @@ async fn queues(connection: &Connection, arrow: Queues) -> Result<QueuesFound, S
     let others = names.into_names().filter(|name| !held.contains(name)).take(SAMPLED_OTHERS.min(limit - held.len()));
     others.for_each(|name| shown.add(name));
     held.iter().cloned().for_each(|name| shown.add(name));
-    let queues = lengths(connection, shown.into_names().collect()).await?;
-    Ok(QueuesFound { queues, sampled_of: Some(known), unnamed })
+    let (queues, unread) = lengths_told(connection, shown.into_names().collect()).await?;
+    Ok(QueuesFound { queues, sampled_of: Some(known), unnamed, unread })
+}
+
+/// These queues with their lengths, and why some of them count as empty that may not be.
+async fn lengths_told(
+    connection: &Connection,
+    names: Vec<QueueName>,
+) -> Result<(Vec<QueueLength>, Vec<StoreError>), StoreError> {
+    let reads = names.iter().map(|queue| ("LLEN", vec![connection.keys().queue(queue)])).collect();
+    let (mut queues, mut unread) = (Vec::with_capacity(names.len()), Vec::new());
+    for (queue, answer) in names.into_iter().zip(connection.commands(reads).await?) {
+        if let Err(error @ (StoreError::Corrupt { .. } | StoreError::Barred { .. })) = &answer {
+            unread.push(error.clone());
+        }
+        queues.push(QueueLength { queue, length: reply::length(answer)? });
+    }
+    Ok((queues, unread))
 }
 
 /// These queues with their lengths.

@@ -11,6 +11,8 @@ use tokio::time::Instant;
 
 use super::connection::Connection;
 use super::reply;
+use crate::store::error::StoreError;
+use crate::store::room::ServerMemory;
 
 /// How long an answer holds.
 const HOUR: Duration = Duration::from_secs(3600);
@@ -37,9 +39,8 @@ pub(super) async fn check(connection: &Connection, asked: &Asked) {
         return;
     }
     // A user without the right to ask is told nothing.
-    let Ok(frame) = connection.command("INFO", vec![Bytes::from_static(b"memory")]).await else { return };
-    let info = reply::bytes(frame).ok().flatten().unwrap_or_default();
-    if let Some(policy) = evicting(&String::from_utf8_lossy(&info)) {
+    let Ok(memory) = read(connection).await else { return };
+    if let Some(policy) = memory.evicting() {
         let text = format!(
             "the server at {} deletes keys when its memory is full (maxmemory-policy {policy}): jobs and locks get lost \
              without a word; type CONFIG SET maxmemory-policy noeviction",
@@ -49,11 +50,26 @@ pub(super) async fn check(connection: &Connection, asked: &Asked) {
     }
 }
 
-/// The policy by which keys are evicted, if there is a limit to the memory at which they are.
-fn evicting(info: &str) -> Option<&str> {
+/// Asks the server.
+pub(super) async fn read(connection: &Connection) -> Result<ServerMemory, StoreError> {
+    let section = |name: &'static str| ("INFO", vec![Bytes::from_static(name.as_bytes())]);
+    let mut info = String::new();
+    for part in connection.commands(vec![section("memory"), section("stats")]).await? {
+        info.push_str(&String::from_utf8_lossy(&reply::bytes(part?)?.unwrap_or_default()));
+    }
+    Ok(memory(&info))
+}
+
+/// What INFO says.
+fn memory(info: &str) -> ServerMemory {
     let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
-    let limited = field("maxmemory").is_some_and(|most| most != "0");
-    field("maxmemory_policy").filter(|policy| limited && *policy != "noeviction")
+    let number = |name: &str| field(name).and_then(|text| text.parse::<u64>().ok());
+    ServerMemory {
+        used: number("used_memory"),
+        most: number("maxmemory").filter(|most| *most > 0),
+        policy: field("maxmemory_policy").map(str::to_owned),
+        evicted: number("evicted_keys").unwrap_or(0),
+    }
 }
 
 #[cfg(test)]
@@ -63,11 +79,14 @@ mod tests {
     #[test]
     fn a_policy_evicts_where_there_is_a_limit() {
         let info = |most: &str, policy: &str| format!("# Memory\r\nmaxmemory:{most}\r\nmaxmemory_policy:{policy}\r\n");
-        assert_eq!(evicting(&info("1", "allkeys-lru")), Some("allkeys-lru"));
-        assert_eq!(evicting(&info("104857600", "volatile-ttl")), Some("volatile-ttl"));
+        let evicting = |info: &str| memory(info).evicting().map(str::to_owned);
+        assert_eq!(evicting(&info("1", "allkeys-lru")).as_deref(), Some("allkeys-lru"));
+        assert_eq!(evicting(&info("104857600", "volatile-ttl")).as_deref(), Some("volatile-ttl"));
         assert_eq!(evicting(&info("0", "allkeys-lru")), None);
         assert_eq!(evicting(&info("1", "noeviction")), None);
         assert_eq!(evicting(""), None);
+        let read = memory("used_memory:7\r\nused_memory_rss:9\r\nmaxmemory:5\r\nevicted_keys:3\r\n");
+        assert_eq!((read.used, read.most, read.evicted, read.is_full()), (Some(7), Some(5), 3, true));
     }
 
     #[tokio::test(start_paused = true)]

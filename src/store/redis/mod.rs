@@ -59,6 +59,7 @@ mod rename;
 mod renewals;
 mod reply;
 mod rights;
+mod room;
 mod runs;
 mod sampling;
 mod scan;

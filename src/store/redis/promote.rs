@@ -92,7 +92,7 @@ async fn promote(connection: &Connection, promotion: &Promotion) -> Result<Promo
     let Some(place) = place else { return Ok(Promoted::Moved(moved)) };
     let reason = reason.as_ref().map(text).unwrap_or_default();
     // A key of another type, or one that this user may not touch, concerns this queue alone. Other errors concern the store.
-    let refused = refusal::refused_to(&connection.origin.user(), &reason);
+    let refused = refusal::refused_to(&connection.origin.user(), &connection.origin.cli(), &reason);
     match &refused {
         StoreError::Corrupt { reason, .. } | StoreError::Barred { reason, .. } => {
             return Ok(Promoted::Refused { moved, by: Broken { place: text(&place), reason: reason.clone() } });

@@ -5,7 +5,7 @@
 //!
 //! Longer than 400 lines because the words of every server version are judged here, with the words as tests.
 
-use crate::store::error::StoreError;
+use crate::store::error::{StoreError, WRONG_TYPE};
 use crate::store::server_state::ServerState;
 use crate::text::shell::{self, word};
 
@@ -104,8 +104,8 @@ impl Fault {
     }
 }
 
-/// What an error that a script answered to this user means for the caller.
-pub(super) fn refused_to(user: &str, text: &str) -> StoreError {
+/// What an error that a script answered to this user means for the caller. `cli`: how a person asks that server.
+pub(super) fn refused_to(user: &str, cli: &str, text: &str) -> StoreError {
     match parts(text, "REFUSED ") {
         Some((key, command, reason)) if refuses_key(reason) => {
             may_not_touch(user, &[key.as_bytes()], Some(command), reason)
@@ -116,17 +116,22 @@ pub(super) fn refused_to(user: &str, text: &str) -> StoreError {
             let plain = plain(text);
             StoreError::Unsupported(format!("a right is missing: type ACL SETUSER {user} +{command} ({plain})"))
         }
-        _ => refused(text),
+        _ => refused_at(cli, text),
     }
 }
 
 /// What an error that the server answered means for the caller. One that refuses a key of a whole call does not say which, so
 /// it goes on as a `Fault` first.
 pub(super) fn refused(text: &str) -> StoreError {
+    refused_at("redis-cli", text)
+}
+
+/// The same where the server's own `redis-cli` is known.
+fn refused_at(cli: &str, text: &str) -> StoreError {
     let has = |word: &str| text.contains(word);
     if let Some((place, found, reason)) = parts(text, "CORRUPT ") {
         let (command, found) = found.split_once(' ').unwrap_or((found, ""));
-        return StoreError::Corrupt { place: place.to_owned(), reason: mismatch(place, command, found, reason) };
+        return StoreError::Corrupt { place: place.to_owned(), reason: mismatch(cli, place, command, found, reason) };
     }
     if let Some(place) = text.strip_prefix("UNLENT ") {
         return StoreError::Corrupt { place: place.to_owned(), reason: WRITTEN_ANEW.to_owned() };
@@ -209,7 +214,7 @@ const COUNTS: &str = "COUNTS";
 
 /// What is wrong with a key, and how to move it out of the way without losing what it holds. `found` is what TYPE says of
 /// it, empty if that is not known.
-pub(super) fn mismatch(key: &str, command: &str, found: &str, said: &str) -> String {
+pub(super) fn mismatch(cli: &str, key: &str, command: &str, found: &str, said: &str) -> String {
     if command == ENTRY {
         return format!(
             "it was {said:?}, which is no due second, period, state and queue, and is written anew; if the task was stopped, \
@@ -220,14 +225,14 @@ pub(super) fn mismatch(key: &str, command: &str, found: &str, said: &str) -> Str
     if command == COUNTS {
         return format!("{said:?} are no counts of what ran of {found:?}; they begin anew");
     }
-    let look = format!("look at it (redis-cli {})", shown(key, found));
+    let look = format!("look at it ({cli} {})", shown(key, found));
     let aside = word(&format!("{key}.aside"));
-    let aside = format!("then move it out of the way: redis-cli RENAMENX {} {aside}", word(key));
+    let aside = format!("then move it out of the way: {cli} RENAMENX {} {aside}", word(key));
     if !said.contains("WRONGTYPE") {
         return format!("it holds no whole number ({said}); {look}, {aside}");
     }
     let found = if found.is_empty() { "of another type".to_owned() } else { format!("a {found}") };
-    format!("WRONGTYPE: it is {found} and must be a {}; {look}, {aside}", expected(command))
+    format!("{WRONG_TYPE}it is {found} and must be a {}; {look}, {aside}", expected(command))
 }
 
 #[cfg(test)]
@@ -398,11 +403,11 @@ mod tests {
             Some("evalsha")
         );
         assert_eq!(command_without_right("NOPERM No permissions to access a key"), None);
-        let typed = refused_to("poor", "NOPERM this user has no permissions to run the 'eval' command");
+        let typed = refused_to("poor", "redis-cli", "NOPERM this user has no permissions to run the 'eval' command");
         assert!(typed.to_string().contains("type ACL SETUSER poor +eval ("), "{typed}");
         let noperm = "ERR user_script:9: REFUSED r:delayed:7\u{1f}RPUSH\u{1f}The user executing the script can't access at \
                       least one of the keys mentioned in the command script: 2a, on @user_script:9.";
-        let key = refused_to("poor", noperm);
+        let key = refused_to("poor", "redis-cli", noperm);
         assert!(matches!(&key, StoreError::Barred { place, .. } if place == "r:delayed:7"), "{key}");
         let said = key.to_string();
         assert!(said.contains("RPUSH is refused there") && !said.contains("user_script"), "{said}");
@@ -429,7 +434,7 @@ mod tests {
         fn no_error_breaks_its_reader(
             text in "(ERR |CORRUPT |REFUSED |NOPERM |READONLY|OOM |WRONGTYPE|\u{1f}| script: |\\PC){0,8}"
         ) {
-            let _ = (refused(&text).to_string(), refused_to("u", &text).to_string());
+            let _ = (refused(&text).to_string(), refused_to("u", "redis-cli", &text).to_string());
         }
     }
 }

@@ -18,6 +18,8 @@ fn record() -> InstanceRecord {
         tasks: None,
         skipped: Vec::new(),
         stuck: None,
+        reload_refused: None,
+        queues_given: false,
     }
 }
 

@@ -175,7 +175,7 @@ fn queues(step: &Step<'_>, arrow: &Queues) -> Result<QueuesFound, StoreError> {
     };
     let queues = names.into_names().map(with_length).collect::<Result<_, StoreError>>()?;
     let sampled_of = some.more.then(|| (looked_at as u64).saturating_add(1));
-    Ok(QueuesFound { queues, sampled_of, unnamed: some.unnamed })
+    Ok(QueuesFound { queues, sampled_of, unnamed: some.unnamed, unread: Vec::new() })
 }
 
 /// Deletes a queue with the jobs that stand on it now, some at a time.

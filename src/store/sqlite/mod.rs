@@ -14,6 +14,7 @@ mod connection;
 mod counts;
 mod delayed;
 mod digest;
+mod disk;
 mod effect;
 mod engine;
 mod enqueue;

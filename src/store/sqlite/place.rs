@@ -1,11 +1,12 @@
 //! Whether the file that is open still stands at its path. SQLite goes on in a file that was deleted, and no other process
-//! can open that file any more.
+//! can open that file any more. And how much room there is at that place.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::store::findings::Findings;
+use crate::store::room::DiskRoom;
 
 /// The path of the file, and which file it was when it was opened.
 #[derive(Debug)]
@@ -19,6 +20,16 @@ impl Place {
     /// The file that was just opened.
     pub(super) fn new(path: &Path, findings: Findings) -> Self {
         Self { path: path.to_owned(), opened: identity(path), findings }
+    }
+
+    /// The room on its file system.
+    pub(super) fn room(&self) -> DiskRoom {
+        let folder = self.path.parent().unwrap_or(&self.path);
+        let bytes = rustix::fs::statvfs(folder).ok().map(|of| {
+            let blocks = |blocks: u64| blocks.saturating_mul(of.f_frsize);
+            (blocks(of.f_bavail), blocks(of.f_blocks))
+        });
+        DiskRoom { folder: folder.display().to_string(), bytes }
     }
 
     /// Tells once if another file stands at the path, or none.

@@ -70,6 +70,8 @@ fn record(id: &str, processors: usize) -> InstanceRecord {
         tasks: None,
         skipped: Vec::new(),
         stuck: None,
+        reload_refused: None,
+        queues_given: false,
     }
 }
 

@@ -179,5 +179,7 @@ pub(super) fn instance(id: &str) -> InstanceRecord {
         tasks: None,
         skipped: Vec::new(),
         stuck: None,
+        reload_refused: None,
+        queues_given: false,
     }
 }
