@@ -1,6 +1,7 @@
 //! Numbers, spans and times as people read them.
 
 use crate::client::moment::Moment;
+use crate::text::clean;
 
 /// A number, behind as many references as templates put before it.
 pub(super) trait Figure<N: Copy> {
@@ -104,6 +105,11 @@ fn coarse(ms: u64) -> u64 {
     }
 }
 
+/// A name, in which nothing is unseen and nothing turns the direction of what stands beside it: it passes for no other one.
+pub(super) fn name(text: impl AsRef<str>) -> String {
+    clean::label(text.as_ref()).into_owned()
+}
+
 /// What is encoded in a part of a path or of a query: `%2F` for a slash.
 pub(super) fn encoded(text: impl AsRef<str>) -> String {
     let text = text.as_ref();
@@ -143,6 +149,11 @@ mod tests {
         assert_eq!(told(1_800_007_200_000), "in 2 h");
         assert_eq!(Time::of("2027-01-15T08:00:00.000Z", 1_800_000_000_000).told, "now");
         assert_eq!(Time::of("noon", 0).told, "noon");
+    }
+
+    #[test]
+    fn a_name_shows_all_of_itself() {
+        assert_eq!([name("mail"), name("ma\u{200b}il\u{202e}"), name("é <b>")], ["mail", "ma\\u200bil\\u202e", "é <b>"]);
     }
 
     #[test]
