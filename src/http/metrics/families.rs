@@ -98,7 +98,7 @@ families! {
     HTTP_REQUEST_DURATION: Histogram "windlass_http_request_duration_seconds" ["route"]
         "How long requests waited until their answer began";
     EVENTS_DROPPED: Counter "windlass_events_dropped_total" ["listener"]
-        "Events that the log, the notifications or the streams of the API missed because they were too slow";
+        "Events that the log, the notifications, the streams of the API or the traces missed because they were too slow";
     FLEET_READ: Gauge "windlass_fleet_read_successful" []
         "1 if the figures of the fleet below could be read, 0 if they are left out";
     QUEUE_JOBS: Gauge "windlass_queue_jobs" ["queue"]
