@@ -89,7 +89,10 @@ fn every_page_is_whole_bounded_and_safe_on_both_stores() {
         let queue = page(&world.place, &of_queue, &[]);
         assert!(queue.body.contains("&#60;script&#62;alert(1)"), "{}", queue.body);
         let heading = queue.body.split("<h1>").nth(1).and_then(|rest| rest.split("</h1>").next()).unwrap();
-        assert!(heading.contains("\\u202e") && !heading.contains('\u{202e}'), "a name passes for no other one: {heading}");
+        assert!(
+            heading.contains("\\u202e") && !heading.contains('\u{202e}'),
+            "a name passes for no other one: {heading}"
+        );
         for (path, status) in [("/queues/none", 404), ("/nothing", 404), ("/queues?sort=", 200), ("/?window=7d", 400)] {
             let shown = page(&world.place, path, &[]);
             assert_eq!(shown.status, status, "{path}");

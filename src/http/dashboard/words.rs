@@ -153,7 +153,10 @@ mod tests {
 
     #[test]
     fn a_name_shows_all_of_itself() {
-        assert_eq!([name("mail"), name("ma\u{200b}il\u{202e}"), name("é <b>")], ["mail", "ma\\u200bil\\u202e", "é <b>"]);
+        assert_eq!(
+            [name("mail"), name("ma\u{200b}il\u{202e}"), name("é <b>")],
+            ["mail", "ma\\u200bil\\u202e", "é <b>"]
+        );
     }
 
     #[test]
