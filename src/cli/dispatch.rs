@@ -25,8 +25,8 @@ use super::watch::{Away, Watch};
 use crate::clock::{Clock as _, SystemClock};
 use crate::daemon::extensions::Extensions;
 use crate::daemon::handover;
-use crate::daemon::options::{RunError, RunOptions};
-use crate::daemon::run::run;
+use crate::daemon::options::{Replace, RunError, RunOptions};
+use crate::daemon::run::{rehearse, run};
 use crate::daemon::supervisor;
 use crate::process::{inherited, inherited_signals, shim};
 use crate::telemetry::stderr::write_line;
@@ -47,6 +47,11 @@ pub(super) fn main_with(line: impl IntoIterator<Item = OsString>, extensions: Ex
     if let Some(code) = shim::answer(line.iter().skip(1).cloned()) {
         return code;
     }
+    if supervisor::is_resumed() {
+        // It is the parent still, whose signals wait.
+        let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+        return supervisor::resume(says_run(&line));
+    }
     inherited_signals::unblock();
     // What this process knows (the password of the store, tokens) is not for jobs of the same user. They cannot read its
     // memory, its environment and its files then, and it leaves no core dump. It fails on no kernel that we run on.
@@ -54,12 +59,12 @@ pub(super) fn main_with(line: impl IntoIterator<Item = OsString>, extensions: Ex
     if supervisor::is_supervised() {
         inherited::keep_from_programs();
         handover::take_over();
-    } else if says_run(&line) {
+    } else if let Some(is_implicit) = says_run(&line) {
         // The daemon and its programs inherit what the parent has.
         inherited_signals::heed_all();
         // The parent starts the daemon alone, which may need what was opened for it.
         let secrets = handover::hide(&line, || name_secrets(&line, extensions.clone()));
-        return supervisor::supervise(&secrets);
+        return supervisor::supervise(&secrets, Some(is_implicit));
     } else {
         // Commands start programs as well: plugins of an enqueue, the program of `perform`.
         inherited::keep_from_programs();
@@ -138,20 +143,20 @@ struct ErrorOutput {
     error: String,
 }
 
-/// Does this line say `run`? It is not parsed completely: the parent of the daemon needs only this, and saves the
+/// Does this line mean `run`, and if so, without saying it? It is not parsed completely: the parent of the daemon needs only this, and saves the
 /// memory of the parser. The daemon itself reports mistakes in the line.
-fn says_run(line: &[OsString]) -> bool {
+fn says_run(line: &[OsString]) -> Option<bool> {
     let mut words = line.iter().skip(1).map(|word| word.to_str().unwrap_or_default());
     while let Some(word) = words.next() {
         match word {
-            "run" => return true,
+            "run" => return Some(false),
             "--config" | "--store" | "--color" => drop(words.next()),
             "--json" | "--wide" | "--utc" | "--watch" => {}
             _ if ["--config=", "--store=", "--color=", "--watch="].iter().any(|option| word.starts_with(option)) => {}
-            _ => return false,
+            _ => return None,
         }
     }
-    true
+    Some(true)
 }
 
 /// Reads the tasks, so that the variables that hold their secrets are known. Mistakes are told by the daemon itself.
@@ -190,7 +195,7 @@ fn print_error_document(context: &CommandContext, error: &CliError) {
 /// # Errors
 /// Says why the daemon does not start.
 fn daemon(context: &CommandContext, args: RunArgs) -> Result<ExitCode, CliError> {
-    let RunArgs { queues, min, max, scheduler, skip_broken_tasks } = args;
+    let RunArgs { queues, min, max, scheduler, skip_broken_tasks, replace, rehearse: rehearses } = args;
     let options = RunOptions {
         sources: context.sources().clone(),
         queues,
@@ -198,9 +203,14 @@ fn daemon(context: &CommandContext, args: RunArgs) -> Result<ExitCode, CliError>
         max,
         scheduler,
         skip_broken_tasks,
+        replace: replace.map(|pid| pid.map_or(Replace::Same, Replace::Pid)),
         extensions: context.extensions(),
     };
-    run(&options).map_err(|error| match error {
+    let ended = match rehearses {
+        Some(format) => rehearse(&options, format),
+        None => run(&options),
+    };
+    ended.map_err(|error| match error {
         RunError::Configuration(problems) => CliError::Problems(problems),
         RunError::Store(error) => match context.config() {
             Ok(loaded) => CliError::Store { url: loaded.config.store.url.to_string(), error },
@@ -333,10 +343,10 @@ mod tests {
             "w --color never --utc --wide run",
             "w --color=always run",
         ] {
-            assert!(says(line), "{line}");
+            assert_eq!(says(line), Some(!line.contains(" run")), "{line}");
         }
         for line in ["w enqueue run", "w --config run enqueue", "w --version", "w -h run", "w runs", "w --conf run"] {
-            assert!(!says(line), "{line}");
+            assert_eq!(says(line), None, "{line}");
         }
     }
 }

@@ -56,6 +56,7 @@ pub fn effective_settings(config: &Config) -> Vec<(String, String)> {
     say("store.lease", &show(config.store.lease));
     say("shutdown.timeout", &show(config.shutdown.timeout));
     say("shutdown.kill_grace", &show(config.shutdown.kill_grace));
+    say("shutdown.upgrade_timeout", &config.shutdown.upgrade_timeout.map_or_else(|| "false".to_owned(), show));
     say("log.level", &config.log.level);
     say("log.format", &config.log.format);
     say("log.redact", &config.log.redact.join(","));

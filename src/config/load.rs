@@ -414,7 +414,8 @@ fn tasks_dir<'a>(top: &mut Table<'a>) -> Option<&'a Path> {
 }
 
 fn shutdown(table: Option<Table<'_>>) -> ShutdownConfig {
-    let mut shutdown = ShutdownConfig { timeout: Duration::from_secs(25), kill_grace: Duration::from_secs(5) };
+    let mut shutdown =
+        ShutdownConfig { timeout: Duration::from_secs(25), kill_grace: Duration::from_secs(5), upgrade_timeout: None };
     let Some(mut table) = table else { return shutdown };
     let timeout = table.take("timeout");
     let grace = table.take("kill_grace");
@@ -423,7 +424,7 @@ fn shutdown(table: Option<Table<'_>>) -> ShutdownConfig {
         Some(value) => duration::read(value, Unit::Milliseconds, MILLISECOND),
     };
     if let (Some(all), Some(last)) = (read(&timeout, shutdown.timeout), read(&grace, shutdown.kill_grace)) {
-        shutdown = ShutdownConfig { timeout: all, kill_grace: last };
+        (shutdown.timeout, shutdown.kill_grace) = (all, last);
         match (&grace, &timeout) {
             _ if last < all => {}
             (Some(grace), _) => grace.expected(&format!("less than shutdown.timeout, {}", show(all))),
@@ -433,8 +434,25 @@ fn shutdown(table: Option<Table<'_>>) -> ShutdownConfig {
             (None, None) => {}
         }
     }
+    shutdown.upgrade_timeout = upgrade_timeout(&mut table, shutdown.kill_grace);
     table.finish();
     shutdown
+}
+
+fn upgrade_timeout(table: &mut Table<'_>, grace: Duration) -> Option<Duration> {
+    let value = table.take("upgrade_timeout")?;
+    match value.raw().as_bool() {
+        Some(false) => return None,
+        Some(true) => value.expected("a duration, or false for as long as jobs take"),
+        None => {
+            let found = duration::read(&value, Unit::Milliseconds, MILLISECOND)?;
+            if found > grace {
+                return Some(found);
+            }
+            value.expected(&format!("more than shutdown.kill_grace, {}", show(grace)));
+        }
+    }
+    None
 }
 
 const FILTER: &str =

@@ -223,6 +223,8 @@ pub struct ShutdownConfig {
     pub timeout: Duration,
     /// The time between TERM and KILL.
     pub kill_grace: Duration,
+    /// The time limit of the drain of a daemon of which another one has taken over. `None`: as long as its jobs take.
+    pub upgrade_timeout: Option<Duration>,
 }
 
 /// `[security]`.

@@ -24,6 +24,8 @@ use crate::telemetry::stderr::write_line;
 
 /// The most that is handed over, in bytes.
 const LONGEST: usize = 128 * 1024;
+/// The longest message to the daemon proper, which also gets the passes of a succession.
+const MESSAGE: usize = LONGEST + 1024;
 /// Variables that no task names as the place of a secret; of those that end with `_` the beginnings of the names.
 const HARMLESS: [&str; 33] = [
     "PATH",
@@ -103,7 +105,7 @@ pub fn take_over() {
     if std::env::var_os(mark::HANDED_OVER).is_none() {
         return;
     }
-    let mut bytes = vec![0; LONGEST];
+    let mut bytes = vec![0; MESSAGE];
     match rustix::net::recv(io::stdin().as_fd(), &mut bytes[..], RecvFlags::empty()) {
         Ok((length, _)) => private::take_over(bytes.get(..length).unwrap_or_default()),
         Err(error) => write_line(&format!("failed to take over the secrets of the environment: {error}")),
@@ -111,7 +113,7 @@ pub fn take_over() {
 }
 
 /// Names this process, also over the execution of a program.
-fn identity() -> OsString {
+pub(super) fn identity() -> OsString {
     let pid = std::process::id();
     OsString::from(format!("{pid}:{}", sweep::start_ticks(pid).unwrap_or_default()))
 }

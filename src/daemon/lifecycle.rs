@@ -19,17 +19,19 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::assemble::App;
-use super::ending::{LAST_MESSAGES, last_moment, retire_handlers, tell_last};
+use super::ending::{Around, LAST_MESSAGES, last_moment, tell_last};
 use super::extensions::Extensions;
 use super::options::RunError;
 use super::orphaned::Orphaned;
 use super::reload::Reloader;
 use super::running_scheduler::RunningScheduler;
+use super::succession::{Offer, Predecessor, predecessor};
 use super::web::{self, WebBound, WebTold};
 use super::{descriptors, directions, host, notify, panics, signal, systemd, traces, warnings, watchdog};
 use crate::backoff;
@@ -82,12 +84,14 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
     let (orders, control) = watch::channel(Control::default());
     let (pool, work) = watch::channel(parts.work());
     let (scheduler, scheduler_config) = watch::channel(parts.scheduler_config());
-    let (web, web_reload) = WebBound::bind(&parts.config, &parts.registry)?;
+    let predecessor = predecessor(options.replace, &parts.config, &bus)?;
+    let inherited = predecessor.as_ref().map(|predecessor| predecessor.sockets(&bus)).unwrap_or_default();
+    let (web, web_reload) = WebBound::bind(&parts.config, &parts.registry, inherited)?;
     let reloader =
         Reloader { options, bus: bus.clone(), parts, pool, scheduler, log_style, level_control, web: web_reload };
     let reload = reloader.start().map_err(system("start the thread that reloads"))?;
     let last = signal::LastResort { work: work.clone(), bus: bus.clone(), log: log.clone() };
-    signal::listen(orders, bus.clone(), reload, last).map_err(system("listen for signals"))?;
+    signal::listen(orders.clone(), bus.clone(), reload, last).map_err(system("listen for signals"))?;
     let (instance, instance_now) = watch::channel(Arc::<str>::from(""));
     let abandoned = Arc::new(AtomicBool::new(false));
     let abandon = Arc::clone(&abandoned);
@@ -136,6 +140,7 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
     let core = Builder::new_current_thread().enable_all().build().map_err(system("start the core's runtime"))?;
     // The last that may fail: nobody would end it.
     let web = web.serve(&told, around).map_err(system("start the HTTP server"))?;
+    Offer { work: work.clone(), control: orders, sockets: web.sockets(), bus: bus.clone() }.make(handlers.handle());
     let orders = control.clone();
     let life = DaemonRun {
         web: told.clone(),
@@ -154,6 +159,7 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
         outage,
         tally,
         told_at: Arc::clone(&told_at),
+        predecessor,
     };
     let code = core.block_on(async {
         tokio::select! {
@@ -212,6 +218,8 @@ struct DaemonRun {
     tally: Tally,
     /// When it was told to end.
     told_at: Arc<OnceLock<Instant>>,
+    /// The daemon that retires as soon as this one works.
+    predecessor: Option<Predecessor>,
 }
 
 /// What a run has once it has joined.
@@ -267,21 +275,21 @@ impl DaemonRun {
             tally: self.tally,
             ready,
         };
-        let web = self.web.clone();
+        let (web, predecessor, bus) = (self.web.clone(), self.predecessor, self.bus.clone());
         let say_ready = self.handlers.spawn(async move {
             if started.await.is_ok() {
                 web.works();
                 systemd::ready("working");
+                if let Some(predecessor) = predecessor {
+                    // The parent must know it before the predecessor ends.
+                    systemd::told().await;
+                    predecessor.retire(bus).await;
+                }
             }
         });
-        let (stop, mut control) = (scheduler, self.control.clone());
-        let ending = async {
-            let _ = control.wait_for(|now| now.phase > Phase::Run).await;
-            let told_at = *self.told_at.get_or_init(Instant::now);
-            self.web.drains(told_at + present.borrow().config.shutdown.timeout);
-            systemd::stopping();
-            tokio::join!(stop.end(), retire_handlers(&present, control, told_at));
-        };
+        let (works, worked) = oneshot::channel();
+        let around = Around { work: present, control: self.control.clone(), web: &self.web, told_at: &self.told_at };
+        let ending = around.end(scheduler, worked);
         // The scheduler ends while the pool drains; neither waits for the other.
         let working = match multi_worker {
             Some(multi_worker) => multi_worker(setup, self.control.clone()),
@@ -289,6 +297,7 @@ impl DaemonRun {
         };
         let told = self.control.clone();
         let working = until_told("pool control", working, move || told.borrow().phase > Phase::Run);
+        let working = working.inspect(|_| drop(works));
         let (ended, ()) = tokio::join!(working, ending);
         say_ready.abort();
         let killed = self.control.borrow().phase == Phase::Kill;

@@ -20,6 +20,7 @@ pub mod run;
 mod running_scheduler;
 mod signal;
 mod stops;
+mod succession;
 pub mod supervisor;
 pub mod systemd;
 pub(crate) mod traces;

@@ -22,8 +22,20 @@ pub struct RunOptions {
     pub scheduler: Option<bool>,
     /// `--skip-broken-tasks`.
     pub skip_broken_tasks: bool,
+    /// `--replace`.
+    pub replace: Option<Replace>,
     /// What the program adds to the daemon.
     pub extensions: Arc<Extensions>,
+}
+
+/// Which daemon is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Replace {
+    /// The one of the same configuration, if one runs here.
+    Same,
+    /// That of this process, or below this process.
+    Pid(u32),
 }
 
 /// Why a daemon does not start.
@@ -40,6 +52,9 @@ pub enum RunError {
     #[cfg(feature = "web")]
     #[error("failed to {0}")]
     Listen(#[from] crate::http::BindError),
+    /// It is not certain which daemon it replaces.
+    #[error("{0}")]
+    Replace(String),
     /// The system refused something.
     #[error("failed to {doing}: {error}")]
     System {

@@ -369,7 +369,7 @@ mod tests {
             scheduler_logging: _,
             overrides: _,
             store: crate::config::model::StoreConfig { url: _, origin: _, address: _, tls: _, namespace: _, lease: _ },
-            shutdown: crate::config::model::ShutdownConfig { timeout: _, kill_grace: _ },
+            shutdown: crate::config::model::ShutdownConfig { timeout: _, kill_grace: _, upgrade_timeout: _ },
             log: crate::config::model::LogConfig { level: _, format: _, redact: _ },
             security: crate::config::model::SecurityConfig { strict_modes: _, owners: _, groups: _ },
             output: crate::config::model::OutputConfig { folder: _, run: _, total: _, age: _, trusted: _ },

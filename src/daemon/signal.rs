@@ -94,9 +94,11 @@ pub(super) fn listen(
                         let text = format!("any SIGCONT ends this pause, even one after a stop: {error}");
                         bus.emit(Event::Warning { text });
                     }
-                    let mut orders = *control.borrow();
-                    obey(&mut orders, signal);
-                    if orders.phase > control.borrow().phase {
+                    let before = control.borrow().phase;
+                    // Another daemon may take over in this moment, and orders it as well.
+                    control.send_modify(|orders| obey(orders, signal));
+                    let orders = *control.borrow();
+                    if orders.phase > before && orders.phase > Phase::Retire {
                         let text = match orders.phase {
                             Phase::Kill => format!("{name} again: stopping now"),
                             _ => format!("{name}: draining; once more stops at once"),
@@ -107,7 +109,6 @@ pub(super) fn listen(
                             bus.emit(Event::Warning { text });
                         }
                     }
-                    control.send_replace(orders);
                 }
             }
         }
@@ -119,7 +120,7 @@ pub(super) fn listen(
 fn obey(orders: &mut Control, signal: i32) {
     match signal {
         SIGTERM | SIGINT | SIGQUIT => {
-            orders.phase = if orders.phase == Phase::Run { Phase::Drain } else { Phase::Kill };
+            orders.phase = if orders.phase < Phase::Drain { Phase::Drain } else { Phase::Kill };
         }
         SIGUSR1 => orders.kills = orders.kills.wrapping_add(1),
         SIGUSR2 => orders.paused = true,
@@ -145,5 +146,12 @@ mod tests {
         assert_eq!(orders.phase, Phase::Drain);
         obey(&mut orders, SIGTERM);
         assert_eq!(orders.phase, Phase::Kill);
+    }
+
+    #[test]
+    fn a_daemon_that_was_replaced_is_drained_by_the_first_signal() {
+        let mut orders = Control { phase: Phase::Retire, ..Control::default() };
+        obey(&mut orders, SIGTERM);
+        assert_eq!(orders.phase, Phase::Drain);
     }
 }

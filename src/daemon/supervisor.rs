@@ -12,36 +12,32 @@
 //! stdin is a socket whose other end only the parent holds. At its end of file the parent is gone, and the daemon kills its
 //! children and exits. What the daemon writes there the parent passes on to the service manager. If both are killed at one instant, the next start kills what they left.
 //!
+//! Another daemon may take over from the one that works ([`keeper`]); then the parent has several until the older ones have let
+//! their jobs end.
+//!
 //! The parent is the process that service managers, containers and people know. It also works as PID 1.
 
-use std::ffi::{OsStr, OsString};
+mod carried;
+mod child;
+mod keeper;
+mod program;
+mod signals;
+mod steps;
+
+use std::ffi::OsString;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode, Stdio};
-use std::sync::mpsc::Receiver;
+use std::process::ExitCode;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType};
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, getppid};
-use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
-use signal_hook::iterator::Signals;
-use tokio::time::Instant;
+use rustix::process::{WaitStatus, getppid};
 
-use super::stops::Stops;
-use super::systemd;
+pub(super) use self::carried::FORMAT;
+use self::keeper::{Keeper, Origin};
 use crate::process::{mark, sweep};
 use crate::supervise::scope::own_thread;
 use crate::telemetry::stderr::write_line;
-
-/// How often the parent checks whether a daemon that has just started can take a signal, and the pause between checks.
-const LOOKS: u32 = 1000;
-const PAUSE: Duration = Duration::from_millis(5);
-/// How long a service manager may take to read the last messages.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Why the parent cannot watch over a daemon.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +49,12 @@ pub enum SuperviseError {
     /// The kernel does not make it the reaper of orphans.
     #[error("become the reaper of orphaned processes: {0}")]
     Reaper(io::Error),
+    /// There is no thread that tells a service manager.
+    #[error("start the thread that tells the service manager: {0}")]
+    Teller(io::Error),
+    /// What the program before it knew cannot be read.
+    #[error("take over from the program before: {0}")]
+    Carried(io::Error),
     /// The daemon proper cannot be started.
     #[error("start the daemon {}: {source}", .program.display())]
     Spawn {
@@ -89,20 +91,30 @@ fn is_child_of(pid: u32) -> bool {
 }
 
 /// Runs this executable once more, with the same arguments, as the daemon proper, and watches over
-/// it until it ends. `secrets` is what the [handover](super::handover) gives it. Must be called before any thread is
-/// started.
+/// it until it ends. `secrets` is what the [handover](super::handover) gives it. `upgrades` is given if the program knows
+/// `--rehearse`, so that another one may take over: does the command line mean `run` without saying it? Must be called
+/// before any thread is started.
 #[must_use]
-pub fn supervise(secrets: &[u8]) -> ExitCode {
-    let mut args = std::env::args_os();
-    let name = args.next().unwrap_or_else(|| OsString::from("windlass"));
-    let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"));
-    match watch_over(program, &name, args, secrets) {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            write_line(&format!("failed to {error}"));
-            ExitCode::FAILURE
-        }
-    }
+pub fn supervise(secrets: &[u8], upgrades: Option<bool>) -> ExitCode {
+    exit(watch_over(own_program(), own_line(), secrets, upgrades))
+}
+
+/// Was this process such a parent before it executed this program? Then it is to [`resume`], and nothing else.
+#[must_use]
+pub fn is_resumed() -> bool {
+    carried::is_resumed()
+}
+
+/// Goes on where the program has stopped that this process executed before. Signals are held back until then.
+#[must_use]
+pub fn resume(upgrades: Option<bool>) -> ExitCode {
+    let origin = Origin { program: own_program(), line: own_line(), secrets: Vec::new(), upgrades };
+    exit(Keeper::resume(origin).map(Keeper::keep))
+}
+
+fn own_line() -> Vec<OsString> {
+    let line: Vec<_> = std::env::args_os().collect();
+    if line.is_empty() { vec![OsString::from("windlass")] } else { line }
 }
 
 /// For the daemon proper: calls `on_end` when the parent ends, before anything happens that follows from its end, and
@@ -154,148 +166,28 @@ fn outlast_parent() {
     }
 }
 
-/// The daemon proper, as its parent sees it.
-struct Daemon {
-    pid: Pid,
-    started: Instant,
-    /// Only the kernel closes it, when the parent dies.
-    _lifeline: OwnedFd,
-    /// Tells when a service manager has got what the daemon said, if there is one.
-    told: Option<Receiver<()>>,
-    ended: Option<WaitStatus>,
-}
-
+/// Starts a daemon and watches over it. `upgrades`: as in [`supervise`].
 fn watch_over(
     program: PathBuf,
-    name: &OsStr,
-    args: impl Iterator<Item = OsString>,
+    line: Vec<OsString>,
     secrets: &[u8],
+    upgrades: Option<bool>,
 ) -> Result<u8, SuperviseError> {
-    // The handlers are installed before the daemon exists, so that no signal is lost: it waits until it can be forwarded.
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGCONT, SIGCHLD])
-        .map_err(SuperviseError::Signals)?;
-    rustix::process::set_child_subreaper(Some(getpid())).map_err(|error| SuperviseError::Reaper(error.into()))?;
-    let mut daemon = Daemon::spawn(program, name, args, secrets)?;
-    let (mut paused, mut stops) = (false, Stops::default());
-    let status = loop {
-        for signal in signals.wait() {
-            match signal {
-                SIGCHLD => daemon.reap(),
-                // The daemon has a process group of its own, so job control stops only the parent. The SIGCONT that ends
-                // such a stop is not meant for the daemon.
-                SIGCONT if paused && stops.just_ended() => {
-                    write_line("SIGCONT after a stop: still paused; SIGCONT again resumes");
-                }
-                SIGUSR2 | SIGCONT => {
-                    paused = signal == SIGUSR2;
-                    if paused && let Err(error) = stops.watch() {
-                        write_line(&format!("any SIGCONT ends this pause, even one after a stop: {error}"));
-                    }
-                    daemon.forward(signal);
-                }
-                signal => daemon.forward(signal),
-            }
-        }
-        if let Some(status) = daemon.ended {
-            break status;
-        }
-    };
-    let killed = sweep::kill_descendants();
-    if killed > 0 {
-        write_line(&format!("killed {killed} processes that the daemon left behind"));
-    }
-    daemon.reap();
-    if let Some(told) = &daemon.told {
-        // One that does not read is not waited for any longer.
-        let _ = told.recv_timeout(LAST_WORDS);
-    }
-    Ok(code(status))
+    Ok(Keeper::begin(Origin { program, line, secrets: secrets.to_vec(), upgrades })?.keep())
 }
 
-impl Daemon {
-    fn spawn(
-        program: PathBuf,
-        name: &OsStr,
-        args: impl Iterator<Item = OsString>,
-        secrets: &[u8],
-    ) -> Result<Self, SuperviseError> {
-        let pid = getpid().as_raw_pid().unsigned_abs();
-        let ticks = sweep::start_ticks(pid).unwrap_or_default();
-        let spawn_error = |source: io::Error| SuperviseError::Spawn { program: program.clone(), source };
-        let (lifeline, theirs) =
-            rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-                .map_err(|error| spawn_error(error.into()))?;
-        if !secrets.is_empty() {
-            // It waits in the socket until the daemon reads it.
-            rustix::net::send(&lifeline, secrets, SendFlags::NOSIGNAL).map_err(|error| spawn_error(error.into()))?;
-        }
-        let told = if systemd::listens() {
-            let socket = lifeline.as_fd().try_clone_to_owned().map_err(spawn_error)?;
-            Some(systemd::pass_on(socket).map_err(spawn_error)?)
-        } else {
-            None
-        };
-        let mut command = Command::new(&program);
-        match told {
-            Some(_) => command.env(mark::NOTIFIES, "1"),
-            None => command.env_remove(mark::NOTIFIES),
-        };
-        if secrets.is_empty() {
-            command.env_remove(mark::HANDED_OVER);
-        }
-        command
-            .arg0(name)
-            .args(args)
-            .env(mark::SUPERVISED, format!("{pid}:{ticks}"))
-            // The service manager's watchdog names the parent's pid, but the daemon answers it. Without this variable
-            // it may.
-            .env_remove("WATCHDOG_PID")
-            .env_remove("NOTIFY_SOCKET")
-            .stdin(Stdio::from(theirs))
-            .process_group(0);
-        let child = command.spawn().map_err(spawn_error)?;
-        // `command` holds the daemon's end of the socket until here: the daemon alone must hold it from now on.
-        drop(command);
-        Ok(Self { pid: Pid::from_child(&child), started: Instant::now(), _lifeline: lifeline, told, ended: None })
-    }
-
-    /// Reaps what has ended: the daemon, and orphans that became our children.
-    fn reap(&mut self) {
-        loop {
-            match rustix::process::wait(WaitOptions::NOHANG) {
-                Ok(Some((pid, status))) if pid == self.pid => self.ended = Some(status),
-                Ok(Some(_)) | Err(Errno::INTR) => {}
-                Ok(None) | Err(_) => return,
-            }
-        }
-    }
-
-    /// Passes on a signal. A daemon that has just started has no handlers yet, and the signal would kill it, so the
-    /// signal waits until the daemon can take it.
-    fn forward(&self, signal: i32) {
-        let Some(signal) = Signal::from_named_raw(signal).filter(|_| self.ended.is_none()) else { return };
-        let pid = self.pid.as_raw_pid().unsigned_abs();
-        let takes = signal == Signal::CONT
-            || (0..LOOKS).any(|look| {
-                if look > 0 {
-                    std::thread::sleep(PAUSE);
-                }
-                let takes = takes(sweep::catches(pid, signal), self.started.elapsed());
-                takes || !sweep::is_alive(pid, 0)
-            });
-        if takes || [Signal::TERM, Signal::INT, Signal::QUIT].contains(&signal) {
-            // It was not reaped yet, so the pid is still its own.
-            let _ = rustix::process::kill_process(self.pid, signal);
-        } else {
-            write_line(&format!("the daemon does not take signal {}, which was not forwarded", signal.as_raw()));
+fn exit(ended: Result<u8, SuperviseError>) -> ExitCode {
+    match ended {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            write_line(&format!("failed to {error}"));
+            ExitCode::FAILURE
         }
     }
 }
 
-/// Can a daemon of this age take a signal, if this is what is seen of its handlers? Where they are hidden its age decides,
-/// because a signal that is never passed on is worse than one that comes too early.
-fn takes(catches: Option<bool>, age: Duration) -> bool {
-    catches.unwrap_or_else(|| age >= PAUSE * LOOKS)
+fn own_program() -> PathBuf {
+    std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"))
 }
 
 /// The exit code for how the daemon ended, as a shell gives it.

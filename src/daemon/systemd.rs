@@ -12,15 +12,16 @@
 //! that. Messages arrive in the order in which they were told.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags};
+use nix::sys::signal::SigSet;
+use rustix::net::SendFlags;
 use sd_notify::NotifyState;
+use tokio::sync::oneshot;
 
 use crate::process::mark;
 use crate::supervise::scope::own_thread;
@@ -31,7 +32,9 @@ const NEXT_WORD: u32 = 120_000_000;
 /// How many messages wait for a service manager that reads none. Later ones are dropped.
 const CAPACITY: usize = 64;
 /// The longest message that is passed on.
-const LONGEST: usize = 4096;
+pub(super) const LONGEST: usize = 4096;
+/// How long a service manager may take to read the last messages.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// The stack of the parent's thread, which calls little.
 const STACK: usize = 64 * 1024;
 
@@ -42,7 +45,14 @@ const LONGEST_LINE: usize = 500;
 static READY: AtomicBool = AtomicBool::new(false);
 
 /// To the thread that tells systemd, if there is one.
-static THREAD: OnceLock<Option<SyncSender<String>>> = OnceLock::new();
+static THREAD: OnceLock<Option<SyncSender<Word>>> = OnceLock::new();
+
+/// What the thread does.
+enum Word {
+    Tell(String),
+    /// All before it was told.
+    Told(oneshot::Sender<()>),
+}
 
 /// We work.
 pub fn ready(status: &str) {
@@ -78,6 +88,12 @@ pub fn waiting(status: &str) {
     tell(&[NotifyState::ExtendTimeoutUsec(NEXT_WORD), NotifyState::Status(status)]);
 }
 
+/// Another daemon has taken over. Who watches us does not take that for a stop.
+pub fn replaced() {
+    READY.store(false, Ordering::SeqCst);
+    tell(&[NotifyState::Status("another daemon has taken over; running jobs end")]);
+}
+
 /// We drain.
 pub fn stopping() {
     READY.store(false, Ordering::SeqCst);
@@ -99,7 +115,17 @@ pub fn alive() {
 fn tell(states: &[NotifyState<'_>]) {
     let Some(thread) = THREAD.get_or_init(start) else { return };
     // A full queue means that the service manager has read nothing for minutes.
-    let _ = thread.try_send(message(states));
+    let _ = thread.try_send(Word::Tell(message(states)));
+}
+
+/// Waits until the parent has got all that was told so far, or does not take it.
+pub(super) async fn told() {
+    let Some(thread) = THREAD.get_or_init(start) else { return };
+    let (sender, told) = oneshot::channel();
+    if thread.try_send(Word::Told(sender)).is_ok() {
+        // The parent always reads, unless it hangs.
+        let _ = tokio::time::timeout(LAST_WORDS, told).await;
+    }
 }
 
 /// The states, one a line, whatever stands in a status: a second line of a status would be an order to systemd.
@@ -112,46 +138,65 @@ fn message(states: &[NotifyState<'_>]) -> String {
     states.iter().map(line).collect()
 }
 
-/// Does a service manager want this process, the parent, to tell it?
-pub(super) fn listens() -> bool {
-    std::env::var_os("NOTIFY_SOCKET").is_some()
+/// For the parent: passes on what daemons say.
+pub(super) struct Teller {
+    messages: SyncSender<String>,
+    ended: Receiver<()>,
 }
 
-/// For the parent: passes on what the daemon proper says on this socket, until the daemon has ended. The receiver learns
-/// when all is passed on.
-pub(super) fn pass_on(socket: OwnedFd) -> io::Result<Receiver<()>> {
+/// Starts the thread that passes on, if a service manager wants this process, the parent, to tell it.
+///
+/// # Errors
+/// If no thread can be started.
+pub(super) fn teller() -> io::Result<Option<Teller>> {
+    if std::env::var_os("NOTIFY_SOCKET").is_none() {
+        return Ok(None);
+    }
+    let (messages, to_tell) = sync_channel::<String>(CAPACITY);
     let (sender, ended) = sync_channel(1);
     let pass = move || {
         own_thread("the messages to systemd");
-        let mut message = [0; LONGEST];
-        loop {
-            match rustix::net::recv(&socket, &mut message[..], RecvFlags::empty()) {
-                Ok((0, _)) => break,
-                Ok((length, _)) => {
-                    let text = String::from_utf8_lossy(message.get(..length).unwrap_or_default());
-                    // A socket that refuses is no reason to end.
-                    let _ = sd_notify::notify(&[NotifyState::Custom(&text)]);
-                }
-                Err(Errno::INTR) => {}
-                Err(_) => break,
-            }
+        // The parent takes them, even while it executes another program.
+        let _ = SigSet::all().thread_block();
+        for text in to_tell {
+            // A socket that refuses is no reason to end.
+            let _ = sd_notify::notify(&[NotifyState::Custom(&text)]);
         }
         // The parent may have ended its wait.
         let _ = sender.send(());
     };
     std::thread::Builder::new().name("systemd".to_owned()).stack_size(STACK).spawn(pass)?;
-    Ok(ended)
+    Ok(Some(Teller { messages, ended }))
+}
+
+impl Teller {
+    /// Passes on a message. One for which there is no room any more is dropped.
+    pub(super) fn tell(&self, message: &str) {
+        let _ = self.messages.try_send(message.to_owned());
+    }
+
+    /// Waits until all is passed on. A service manager that does not read is not waited for any longer.
+    pub(super) fn end(self) {
+        drop(self.messages);
+        let _ = self.ended.recv_timeout(LAST_WORDS);
+    }
 }
 
 /// Starts the thread, if a service manager wants to be told.
-fn start() -> Option<SyncSender<String>> {
+fn start() -> Option<SyncSender<Word>> {
     std::env::var_os(mark::NOTIFIES)?;
-    let (sender, messages) = sync_channel::<String>(CAPACITY);
+    let (sender, words) = sync_channel::<Word>(CAPACITY);
     let send = move || {
         own_thread("the messages to systemd");
-        for message in messages {
-            // Without a parent this process ends anyway.
-            let _ = rustix::net::send(io::stdin().as_fd(), message.trim_end().as_bytes(), SendFlags::NOSIGNAL);
+        for word in words {
+            match word {
+                // Without a parent this process ends anyway.
+                Word::Tell(message) => {
+                    let _ = rustix::net::send(io::stdin().as_fd(), message.trim_end().as_bytes(), SendFlags::NOSIGNAL);
+                }
+                // It may have ended its wait.
+                Word::Told(sender) => drop(sender.send(())),
+            }
         }
     };
     std::thread::Builder::new().name("systemd".to_owned()).spawn(send).ok().map(|_| sender)

@@ -3,6 +3,7 @@
 //! Its sockets are bound before anything else starts, so that an address that cannot be had ends the start. It serves before
 //! the daemon is ready: health tells how far it has come.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
@@ -41,10 +42,13 @@ pub(super) struct Surroundings {
     pub(super) streamed: Listener,
 }
 
+/// A socket that passes from one daemon to the next: its address, as the configuration has it, and the socket.
+pub(super) type PassedSocket = (String, OwnedFd);
+
 #[cfg(feature = "web")]
-pub(super) use built::{WebBound, WebReload, WebTold};
+pub(super) use built::{WebBound, WebReload, WebSockets, WebTold};
 #[cfg(not(feature = "web"))]
-pub(super) use left_out::{WebBound, WebReload, WebTold};
+pub(super) use left_out::{WebBound, WebReload, WebSockets, WebTold};
 
 /// How many connections it may have.
 #[cfg(feature = "web")]
@@ -67,7 +71,9 @@ mod built {
     use super::*;
     use crate::config::http::{HttpConfig, LoopbackMode};
     use crate::event::Event;
-    use crate::http::{self, Changes, Content, Outlet, Relisten, Server, Site, Sockets, Stage, Standing};
+    use crate::http::{
+        self, Changes, Content, Listening, Outlet, Passed, Relisten, Server, Site, Sockets, Stage, Standing,
+    };
     use crate::process::sweep::hostname;
 
     /// How long requests may go on when all else has ended.
@@ -108,17 +114,39 @@ mod built {
         Arc::new(content)
     }
 
+    /// What it listens on, for a daemon that takes over.
+    #[derive(Default)]
+    pub(in crate::daemon) struct WebSockets(Listening);
+
+    impl WebSockets {
+        /// The sockets. This daemon goes on with them.
+        ///
+        /// # Errors
+        /// If the system gives no descriptors.
+        pub(in crate::daemon) fn pass_on(&self) -> std::io::Result<Vec<PassedSocket>> {
+            Ok(self.0.pass_on()?.into_iter().map(|one| (one.address, one.socket)).collect())
+        }
+
+        /// They belong to the daemon that has taken over.
+        pub(in crate::daemon) fn leave(&self) {
+            self.0.leave();
+        }
+    }
+
     impl WebBound {
-        /// Binds the sockets.
+        /// Binds the sockets, but those that were passed.
         ///
         /// # Errors
         /// If one cannot be had.
         pub(in crate::daemon) fn bind(
             config: &Config,
             registry: &Arc<Registry>,
+            passed: Vec<PassedSocket>,
         ) -> Result<(Self, WebReload), RunError> {
             let Some(http) = &config.http else { return Ok((Self(None), WebReload(None))) };
-            let sockets = http::bind(&http.listen, &[])?;
+            let passed = passed.into_iter().map(|(address, socket)| Passed { address, socket }).collect();
+            let (mut sockets, rest) = http::take_over(&http.listen, passed);
+            sockets.add(http::bind(&rest, &[])?);
             let (sender, content) = watch::channel(content(http, config, registry));
             let (relisten, changes) = http::changes();
             Ok((Self(Some(Prepared { sockets, content, changes })), WebReload(Some((sender, relisten)))))
@@ -195,6 +223,11 @@ mod built {
             self.standing.reach(Stage::Working);
         }
 
+        /// Another daemon has taken over.
+        pub(in crate::daemon) fn replaced(&self) {
+            self.standing.replaced();
+        }
+
         /// The daemon ends, and all must be over by then.
         pub(in crate::daemon) fn drains(&self, deadline: Instant) {
             self.standing.reach(Stage::Draining);
@@ -204,6 +237,11 @@ mod built {
     }
 
     impl Web {
+        /// What it listens on.
+        pub(in crate::daemon) fn sockets(&self) -> WebSockets {
+            self.0.as_ref().map(|server| WebSockets(server.listening())).unwrap_or_default()
+        }
+
         /// Ends it. Requests may go on for a moment, unless all must be over at once.
         pub(in crate::daemon) async fn end(self, told: &WebTold, at_once: bool) {
             let Some(server) = self.0 else { return };
@@ -223,10 +261,15 @@ mod left_out {
     pub(in crate::daemon) struct Rebound;
     #[derive(Clone, Default)]
     pub(in crate::daemon) struct WebTold;
+    pub(in crate::daemon) struct WebSockets;
     pub(in crate::daemon) struct Web;
 
     impl WebBound {
-        pub(in crate::daemon) fn bind(_: &Config, _: &Arc<Registry>) -> Result<(Self, WebReload), RunError> {
+        pub(in crate::daemon) fn bind(
+            _: &Config,
+            _: &Arc<Registry>,
+            _: Vec<PassedSocket>,
+        ) -> Result<(Self, WebReload), RunError> {
             Ok((Self, WebReload))
         }
 
@@ -246,10 +289,23 @@ mod left_out {
     impl WebTold {
         pub(in crate::daemon) fn opened(&self, _: &Store<Whole>) {}
         pub(in crate::daemon) fn works(&self) {}
+        pub(in crate::daemon) fn replaced(&self) {}
         pub(in crate::daemon) fn drains(&self, _: Instant) {}
     }
 
+    impl WebSockets {
+        pub(in crate::daemon) fn pass_on(&self) -> std::io::Result<Vec<PassedSocket>> {
+            Ok(Vec::new())
+        }
+
+        pub(in crate::daemon) fn leave(&self) {}
+    }
+
     impl Web {
+        pub(in crate::daemon) fn sockets(&self) -> WebSockets {
+            WebSockets
+        }
+
         pub(in crate::daemon) async fn end(self, _: &WebTold, _: bool) {}
     }
 }

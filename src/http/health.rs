@@ -3,7 +3,8 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 
-use super::site::{Site, Stage};
+use super::site::Site;
+use super::standing::Stage;
 
 /// What the paths of these routes begin with. They are answered also where there is no connection left for anything else.
 pub(super) const PATHS: &str = "/health/";

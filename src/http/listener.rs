@@ -11,6 +11,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
@@ -76,6 +77,12 @@ impl Sockets {
             None => Ok(self),
         }
     }
+
+    /// These and others.
+    pub fn add(&mut self, others: Self) {
+        self.bound.extend(others.bound);
+        self.taken.extend(others.taken);
+    }
 }
 
 /// A socket that is bound, and accepts nothing yet. Dropping it closes it, and removes it from the file system.
@@ -84,6 +91,8 @@ pub(super) struct Bound {
     /// As the configuration has it.
     pub(super) address: ListenAddress,
     pub(super) socket: Socket,
+    /// Another daemon listens on it, too, until this one works.
+    pub(super) is_inherited: bool,
 }
 
 /// The socket itself.
@@ -99,13 +108,31 @@ pub(super) struct Place {
     path: PathBuf,
     device: u64,
     inode: u64,
+    /// Another daemon removes it.
+    is_left: AtomicBool,
+}
+
+impl Place {
+    pub(super) fn of(path: &Path, found: &fs::Metadata) -> Self {
+        Self { path: path.to_owned(), device: found.dev(), inode: found.ino(), is_left: AtomicBool::new(false) }
+    }
+
+    /// Another daemon has the socket, and removes it.
+    pub(super) fn leave(&self) {
+        self.is_left.store(true, Ordering::Relaxed);
+    }
+
+    /// It is this daemon's.
+    pub(super) fn own(&self) {
+        self.is_left.store(false, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         // Another daemon may have put its own there.
         let is_ours = |found: fs::Metadata| found.dev() == self.device && found.ino() == self.inode;
-        if fs::symlink_metadata(&self.path).is_ok_and(is_ours) {
+        if !self.is_left.load(Ordering::Relaxed) && fs::symlink_metadata(&self.path).is_ok_and(is_ours) {
             // What cannot be removed is found by the next start.
             let _ = fs::remove_file(&self.path);
         }
@@ -153,7 +180,7 @@ pub(super) fn bind_one(address: &ListenAddress, own: &[ListenAddress]) -> Result
         ListenAddress::Unix(path) => unix_socket(path),
     };
     match socket {
-        Ok(socket) => Ok(Bound { address: address.clone(), socket }),
+        Ok(socket) => Ok(Bound { address: address.clone(), socket, is_inherited: false }),
         Err(reason) => Err(BindError { address: address.clone(), reason }),
     }
 }
@@ -218,7 +245,7 @@ fn unix_socket(path: &Path) -> Result<Socket, Reason> {
         rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(told)?;
     rustix::net::bind(&socket, &address).map_err(told)?;
     let found = fs::symlink_metadata(path)?;
-    let place = Place { path: path.to_owned(), device: found.dev(), inode: found.ino() };
+    let place = Place::of(path, &found);
     fs::set_permissions(path, fs::Permissions::from_mode(MODE))?;
     rustix::net::listen(&socket, BACKLOG).map_err(told)?;
     Ok(Socket::Unix(socket.into(), place))

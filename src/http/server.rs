@@ -5,18 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::connection::{self, Manner};
-use super::listener::{BindError, Bound, Place, Socket, Sockets, bind_one};
+use super::listener::{BindError, Bound, Sockets, bind_one};
+use super::passing::{Listener, Listening};
 use super::peer::Peer;
 use super::router::router;
 use super::site::Site;
 use super::slots::{Admitted, Slot, Slots};
+use super::standing::Standing;
 use super::streams::Streams;
 use crate::config::element::listen::ListenAddress;
 use crate::event::{Bus, Event};
@@ -47,6 +49,7 @@ const NAME: &str = "the http server";
 pub struct Server {
     end: watch::Sender<Option<Instant>>,
     ended: oneshot::Receiver<()>,
+    listening: Listening,
 }
 
 /// Other addresses.
@@ -90,14 +93,15 @@ impl Server {
         let (end, told) = watch::channel(None);
         let (running, ended) = oneshot::channel::<()>();
         let (ready, is_ready) = std::sync::mpsc::channel();
+        let listening = Listening::default();
         let pulse = site.pulses.begin(NAME, LONGEST);
-        let site = site.clone();
+        let (site, passed) = (site.clone(), listening.clone());
         let run = move || {
             own_thread(NAME);
             let is_told = told.clone();
             runtime.block_on(async move {
                 // Anyone who starts it tells what failed.
-                let served = match Served::new(&site, sockets) {
+                let served = match Served::new(&site, sockets, passed) {
                     Ok(served) => served,
                     Err(error) => return drop(ready.send(Err(error))),
                 };
@@ -118,7 +122,13 @@ impl Server {
             Ok(listens) => listens?,
             Err(_) => return Err(io::Error::other("the thread ended")),
         }
-        Ok(Self { end, ended })
+        Ok(Self { end, ended, listening })
+    }
+
+    /// What it listens on.
+    #[must_use]
+    pub fn listening(&self) -> Listening {
+        self.listening.clone()
     }
 
     /// Accepts nothing more, lets requests end until then, and ends.
@@ -140,6 +150,8 @@ struct Served {
     bus: Bus,
     accept: Accept,
     listeners: Vec<(ListenAddress, AbortHandle)>,
+    listening: Listening,
+    standing: Standing,
     /// Addresses that other programs have so far.
     waited_for: Vec<ListenAddress>,
     tasks: JoinSet<()>,
@@ -148,7 +160,7 @@ struct Served {
 }
 
 impl Served {
-    fn new(site: &Site, sockets: Sockets) -> io::Result<Self> {
+    fn new(site: &Site, sockets: Sockets, listening: Listening) -> io::Result<Self> {
         let (stop, stopped) = watch::channel(false);
         let accept = Accept {
             router: router(site),
@@ -161,6 +173,8 @@ impl Served {
             bus: site.bus.clone(),
             accept,
             listeners: Vec::new(),
+            listening,
+            standing: site.standing.clone(),
             waited_for: Vec::new(),
             tasks: JoinSet::new(),
             streams: site.streams.clone(),
@@ -205,14 +219,18 @@ impl Served {
 
     fn listen(&mut self, bound: Bound) -> io::Result<()> {
         let url = bound.url();
-        let Bound { address, socket } = bound;
-        let accept = self.accept.clone();
-        let listener = match socket {
-            Socket::Tcp(listener) => Listener::Tcp(TcpListener::from_std(listener)?),
-            Socket::Unix(listener, place) => Listener::Unix(UnixListener::from_std(listener)?, place),
+        let Bound { address, socket, is_inherited } = bound;
+        let (accept, standing) = (self.accept.clone(), self.standing.clone());
+        let listener = Arc::new(Listener::new(socket)?);
+        self.listening.add(&address, &listener);
+        let listen = async move {
+            if is_inherited {
+                listener.inherit(&standing).await;
+            }
+            accept.from(&listener).await;
         };
         // Its panic ends the process.
-        let task = self.tasks.spawn(named(NAME, async move { accept.from(listener).await }));
+        let task = self.tasks.spawn(named(NAME, listen));
         self.listeners.push((address, task));
         self.bus.emit(Event::Notice { text: format!("http: listening on {url}") });
         Ok(())
@@ -239,6 +257,8 @@ impl Served {
     }
 
     async fn run(mut self, mut changes: mpsc::UnboundedReceiver<Change>, mut end: watch::Receiver<Option<Instant>>) {
+        let standing = self.standing.clone();
+        let mut is_replaced = false;
         let until = loop {
             tokio::select! {
                 ended = end.wait_for(Option::is_some) => break match ended {
@@ -246,14 +266,15 @@ impl Served {
                     // Anyone who could tell is gone, and so is the daemon.
                     Err(_) => std::future::pending().await,
                 },
-                Some(change) = changes.recv() => self.change(change),
-                () = sleep(RETRY), if !self.waited_for.is_empty() => self.retry().await,
+                () = standing.until_replaced(), if !is_replaced => {
+                    is_replaced = true;
+                    self.close().await;
+                }
+                Some(change) = changes.recv(), if !is_replaced => self.change(change),
+                () = sleep(RETRY), if !is_replaced && !self.waited_for.is_empty() => self.retry().await,
             }
         };
-        self.tasks.shutdown().await;
-        // They would never end by themselves.
-        self.streams.close();
-        self.stop.send_replace(true);
+        self.close().await;
         let ended = async {
             while !(self.accept.slots.is_empty() && self.accept.brief.is_empty()) {
                 sleep(LOOK).await;
@@ -262,11 +283,14 @@ impl Served {
         // Those that are left are cut with the runtime.
         let _ = timeout_at(until, ended).await;
     }
-}
 
-enum Listener {
-    Tcp(TcpListener),
-    Unix(UnixListener, #[expect(dead_code, reason = "it is removed with the listener")] Place),
+    /// Accepts nothing more. Requests go on.
+    async fn close(&mut self) {
+        self.tasks.shutdown().await;
+        // They would never end by themselves.
+        self.streams.close();
+        self.stop.send_replace(true);
+    }
 }
 
 /// What accepts connections.
@@ -281,10 +305,10 @@ struct Accept {
 
 impl Accept {
     /// Accepts for as long as it is polled.
-    async fn from(self, listener: Listener) {
+    async fn from(self, listener: &Listener) {
         let mut failing = false;
         loop {
-            let accepted = match &listener {
+            let accepted = match listener {
                 Listener::Tcp(listener) => listener.accept().await.map(|(stream, from)| self.tcp(stream, from.ip())),
                 Listener::Unix(listener, _) => {
                     listener.accept().await.map(|(stream, _)| self.serve(stream, Peer::unix()))
@@ -346,7 +370,8 @@ mod tests {
     use super::*;
     use crate::clock::ManualClock;
     use crate::config::http::HttpConfig;
-    use crate::http::site::{Content, Standing};
+    use crate::http::listener::Socket;
+    use crate::http::site::Content;
 
     #[test]
     fn a_socket_that_is_none_ends_the_start_and_nothing_panics() {
@@ -360,7 +385,7 @@ mod tests {
         let file = std::fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
         let socket = std::net::TcpListener::from(std::os::fd::OwnedFd::from(file));
         socket.set_nonblocking(true).unwrap();
-        let bound = Bound { address: listen, socket: Socket::Tcp(socket) };
+        let bound = Bound { address: listen, socket: Socket::Tcp(socket), is_inherited: false };
         let error = Server::start(&site, Sockets { bound: vec![bound], taken: Vec::new() }, changes().1).unwrap_err();
         assert_eq!(
             error.kind(),

@@ -1,7 +1,6 @@
 //! What requests see of the daemon.
 
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
@@ -15,6 +14,7 @@ use super::problem::{Kind, Problem};
 use super::queue_bound::QueueBound;
 use super::reading::Turns;
 use super::requests::Requests;
+use super::standing::Standing;
 use super::streams::Streams;
 use super::telling::Telling;
 use super::underway::Underway;
@@ -74,64 +74,6 @@ impl Content {
     #[must_use]
     pub fn on(self, host: String) -> Self {
         Self { host, ..self }
-    }
-}
-
-/// How far the daemon has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-#[non_exhaustive]
-pub enum Stage {
-    /// It does not work yet.
-    Starting,
-    /// It works.
-    Working,
-    /// It lets its jobs end.
-    Draining,
-}
-
-/// Where the daemon tells how far it has come. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Standing(Arc<Told>);
-
-#[derive(Debug)]
-struct Told {
-    stage: AtomicU8,
-    store: OnceLock<Store<Whole>>,
-}
-
-impl Default for Standing {
-    fn default() -> Self {
-        Self(Arc::new(Told { stage: AtomicU8::new(Stage::Starting as u8), store: OnceLock::new() }))
-    }
-}
-
-impl Standing {
-    /// The daemon has come so far.
-    pub fn reach(&self, stage: Stage) {
-        self.0.stage.fetch_max(stage as u8, Ordering::Relaxed);
-    }
-
-    /// How far it has come.
-    #[must_use]
-    pub fn stage(&self) -> Stage {
-        match self.0.stage.load(Ordering::Relaxed) {
-            0 => Stage::Starting,
-            1 => Stage::Working,
-            _ => Stage::Draining,
-        }
-    }
-
-    /// The store is open. The first one counts.
-    pub fn opened(&self, store: &Store<Whole>) {
-        // A start that is tried again has opened it before.
-        let _ = self.0.store.set(store.clone());
-    }
-
-    /// The store, once it is open.
-    #[must_use]
-    pub fn store(&self) -> Option<&Store<Whole>> {
-        self.0.store.get()
     }
 }
 

@@ -16,6 +16,8 @@ pub enum Phase {
     /// Work.
     #[default]
     Run,
+    /// Another instance has taken over: claim nothing more, let running jobs end in their own time.
+    Retire,
     /// Claim nothing more, let running jobs end until the deadline.
     Drain,
     /// Kill running jobs now.

@@ -61,7 +61,45 @@ pub(super) async fn end_lost_runs(
     (phase > Phase::Run).then_some(Ended::Unsettled)
 }
 
-/// Lets runs end, then asks them to end, then kills them. Everything is over before the deadline.
+/// What a drain does, and when.
+struct Steps {
+    /// The next one is the last.
+    steps: Vec<(Instant, Stop)>,
+    /// When all must be over; never if runs may take as long as they need.
+    deadline: Option<Instant>,
+}
+
+impl Steps {
+    /// Those of a drain that was ordered now and may take so long.
+    fn of(limit: Option<Duration>, grace: Duration) -> Self {
+        let Some(limit) = limit else { return Self { steps: Vec::new(), deadline: None } };
+        // The time between the kill and the deadline is for reaping, settling and unregistering.
+        let reserve = (grace / 4).min(Duration::from_secs(1));
+        let begun = Instant::now();
+        Self {
+            steps: vec![(begun + limit - reserve, Stop::Kill), (begun + limit - grace, Stop::Terminate)],
+            deadline: Some(begun + limit),
+        }
+    }
+
+    /// What was killed now is to be settled.
+    fn kill(&mut self) {
+        self.steps.clear();
+        let settled = Instant::now() + KILLED_SETTLE;
+        self.deadline = Some(self.deadline.map_or(settled, |deadline| deadline.min(settled)));
+    }
+
+    async fn next(&mut self) -> Option<Stop> {
+        match self.steps.last().map(|(at, _)| *at).or(self.deadline) {
+            Some(next) => sleep_until(next).await,
+            None => std::future::pending().await,
+        }
+        self.steps.pop().map(|(_, how)| how)
+    }
+}
+
+/// Lets runs end, then asks them to end, then kills them. Everything is over before the deadline. Where another instance has
+/// taken over, runs have until `upgrade_timeout`, or as long as they need, unless an order to drain comes.
 pub(super) async fn drain(
     core: &Rc<Core>,
     lanes: &mut Tasks,
@@ -74,35 +112,37 @@ pub(super) async fn drain(
     core.lease.change_record(|record| record.halt = Some(Halt::Draining));
     core.hunger.notify_all();
     let (_, busy) = core.slots.census();
+    let mut phase = control.borrow().phase.min(Phase::Drain);
+    let retires = phase == Phase::Retire;
     if busy > 0 {
-        core.bus
-            .emit(Event::Notice { text: format!("draining: {} still running", counted(busy, "job is", "jobs are")) });
+        let jobs = counted(busy, "job is", "jobs are");
+        let text = if retires { "another daemon has taken over" } else { "draining" };
+        core.bus.emit(Event::Notice { text: format!("{text}: {jobs} still running") });
     }
     let (timeout, grace) = (config.shutdown.timeout, config.shutdown.kill_grace);
-    // The time between the kill and the deadline is for reaping, settling and unregistering.
-    let reserve = (grace / 4).min(Duration::from_secs(1));
-    let begun = Instant::now();
-    let mut deadline = begun + timeout;
-    let mut steps = vec![(begun + timeout - reserve, Stop::Kill), (begun + timeout - grace, Stop::Terminate)];
+    let mut steps = Steps::of(if retires { config.shutdown.upgrade_timeout } else { Some(timeout) }, grace);
     loop {
         pulse.turn();
-        let next = steps.last().map_or(deadline, |(at, _)| *at);
         tokio::select! {
             biased;
             () = lanes.ended() => return Some(Ended::Clean),
-            Some(now) = orders(control, Phase::Drain, interrupts.heeded()), if !steps.is_empty() => {
+            Some(now) = orders(control, phase, interrupts.heeded()), if phase < Phase::Kill => {
                 interrupts.heed(core, now.kills);
-                if now.phase == Phase::Kill {
-                    core.warn("killing the jobs that still run".to_owned());
-                    core.slots.stop_all(Stop::Kill);
-                    steps.clear();
-                    deadline = deadline.min(Instant::now() + KILLED_SETTLE);
+                if now.phase > phase {
+                    phase = now.phase;
+                    if phase == Phase::Kill {
+                        core.warn("killing the jobs that still run".to_owned());
+                        core.slots.stop_all(Stop::Kill);
+                        steps.kill();
+                    } else {
+                        steps = Steps::of(Some(timeout), grace);
+                    }
                 }
             }
             () = core.orders.died() => {}
             () = sleep(TURN) => {}
-            () = sleep_until(next) => match steps.pop() {
-                Some((_, how)) => {
+            step = steps.next() => match step {
+                Some(how) => {
                     let (_, busy) = core.slots.census();
                     core.warn(late(busy, how));
                     core.slots.stop_all(how);

@@ -35,8 +35,13 @@ pub(super) async fn leave(
     if timeout(patience, left).await.is_ok() { Ended::Clean } else { Ended::Unsettled }
 }
 
-/// How long unregistering may take: what the drain left of its time, within bounds; the least if all is to end at once.
+/// How long unregistering may take: what the drain left of its time, within bounds; the least if all is to end at once, the
+/// most if another instance has taken over.
 pub(super) fn leave_patience(core: &Core, drain_began: Instant, phase: Phase) -> Duration {
     let left = core.settings.config().shutdown.timeout.saturating_sub(drain_began.elapsed());
-    if phase == Phase::Kill { LEAVE_LEAST } else { left.clamp(LEAVE_LEAST, LEAVE_MOST) }
+    match phase {
+        Phase::Kill => LEAVE_LEAST,
+        Phase::Retire => LEAVE_MOST,
+        Phase::Run | Phase::Drain => left.clamp(LEAVE_LEAST, LEAVE_MOST),
+    }
 }

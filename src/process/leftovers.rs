@@ -40,6 +40,8 @@ pub struct Marks {
     /// Its pid and start time, if it is known.
     daemon: Option<ProcessKey>,
     limits: HashSet<u64>,
+    /// Whatever instance they belong to: a daemon that was declared dead takes another one.
+    of_any: bool,
     /// The daemon itself, if it still exists.
     spared: Option<u32>,
 }
@@ -78,7 +80,14 @@ impl Marks {
     pub fn new(instance: &str, daemon: Option<Daemon<'_>>) -> Self {
         let limits = daemon.map(|daemon| mark::limits(daemon).collect()).unwrap_or_default();
         let daemon = daemon.map(|daemon| (daemon.pid, daemon.started_ticks));
-        Self { instance: instance.to_owned(), daemon, limits, spared: None }
+        Self { instance: instance.to_owned(), daemon, limits, of_any: false, spared: None }
+    }
+
+    /// The marks of all processes of this daemon, which is dead.
+    #[must_use]
+    pub fn of(daemon: Daemon<'_>) -> Self {
+        let name = format!("of process {}", daemon.pid);
+        Self { of_any: true, ..Self::new(&name, Some(daemon)) }
     }
 
     /// The same without this process, for a daemon that still exists.
@@ -95,13 +104,16 @@ impl Marks {
     fn belongs(&self, pid: u32) -> io::Result<Belongs> {
         let environ = environ(pid)?.unwrap_or_default();
         let Some(instance) = variable(&environ, mark::INSTANCE) else { return Ok(Belongs::Unknown) };
-        if self.instance.is_empty() || instance != self.instance.as_bytes() {
+        if !self.of_any && (self.instance.is_empty() || instance != self.instance.as_bytes()) {
             return Ok(Belongs::Others);
         }
         let is_ours = match variable(&environ, mark::RUN).and_then(mark::origin) {
             Some(origin) => self.have_started(&origin),
             // It took that out of its environment. Its limit still tells the daemon, if it has one.
-            None => self.spared.is_none() && (self.limits(pid)? || mark::limit_of(pid)?.is_none()),
+            None => {
+                let unmarked = || Ok::<_, io::Error>(!self.of_any && mark::limit_of(pid)?.is_none());
+                self.spared.is_none() && (self.limits(pid)? || unmarked()?)
+            }
         };
         Ok(if is_ours { Belongs::Ours } else { Belongs::Others })
     }

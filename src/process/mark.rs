@@ -33,14 +33,21 @@ pub const SUPERVISED: &str = "WINDLASS_SUPERVISED";
 pub const NOTIFIES: &str = "WINDLASS_NOTIFIES";
 /// Says to the process that this names that its stdin holds its secrets.
 pub const HANDED_OVER: &str = "WINDLASS_HANDED_OVER";
+/// Among the secrets of a daemon: by what name it is asked to let another one take over, and by what token.
+pub const SUCCESSION: &str = "WINDLASS_SUCCESSION";
+/// The same of the daemon that it replaces.
+pub const PREDECESSOR: &str = "WINDLASS_PREDECESSOR";
+/// Says to the process that this names that it watches over daemons, and that its stdin holds what it knew.
+pub const RESUMED: &str = "WINDLASS_RESUMED";
 /// The configuration of the daemon and of every command.
 pub const CONFIG: &str = "WINDLASS_CONFIG";
 /// Variables that are secrets.
 pub const SECRETS: [&str; 2] = ["WINDLASS_HTTP_TOKEN", "WINDLASS_STORE_URL"];
 /// Variables of the daemon that children do not get: the connection to its service manager, its secrets, its
 /// configuration, for which they ask it, and the daemon of the job that started it.
-pub const PRIVATE: [&str; 14] = [
+pub const PRIVATE: [&str; 15] = [
     CONFIG,
+    RESUMED,
     DAEMON,
     NOTIFIES,
     HANDED_OVER,

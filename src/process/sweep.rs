@@ -271,6 +271,21 @@ pub(super) fn unless_short<T>(had: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
+/// Is this process below that one? `None` if it is gone, or if it or one above it cannot be seen.
+#[must_use]
+pub fn descends_from(pid: u32, ancestor: u32) -> Option<bool> {
+    let (mut next, mut above) = (pid, HashSet::new());
+    while above.insert(next) {
+        match ProcStat::of(next).filter(ProcStat::lives)?.parent {
+            parent if parent == ancestor => return Some(true),
+            // The first process of this namespace, or one that was started from outside of it.
+            0 => return Some(false),
+            parent => next = parent,
+        }
+    }
+    None
+}
+
 pub(super) fn self_and_ancestors() -> HashSet<u32> {
     let mut above = HashSet::new();
     let mut next = getpid().as_raw_pid().unsigned_abs();
@@ -372,6 +387,9 @@ mod tests {
         expected.sort_unstable();
         assert_eq!(found, expected);
         assert!(living_groups().unwrap().contains(&Pid::from_child(&child).as_raw_pid()));
+        let ourselves = std::process::id();
+        assert!(pids.iter().all(|&pid| descends_from(pid, ourselves) == Some(true)));
+        assert_eq!((descends_from(ourselves, child.id()), descends_from(u32::MAX, ourselves)), (Some(false), None));
         end(child);
         assert!(descendants(u32::MAX).is_empty());
     }

@@ -6,6 +6,8 @@ use std::io::{self, Write};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
+use nix::sys::signal::SigSet;
+
 use crate::text::clean;
 
 /// How long the log waits before it tries again to write to a stderr that would block.
@@ -125,6 +127,8 @@ pub fn write_line(text: &str) {
     let line = CleanLine::of(&format!("windlass: {text}"));
     let (done, written) = channel();
     let write = move || {
+        // A signal belongs to the caller, which may be about to execute another program.
+        let _ = SigSet::all().thread_block();
         // There is no other place to report an error.
         let _ = std::io::stderr().write_all(line.as_str().as_bytes());
         let _ = done.send(());

@@ -61,5 +61,6 @@ mod systemd;
 mod times;
 mod trust;
 mod unstarted;
+mod upgrade;
 mod waits;
 mod watching;

@@ -34,6 +34,12 @@ pub(crate) struct RunArgs {
     /// Start without the tasks whose files have mistakes; their jobs wait
     #[arg(long)]
     pub skip_broken_tasks: bool,
+    /// Take over from the daemon of this configuration that runs here, without a gap; its jobs end in their own time
+    #[arg(long, value_name = "PID", num_args = 0..=1, require_equals = true)]
+    pub replace: Option<Option<u32>>,
+    /// Show whether this program can take over from one that runs, and start nothing
+    #[arg(long, hide = true, value_name = "FORMAT")]
+    pub rehearse: Option<u32>,
 }
 
 /// `check`.

@@ -82,8 +82,13 @@ fn without_a_file_everything_has_its_default() {
     assert_eq!(config.worker_logging.failure, EventLevel::Error);
     assert_eq!(config.scheduler_logging.transferred_job, EventLevel::Debug);
     assert_eq!((config.store.namespace.as_str(), config.store.lease), ("resque", Duration::from_secs(15)));
-    let shutdown = ShutdownConfig { timeout: Duration::from_secs(25), kill_grace: Duration::from_secs(5) };
+    let shutdown =
+        ShutdownConfig { timeout: Duration::from_secs(25), kill_grace: Duration::from_secs(5), upgrade_timeout: None };
     assert_eq!(config.shutdown, shutdown);
+    for (text, limit) in [("false", None), ("\"2h\"", Some(Duration::from_secs(7200)))] {
+        let config = good(&format!("[shutdown]\nupgrade_timeout = {text}")).config;
+        assert_eq!(config.shutdown.upgrade_timeout, limit);
+    }
     assert_eq!((config.log.level.as_str(), config.log.format), ("info", LogFormat::Text));
     assert!(notes.is_empty());
 }
@@ -295,6 +300,15 @@ fn each_mistake_is_told_with_its_place() {
             "[shutdown]\ntimeout = \"4s\"",
             "2:11: shutdown.timeout: expected more than shutdown.kill_grace, 5s by default \
           (found \"4s\")",
+        ),
+        (
+            "[shutdown]\nupgrade_timeout = \"4s\"",
+            "2:19: shutdown.upgrade_timeout: expected more than shutdown.kill_grace, 5s \
+          (found \"4s\")",
+        ),
+        (
+            "[shutdown]\nupgrade_timeout = true",
+            "2:19: shutdown.upgrade_timeout: expected a duration, or false for as long as jobs take (found true)",
         ),
         ("[log]\nformat = \"xml\"", "2:10: log.format: expected \"text\" or \"json\" (found \"xml\")"),
         (

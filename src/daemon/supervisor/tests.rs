@@ -2,8 +2,12 @@
 //! once more with only [`role`] in it, which is parent or daemon.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, ChildStdout};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, ChildStdout, Command, Stdio};
 
+use rustix::process::{Pid, Signal};
+
+use super::child::takes;
 use super::*;
 
 /// The variable that holds the script which [`role`] runs as the daemon.
@@ -13,14 +17,12 @@ const SCRIPT: &str = "WINDLASS_TEST_SCRIPT";
 fn role() {
     let Some(script) = std::env::var_os(SCRIPT) else { return };
     if script == "missing" {
-        let error = watch_over("/no/such/windlass".into(), OsStr::new("x"), std::iter::empty(), &[]).unwrap_err();
+        let error = watch_over("/no/such/windlass".into(), vec!["x".into()], &[], None).unwrap_err();
         assert_eq!(error.to_string().split(':').next(), Some("start the daemon /no/such/windlass"));
         std::process::exit(3);
     }
     if !is_supervised() {
-        let mut args = std::env::args_os();
-        let name = args.next().unwrap();
-        std::process::exit(watch_over(std::env::current_exe().unwrap(), &name, args, &[]).map_or(1, i32::from));
+        std::process::exit(watch_over(own_program(), own_line(), &[], None).map_or(1, i32::from));
     }
     let mut shell = Command::new("/bin/sh");
     shell.arg("-c").arg(&script);
