@@ -15,6 +15,10 @@ pub enum NameError {
     Control,
 }
 
+/// How many bytes a stored name has at most. Anybody who writes to the store can write a longer one, which is not read, so that it
+/// takes no memory and holds up nothing.
+pub const LONGEST_NAME: usize = 16 * 1024;
+
 fn check(text: &str) -> Result<(), NameError> {
     if text.trim().is_empty() {
         Err(NameError::Empty)

@@ -7,9 +7,11 @@ use windlass::store::inspection::{NAMES_LOOKED_AT, Queues};
 use windlass::store::role::Admin;
 use windlass::store::sampling::ReadSnapshot;
 use windlass::store::snapshot::Snapshot;
+use windlass::store::workers::WorkerNames;
 use windlass::task::Registry;
 
 use crate::fixture::{Fixture, Place};
+use crate::instance::Instance;
 use crate::look::{fill, job, jobs, queue};
 use crate::scheduler::Scheduler;
 use crate::support::redis::{Options, RedisServer};
@@ -19,6 +21,7 @@ behaviours! {
     of_very_many_names_a_look_reads_a_bounded_number_and_says_so,
     queues_with_jobs_are_found_among_very_many_names,
     a_name_that_is_no_text_is_told_among_very_many,
+    what_is_too_long_to_be_a_name_is_passed_over,
 }
 
 /// More than a look reads.
@@ -109,6 +112,53 @@ async fn a_name_that_is_no_text_is_told_among_very_many(f: &Fixture) {
     assert!(told.contains("1 name of a queue"), "{told}");
     let details = overview::details(store).await.expect("details");
     assert_eq!(details.unreadable.iter().map(|one| one.count).collect::<Vec<_>>(), [1]);
+}
+
+/// Writes what is too long to be a name among the queues and the workers.
+fn plant_long_names(f: &Fixture) {
+    let long = "x".repeat(4 << 20);
+    match &f.place {
+        Place::Redis { .. } => {
+            f.redis_command(&["SADD", &f.key("queues"), &long]);
+            f.redis_command(&["SADD", &f.key("workers"), &long]);
+        }
+        Place::Sqlite { .. } => {
+            f.sqlite_execute("INSERT INTO queues (name) VALUES (?1)", [&long]);
+            let sql = "INSERT INTO workers (id, name, instance, started, pinged_s) VALUES (?1, ?1, 'x', '', 0)";
+            f.sqlite_execute(sql, [&long]);
+        }
+    }
+}
+
+async fn what_is_too_long_to_be_a_name_is_passed_over(f: &Fixture) {
+    fill(&f.store, "q", &jobs(0..2)).await;
+    plant_long_names(f);
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    let listed = f.store.queues().await.expect("queues");
+    assert_eq!(listed.queues.iter().map(|one| one.queue.as_str()).collect::<Vec<_>>(), ["q"]);
+    let workers = f.store.run(WorkerNames { limit: 9 }).await.expect("worker_names");
+    assert_eq!(workers, [instance.worker(1)]);
+    assert_eq!(instance.claim(&["q"], &[1]).await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_too_long_to_be_a_name_does_not_leave_the_server() {
+    let server = RedisServer::start(Options { tcp: false, durable: false });
+    let f = Fixture::at(Place::redis_on(&server)).await;
+    fill(&f.store, "q", &jobs(0..2)).await;
+    plant_long_names(&f);
+    let sent = |f: &Fixture| {
+        let stats = f.redis_command(&["INFO", "stats"]).texts().concat();
+        let line = stats.lines().find_map(|line| line.strip_prefix("total_net_output_bytes:")).expect("it is counted");
+        line.trim().parse::<u64>().expect("a number")
+    };
+    let before = sent(&f);
+    let store = &f.store.narrow::<Admin>();
+    overview::details(store).await.expect("details");
+    explain::attention(store, Here::of(&Registry::default())).await.expect("attention");
+    let scheduler = Scheduler::of(&f, "h", "").await;
+    Sampler::new(&scheduler.context).round().await.expect("round");
+    assert!(sent(&f) - before < 1 << 20, "{} bytes", sent(&f) - before);
 }
 
 /// How many commands of this name the server has run.

@@ -130,7 +130,7 @@ impl KnownNames {
         connection: &Connection,
         patterns: &Arc<QueuePatterns>,
         told: u64,
-        first: Frame,
+        first: Result<Frame, StoreError>,
     ) -> Result<Arc<ResolvedQueues>, StoreError> {
         let (begun, key) = (Instant::now(), connection.keys().queues());
         let mut resolving = patterns.resolving();
@@ -138,13 +138,12 @@ impl KnownNames {
         let mut add = |members: Vec<Bytes>| {
             members.iter().filter_map(|name| queue_name_or(name, &mut passed)).for_each(|name| resolving.add(name));
         };
-        let (members, mut next) = scan::read_members(first)?;
+        let (members, mut next) = scan::read_first_names(connection, &key, first).await?;
         let is_one_page = next.is_none();
         add(members);
         while let Some(cursor) = next {
-            let (name, arguments) = scan::members_from(&key, cursor);
             let members;
-            (members, next) = scan::read_members(connection.command(name, arguments).await?)?;
+            (members, next) = scan::names(connection, &key, cursor).await?;
             add(members);
         }
         connection.passed_over(&passed, &key);
@@ -171,9 +170,8 @@ async fn add_busy(shared: &Connection, resolving: &mut Resolving<'_>) -> Result<
     let connection = own.as_ref().unwrap_or(shared);
     let (key, mut next) = (connection.keys().queues(), Some(scan::BEGIN));
     while let Some(cursor) = next {
-        let (name, arguments) = scan::members_from(&key, cursor);
         let members;
-        (members, next) = scan::read_members(connection.command(name, arguments).await?)?;
+        (members, next) = scan::names(connection, &key, cursor).await?;
         let names = members.iter().filter_map(|name| std::str::from_utf8(name).ok()).map(QueueName::as_stored);
         let names: Vec<_> = names.filter(|name| resolving.is_match(name)).collect();
         let reads = names.iter().map(|name| ("EXISTS", vec![connection.keys().queue(name)])).collect();

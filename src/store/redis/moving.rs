@@ -200,9 +200,8 @@ async fn set_aside_from(
         Some(Place::Delayed) => None,
     };
     while let Some(from) = cursor {
-        let (name, arguments) = scan::members_from(&keys.queues(), from.clone());
         let names;
-        (names, cursor) = scan::read_members(connection.command(name, arguments).await?)?;
+        (names, cursor) = scan::names(connection, &keys.queues(), from.clone()).await?;
         looked.set(Some(Place::Queues(from)));
         let some = inspect::lengths(connection, inspect::queue_names(&names)).await?;
         let mut with_jobs = some.into_iter().filter(|queue| queue.length > 0).peekable();

@@ -228,8 +228,7 @@ impl Perform<WalkQueues> for RedisStore {
     async fn perform(&self, arrow: WalkQueues) -> Result<Walked, StoreError> {
         let (connection, keys) = (&self.connection, self.connection.keys());
         let cursor = arrow.from.map_or(scan::BEGIN, Bytes::from);
-        let (name, arguments) = scan::members_from(&keys.queues(), cursor);
-        let (members, next) = scan::read_members(connection.command(name, arguments).await?)?;
+        let (members, next) = scan::names(connection, &keys.queues(), cursor).await?;
         let names: Vec<QueueName> = members.iter().filter_map(queue_name).collect();
         // Most of very many queues are empty, so that most parts are done with by one command.
         let parts: Vec<&[QueueName]> = names.chunks(ASKED_TOGETHER).collect();

@@ -185,7 +185,7 @@ impl Ears {
         let (told, is_told) = (self.names.now(), !self.deaf && !self.refused.load(Ordering::Relaxed));
         let kept = watch.patterns.as_ref().and_then(|patterns| self.names.kept(patterns, is_told, told));
         if watch.patterns.is_some() && kept.is_none() {
-            reads.push(scan::members_from(&keys.queues(), scan::BEGIN));
+            reads.push(scan::first_names(&self.connection, &keys.queues()));
         }
         let heard = if kept.is_some() { self.new_queues.names() } else { Vec::new() };
         if !heard.is_empty() {
@@ -227,7 +227,7 @@ impl Ears {
             seen.now_ms = now_ms;
         }
         let page = match &watch.patterns {
-            Some(patterns) if kept.is_none() => Some((patterns, next()?)),
+            Some(patterns) if kept.is_none() => Some((patterns, next())),
             _ => None,
         };
         seen.resolved = kept;

@@ -3,13 +3,15 @@
 use std::collections::HashSet;
 
 use rusqlite::params;
+use rusqlite::types::ValueRef;
 
 use super::engine::SqliteStore;
-use super::number::stored;
+use super::number::{count, stored};
 use super::step::Step;
-use super::value::bytes;
+use super::value::{bytes, opt_int};
 use super::{delayed, locks, marks, retries, runs};
 use crate::job::QueueName;
+use crate::job::name::LONGEST_NAME;
 use crate::store::arrow::Perform;
 use crate::store::effect::Admission;
 use crate::store::error::StoreError;
@@ -188,10 +190,13 @@ pub(super) fn each_queue(
     most: usize,
     mut each: impl FnMut(QueueName),
 ) -> Result<SomeQueues, StoreError> {
-    let mut select = step.sql("SELECT name FROM queues ORDER BY name LIMIT ?1")?;
-    let mut rows = select.query([stored(most).saturating_add(1)])?;
+    // What is too long to be a name is not read.
+    let mut select = step.sql(
+        "SELECT iif(octet_length(name) <= ?2, name, NULL), octet_length(name) FROM queues ORDER BY name LIMIT ?1",
+    )?;
+    let mut rows = select.query([stored(most).saturating_add(1), stored(LONGEST_NAME)])?;
     let mut passed = PassedOver::new(RecordKind::Queue);
-    let (mut looked_at, mut more) = (0, false);
+    let (mut looked_at, mut more, mut long) = (0, false, None);
     while let Some(row) = rows.next()? {
         if looked_at == most {
             more = true;
@@ -199,11 +204,18 @@ pub(super) fn each_queue(
         }
         looked_at += 1;
         let name = row.get_ref(0)?;
+        if name == ValueRef::Null {
+            long = long.max(Some(count(opt_int(row.get_ref(1)?).unwrap_or(0))));
+            continue;
+        }
         match name.as_str() {
             Ok(name) => each(QueueName::as_stored(name)),
             // Nothing that is text equals it.
             Err(_) => passed.add(&bytes(name), "no text in UTF-8, so that nothing works on its jobs"),
         }
+    }
+    if let Some(length) = long {
+        too_long(step, "queues", "name", length);
     }
     let unreadable = passed.unreadable(QUEUES);
     // That a part of the names can be read does not mean that all can.
@@ -211,4 +223,13 @@ pub(super) fn each_queue(
         step.findings().passed_over(&passed, QUEUES);
     }
     Ok(SomeQueues { more, unnamed: unreadable.map(|one| one.text) })
+}
+
+/// Tells that a table holds what is too long to be a name.
+pub(super) fn too_long(step: &Step<'_>, table: &str, column: &str, length: u64) {
+    let text = format!(
+        "a {column} in the table {table} has {length} bytes, where {LONGEST_NAME} are the most; what is too long is passed over. \
+         Remove it: sqlite3 FILE \"DELETE FROM {table} WHERE octet_length({column}) > {LONGEST_NAME}\""
+    );
+    step.findings().tell(&format!("long names of {table}"), text);
 }

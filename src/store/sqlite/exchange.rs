@@ -34,7 +34,8 @@ impl Opens for SqliteStore {
     type Waker = SqliteWaker;
 
     async fn open_lane(&self, instance: &str, lane: u8) -> Result<SqliteLane, StoreError> {
-        Ok(SqliteLane { writer: self.writer.clone(), instance: Arc::from(instance), lane, over: Arc::default() })
+        let (writer, instance) = (self.writer.clone(), Arc::from(instance));
+        Ok(SqliteLane { writer, instance, lane, over: Arc::default(), answered: None, sent: None, is_fresh: false })
     }
 
     async fn open_waker(&self) -> Result<SqliteWaker, StoreError> {
@@ -49,6 +50,12 @@ pub(in crate::store) struct SqliteLane {
     lane: u8,
     /// The jobs whose claim is refused.
     over: Arc<SteppedOver>,
+    /// The number of the last exchange that was answered, and of the last that was sent.
+    answered: Option<u64>,
+    sent: Option<u64>,
+    /// Is this exchange sent for the first time, after the answer to the one before? Then nothing of it was applied, whatever number
+    /// somebody wrote into the file.
+    is_fresh: bool,
 }
 
 impl EngineLane for SqliteLane {
@@ -57,6 +64,19 @@ impl EngineLane for SqliteLane {
     }
 
     async fn exchange(&mut self, exchange: &Exchange) -> Result<Exchanged, StoreError> {
+        let sequence = exchange.sequence;
+        let follows = self.answered.and_then(|answered| answered.checked_add(1)) == Some(sequence);
+        self.is_fresh = follows && self.sent.replace(sequence) != Some(sequence);
+        let exchanged = self.exchange_once(exchange).await;
+        if exchanged.is_ok() {
+            self.answered = Some(sequence);
+        }
+        exchanged
+    }
+}
+
+impl SqliteLane {
+    async fn exchange_once(&mut self, exchange: &Exchange) -> Result<Exchanged, StoreError> {
         match self.send(exchange).await {
             // A job that ends makes room, the record of its run takes some.
             Err(full @ StoreError::Full(_)) if keeps_runs(exchange) => {
@@ -70,9 +90,7 @@ impl EngineLane for SqliteLane {
             done => done,
         }
     }
-}
 
-impl SqliteLane {
     async fn send(&mut self, exchange: &Exchange) -> Result<Exchanged, StoreError> {
         self.over = SteppedOver::without_old(&self.over);
         match self.apply(exchange, None).await {
@@ -93,8 +111,11 @@ impl SqliteLane {
 
     async fn apply(&self, exchange: &Exchange, apart: Option<Arc<Apart>>) -> Result<Applied, StoreError> {
         let (instance, lane, exchange) = (Arc::clone(&self.instance), self.lane, exchange.clone());
-        let over = Arc::clone(&self.over);
-        self.writer.call(move |step| self::exchange(step, (&instance, lane), &exchange, &over, apart.as_deref())).await
+        let (over, is_fresh) = (Arc::clone(&self.over), self.is_fresh);
+        let apply = move |step: &Step<'_>| {
+            self::exchange(step, (&instance, lane), (&exchange, is_fresh), &over, apart.as_deref())
+        };
+        self.writer.call(apply).await
     }
 
     fn keep(&mut self, applied: Result<Applied, StoreError>) -> Result<Exchanged, StoreError> {
@@ -118,7 +139,7 @@ type Applied = (Exchanged, Vec<RefusedJob>);
 fn exchange(
     step: &Step<'_>,
     (instance, lane): (&str, u8),
-    exchange: &Exchange,
+    (exchange, is_fresh): (&Exchange, bool),
     over: &SteppedOver,
     apart: Option<&Apart>,
 ) -> Result<Applied, StoreError> {
@@ -133,15 +154,15 @@ fn exchange(
     // It is unknown what was applied, so the instance starts anew and its claims are recovered.
     let unknown = || Ok((Exchanged { dead: true, ..Exchanged::default() }, Vec::new()));
     match last {
-        Some((None, _)) => return unknown(),
+        // It is written anew, whatever stands there.
+        _ if is_fresh => {}
+        // Somebody else wrote it: numbers of a lane grow by one, from its first exchange on.
+        Some((last, _)) if last.is_none_or(|last| last < 0 || sequence < last) => return unknown(),
         Some((Some(last), reply)) if sequence == last => {
-            let Some(reply) = Reply::decode(&reply) else { return unknown() };
+            let Some(reply) = Reply::decode(&reply).filter(|reply| fits(exchange, reply)) else { return unknown() };
             let exchanged = answer(exchange, &reply, standing(step, instance, lane, exchange)?)?;
             let more = exchanged.claims.len() < exchange.idle.len();
             return Ok((Exchanged { more, ..exchanged }, Vec::new()));
-        }
-        Some((Some(last), _)) if sequence < last => {
-            return Err(StoreError::Misuse(format!("exchange {sequence} of a lane that is at {last}")));
         }
         _ => {}
     }
@@ -324,6 +345,21 @@ fn standing(step: &Step<'_>, instance: &str, lane: u8, exchange: &Exchange) -> R
         }))
     };
     exchange.idle.iter().enumerate().map(claimed).filter_map(Result::transpose).collect()
+}
+
+/// Can this be the reply to this exchange? It is read from the file, where anybody may have written it.
+fn fits(exchange: &Exchange, reply: &Reply) -> bool {
+    let is_settlement = |index: &usize| *index < exchange.settlements.len();
+    let is_outcome = |(enter, outcome): (&Enter, &EnterOutcome)| match *outcome {
+        EnterOutcome::PutBack(gate) | EnterOutcome::Dropped(gate) => {
+            matches!(enter.gates.get(gate), Some(Gate::TakeLock { .. } | Gate::Fresh { .. }))
+        }
+        EnterOutcome::Taken(_) | EnterOutcome::Lost | EnterOutcome::Undone => true,
+    };
+    reply.enter_outcomes.len() == exchange.enters.len()
+        && exchange.enters.iter().zip(&reply.enter_outcomes).all(is_outcome)
+        && reply.lost.iter().chain(&reply.undone).all(is_settlement)
+        && reply.repeated.iter().all(|repeated| is_settlement(&repeated.index))
 }
 
 fn answer(exchange: &Exchange, reply: &Reply, claims: Vec<Claim>) -> Result<Exchanged, StoreError> {

@@ -6,6 +6,7 @@ use super::engine::SqliteStore;
 use super::number::stored;
 use super::step::Step;
 use super::value::text;
+use crate::job::name::LONGEST_NAME;
 use crate::job::{FirstQueues, QueueName};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
@@ -64,8 +65,9 @@ const MOST: usize = 300_000;
 
 /// What is paused.
 pub(super) fn paused(step: &Step<'_>) -> Result<Paused, StoreError> {
-    let mut select = step.sql("SELECT queue FROM paused WHERE queue <> ?1 LIMIT ?2")?;
-    let (mut rows, mut first) = (select.query(params![EVERYTHING, stored(MOST)])?, FirstQueues::new(MOST));
+    let mut select = step.sql("SELECT queue FROM paused WHERE queue <> ?1 AND octet_length(queue) <= ?3 LIMIT ?2")?;
+    let (mut rows, mut first) =
+        (select.query(params![EVERYTHING, stored(MOST), stored(LONGEST_NAME)])?, FirstQueues::new(MOST));
     while let Some(row) = rows.next()? {
         first.add(QueueName::as_stored(&text(row.get_ref(0)?)));
     }

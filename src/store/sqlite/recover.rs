@@ -4,13 +4,15 @@ use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::engine::SqliteStore;
-use super::number::stored;
+use super::enqueue::too_long;
+use super::number::{count, stored};
 use super::sparing::sparing;
 use super::step::Step;
-use super::value::{opt_text, second, text};
+use super::value::{opt_int, opt_text, second, text};
 use super::verdict::{self, CounterDeltas};
 use super::{lease, locks, periodic, retries, runs, working};
 use crate::job::WorkerName;
+use crate::job::name::LONGEST_NAME;
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::unreadable::{PassedOver, RecordKind};
@@ -156,9 +158,21 @@ pub(super) fn working(step: &Step<'_>, workers: &[WorkerName]) -> Result<Vec<Opt
 
 /// The ids of the first registered workers.
 fn worker_names(step: &Step<'_>, limit: usize) -> Result<Vec<WorkerName>, StoreError> {
-    let mut select = step.sql("SELECT id FROM workers ORDER BY id LIMIT ?1")?;
-    let rows = select.query_map([stored(limit)], |row| Ok(WorkerName::parse(&text(row.get_ref(0)?))))?;
+    tell_long(step)?;
+    let mut select = step.sql("SELECT id FROM workers WHERE octet_length(id) <= ?2 ORDER BY id LIMIT ?1")?;
+    let rows =
+        select.query_map([stored(limit), stored(LONGEST_NAME)], |row| Ok(WorkerName::parse(&text(row.get_ref(0)?))))?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Ids that are too long to be ids are passed over.
+fn tell_long(step: &Step<'_>) -> Result<(), StoreError> {
+    let mut select = step.sql("SELECT octet_length(id) FROM workers WHERE octet_length(id) > ?1 LIMIT 1")?;
+    let long = select.query_row([stored(LONGEST_NAME)], |row| Ok(opt_int(row.get_ref(0)?))).optional()?;
+    if let Some(length) = long.flatten() {
+        too_long(step, "workers", "id", count(length));
+    }
+    Ok(())
 }
 
 /// The columns of a registered worker, as [`Reader::row`] reads them.
@@ -205,9 +219,10 @@ fn read_workers(step: &Step<'_>, workers: &[WorkerName], longest: usize) -> Resu
 /// Every registered worker with what it works on.
 pub(super) fn registered(step: &Step<'_>, most: usize) -> Result<Vec<Registered>, StoreError> {
     let mut reader = Reader { pings: PassedOver::new(RecordKind::Ping) };
-    let mut select = step.sql(registered!("ORDER BY id LIMIT ?2"))?;
-    let registered: Vec<_> =
-        select.query_map([stored(REGISTERED_BYTES), stored(most)], |row| reader.row(row))?.collect::<Result<_, _>>()?;
+    tell_long(step)?;
+    let mut select = step.sql(registered!("WHERE octet_length(id) <= ?3 ORDER BY id LIMIT ?2"))?;
+    let bounds = [stored(REGISTERED_BYTES), stored(most), stored(LONGEST_NAME)];
+    let registered: Vec<_> = select.query_map(bounds, |row| reader.row(row))?.collect::<Result<_, _>>()?;
     if registered.len() >= most {
         reader.pings.ends_early();
     }

@@ -26,16 +26,8 @@ impl RedisLane {
         let mut reply = reply::list(frame)?.into_iter();
         let mut next = || reply::bytes(reply.next().unwrap_or(Frame::Null)).map(Option::unwrap_or_default);
         match &*next()? {
-            b"G" => Ok(Exchanged { dead: true, ..Exchanged::default() }),
-            b"S" => {
-                let last = next()?;
-                Err(StoreError::Misuse(format!(
-                    "exchange {} of lane {} comes after {}",
-                    exchange.sequence,
-                    self.lane,
-                    String::from_utf8_lossy(&last)
-                )))
-            }
+            // The lane is gone, or somebody else wrote its number: nothing was applied, and what was before is unknown.
+            b"G" | b"S" => Ok(Exchanged { dead: true, ..Exchanged::default() }),
             b"R" => {
                 let (lost, undone) = unapplied(&next()?);
                 let (entered, due, repeated) = enter_outcomes(exchange, &next()?);

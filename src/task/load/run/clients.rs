@@ -56,6 +56,67 @@ pub(super) const ALL: &[Interpreter] = &[
         ..NONE
     },
     Interpreter {
+        names: &[
+            "mysqldump",
+            "mysqlpump",
+            "mysqladmin",
+            "mysqlimport",
+            "mysqlcheck",
+            "mysqlshow",
+            "mysqlslap",
+            "mariadb-dump",
+            "mariadb-admin",
+            "mariadb-import",
+            "mariadb-check",
+            "mariadb-show",
+            "mariadb-slap",
+        ],
+        loads_long: &[
+            "--init-command",
+            "--defaults-file",
+            "--defaults-extra-file",
+            "--plugin-dir",
+            "--default-auth",
+            "--pre-system",
+            "--post-system",
+            "--pre-query",
+            "--post-query",
+            "--query",
+            "--create",
+        ],
+        value: "uhPDS",
+        rest: "p",
+        permutes: true,
+        ..NONE
+    },
+    Interpreter {
+        // Its files hold `\setshell`.
+        names: &["pgbench"],
+        code: "f",
+        code_long: &["--file"],
+        value: "bcDFIhjLMpPRstTU",
+        permutes: true,
+        ..NONE
+    },
+    Interpreter {
+        // A file of settings, or the settings as options: both load libraries.
+        names: &["redis-server", "valkey-server", "redis-sentinel", "valkey-sentinel"],
+        code_long: &["--loadmodule", "--loadmodule-ex", "--include"],
+        value_long: &[
+            "--port",
+            "--bind",
+            "--dir",
+            "--dbfilename",
+            "--maxmemory",
+            "--requirepass",
+            "--unixsocket",
+            "--save",
+        ],
+        operands: Operands::Code,
+        permutes: true,
+        ..NONE
+    },
+    Interpreter {
         names: &["mongo", "mongosh"],
         code: "f",
         code_long: &["--eval", "--file"],

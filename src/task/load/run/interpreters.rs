@@ -361,7 +361,17 @@ pub(super) const ALL: &[Interpreter] = &[
         code_on_stdin: true,
         ..NONE
     },
-    Interpreter { names: &["less", "more", "most"], plus: true, permutes: true, ..NONE },
+    Interpreter {
+        // What its keys do is code: `shell`, `pipe`, and the variables `LESSOPEN` and `LESSEDIT`.
+        names: &["less"],
+        code: "k",
+        code_long: &["--cmd", "--lesskey-file", "--lesskey-src", "--lesskey-content"],
+        value: "bhjoOpPtTxyz",
+        plus: true,
+        permutes: true,
+        ..NONE
+    },
+    Interpreter { names: &["more", "most"], plus: true, permutes: true, ..NONE },
     Interpreter {
         names: &["emacs"],
         code: "fl",
@@ -372,7 +382,7 @@ pub(super) const ALL: &[Interpreter] = &[
     Interpreter {
         // The program that they examine runs, or loads scripts that lie beside it.
         names: &["gdb", "lldb", "rust-gdb", "rust-lldb"],
-        code: "xokKQSs",
+        code: "xokKQSsD",
         code_long: &[
             "-ex",
             "-iex",
@@ -388,7 +398,7 @@ pub(super) const ALL: &[Interpreter] = &[
             "--source",
             "--data-directory",
         ],
-        value: "pcdDbnf",
+        value: "pcdbnf",
         value_long: &["-pid", "-core", "--pid", "--core", "--cd", "--tty", "-tty", "--attach-pid"],
         operands: Operands::Program(0),
         code_on_stdin: true,
@@ -462,6 +472,26 @@ const OF_GIT: &[Interpreter] = &[
         ..GIT
     },
     Interpreter { names: &["shell"], loads: "c", loads_long: &[], value: "", ..GIT },
+    Interpreter {
+        names: &["filter-repo"],
+        loads: "",
+        loads_long: &[
+            "--filename-callback",
+            "--file-info-callback",
+            "--message-callback",
+            "--name-callback",
+            "--email-callback",
+            "--refname-callback",
+            "--blob-callback",
+            "--commit-callback",
+            "--tag-callback",
+            "--reset-callback",
+            "--done-callback",
+        ],
+        ..GIT
+    },
+    // The name of a hook is that of a program in the repository.
+    Interpreter { names: &["hook"], loads: "", operands: Operands::AllCode(2), ..GIT },
     Interpreter {
         names: &["clone", "init"],
         loads: "cu",

@@ -16,7 +16,6 @@ pub(super) const ALL: &[Interpreter] = &[
             "eatmydata",
             "torify",
             "pgrphack",
-            "valgrind",
             "with-contenv",
             "s6-setsid",
             "vglrun",
@@ -24,6 +23,8 @@ pub(super) const ALL: &[Interpreter] = &[
         ],
         ..PLAIN
     },
+    // The name of its tool is that of a program.
+    Interpreter { names: &["valgrind"], loads_long: &["--tool", "--db-command", "--suppressions"], ..PLAIN },
     Interpreter { names: &["firejail"], variables_long: &["--env"], loads_long: &["--profile"], ..PLAIN },
     Interpreter {
         names: &["lxc-attach", "lxc-execute", "lxc-start", "lxc-unshare"],
@@ -208,6 +209,8 @@ pub(super) const ALL: &[Interpreter] = &[
         names: &["perf"],
         loads_long: &["--exec-path"],
         commands: &[
+            // Its settings name programs.
+            Interpreter { names: &["config"], operands: Operands::AllCode(0), ..NONE },
             // The name of a script, or code in Perl or Python.
             Interpreter {
                 names: &["script"],
@@ -218,14 +221,14 @@ pub(super) const ALL: &[Interpreter] = &[
                 ..NONE
             },
             Interpreter {
-                names: &["report", "annotate", "diff"],
+                names: &["report", "annotate", "diff", "top"],
                 loads_long: &["--objdump", "--addr2line"],
                 value: "ikstSdcpC",
                 permutes: true,
                 ..NONE
             },
             Interpreter {
-                names: &["record", "stat", "trace", "top", "mem", "c2c", "lock", "sched", "kmem", "ftrace"],
+                names: &["record", "stat", "trace", "mem", "c2c", "lock", "sched", "kmem", "ftrace"],
                 value: "eFopcCtuDmrIGM",
                 value_long: &["--event", "--output", "--freq", "--count", "--repeat", "--call-graph", "--delay"],
                 operands: Operands::Program(0),

@@ -465,6 +465,43 @@ pub(super) const ALL: &[Interpreter] = &[
         value: "fFNRrVL",
         ..TOOL
     },
+    // Downloads, pages and editors.
+    Interpreter {
+        names: &["aria2c"],
+        loads_long: &[
+            "--conf-path",
+            "--on-bt-download-complete",
+            "--on-download-complete",
+            "--on-download-error",
+            "--on-download-pause",
+            "--on-download-start",
+            "--on-download-stop",
+        ],
+        value: "dolijskxUm",
+        ..TOOL
+    },
+    Interpreter {
+        names: &["lynx"],
+        code_begin: &["-editor=", "-cfg=", "-cmd_script=", "-lss="],
+        code_long: &["-editor", "-cfg", "-cmd_script", "-lss"],
+        ..TOOL
+    },
+    Interpreter {
+        names: &["nano", "rnano", "pico"],
+        loads: "s",
+        loads_long: &["--speller", "--rcfile"],
+        value: "CJQTXYor",
+        ..TOOL
+    },
+    Interpreter {
+        names: &["emacsclient"],
+        code: "e",
+        code_long: &["--eval"],
+        loads: "a",
+        loads_long: &["--alternate-editor"],
+        value: "sfFdpT",
+        ..TOOL
+    },
     // Machines.
     Interpreter { names: &["ansible", "ansible-console", "ansible-inventory"], ..ANSIBLE },
     Interpreter { names: &["ansible-playbook", "ansible-pull"], scripts: &[".yml", ".yaml"], ..ANSIBLE },

@@ -56,7 +56,9 @@ impl Walk<'_> {
             return (false, 3);
         }
         if name.starts_with("--") || known.value_long.contains(&name) {
-            if filled && !attached {
+            if let Some((_, value)) = text.split_once('=').filter(|_| names_code(name)) {
+                self.code_value(at, value);
+            } else if filled && !attached {
                 self.add(at, Danger::Option);
             }
             let takes_next = !attached && !filled && known.value_long.contains(&name);
@@ -187,6 +189,13 @@ impl Walk<'_> {
         };
         !interpreters::is_stdin(file)
     }
+}
+
+/// Does an option of a known program say by its name that its value is a program, a library, or code: `--blob-callback=CODE`?
+fn names_code(option: &str) -> bool {
+    const LAST: [&str; 10] =
+        ["callback", "askpass", "speller", "editor", "pager", "loadmodule", "addr2line", "objdump", "preload", "hook"];
+    option.rsplit('-').next().is_some_and(|last| LAST.contains(&last))
 }
 
 /// The name of an option of FFmpeg without the stream that it is for, and without the slash of one that reads its value from
