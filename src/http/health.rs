@@ -23,6 +23,8 @@ pub(super) async fn live(State(site): State<Site>) -> (StatusCode, String) {
 pub(super) async fn ready(State(site): State<Site>) -> (StatusCode, &'static str) {
     match site.standing.stage() {
         Stage::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
+        // Whoever asks over a connection of before means the service, and another daemon works at this address.
+        Stage::Draining if site.standing.is_replaced() => (StatusCode::OK, "ready\n"),
         Stage::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
         Stage::Working if site.outage.is_on() => (StatusCode::SERVICE_UNAVAILABLE, "store\n"),
         // The store takes other steps, but no jobs come or go.

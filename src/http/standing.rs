@@ -58,9 +58,14 @@ impl Standing {
         self.reach(Stage::Draining);
     }
 
+    /// Has another daemon taken over?
+    pub(super) fn is_replaced(&self) -> bool {
+        self.0.is_replaced.load(Ordering::Relaxed)
+    }
+
     /// Waits until another daemon has taken over.
     pub(super) async fn until_replaced(&self) {
-        self.until(|| self.0.is_replaced.load(Ordering::Relaxed)).await;
+        self.until(|| self.is_replaced()).await;
     }
 
     /// Waits until the start is over.
