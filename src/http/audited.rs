@@ -67,6 +67,7 @@ pub(super) async fn keep(State((site, route)): State<(Site, &'static str)>, requ
             Ok(store) => audit::keep(&store, entry).await.map_err(|error| error.to_string()),
             Err(_) => Err("the store is not open".to_owned()),
         };
+        site.looks.forget_pauses().await;
         if let Err(error) = kept {
             site.bus.emit(Event::Warning { text: outcome.unwritten(&format!("http: {route}"), &error) });
         }

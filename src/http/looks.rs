@@ -60,6 +60,11 @@ impl<T> Look<T> {
         *last = Some((Instant::now(), answer.clone()));
         answer
     }
+
+    /// The next one asks anew.
+    async fn forget(&self) {
+        *self.0.lock().await = None;
+    }
 }
 
 /// What was asked for last.
@@ -122,6 +127,11 @@ impl Looks {
     /// Who paused what.
     pub(super) async fn pauses(&self, store: &Store<Admin>) -> Result<Arc<Pauses>, Problem> {
         self.pauses.get(LONG_FRESH, PATIENCE, async { Ok(Box::pin(pauses::pauses(store)).await?) }).await
+    }
+
+    /// The audit has grown: who made a change is to see it on the next page.
+    pub(super) async fn forget_pauses(&self) {
+        self.pauses.forget().await;
     }
 
     /// What needs attention, unless it was read a moment ago.

@@ -490,7 +490,7 @@ const HARMLESS: &[&str] = &[
     "gcc -c ./{file}",
     "wget -O {file} {url}",
     "gpg --batch -r {name} -e {file}",
-    "less {file}",
+    "less ./{file}",
     "aria2c -d {folder} {url}",
     "mysqldump -h {host} -u {user} {base}",
     "pgbench -c {n} -T {s} {base}",
