@@ -1,6 +1,6 @@
 //! What to type when a plugin's condition keeps a job where it is, and to reach the process of an instance.
 
-use crate::job::PayloadView;
+use crate::job::{Args, PayloadView};
 use crate::store::effect::Admission;
 use crate::text::shell::{command, with_value, word};
 
@@ -16,7 +16,7 @@ pub(super) fn remedy(refused_by: &Admission, job: &PayloadView<'_>) -> String {
                 command("locks delete", &[key.as_str()])
             )
         }
-        Admission::NotDelayed { .. } => format!("an equal job is delayed; {}", run_delayed(job)),
+        Admission::NotDelayed { .. } => format!("an equal job is delayed; {}", run_delayed(job, None)),
         // Nothing that waits has a mark.
         Admission::Once { .. } => "it was enqueued before under the same key".to_owned(),
         Admission::NotRepeating { .. } => {
@@ -26,14 +26,25 @@ pub(super) fn remedy(refused_by: &Admission, job: &PayloadView<'_>) -> String {
     }
 }
 
-/// How the equal job that is delayed runs now.
+/// How the equal job that is delayed runs now. The tick of a periodic task is no business of `delayed run`; is its task one, if that
+/// is known?
 #[must_use]
-pub fn run_delayed(job: &PayloadView<'_>) -> String {
+pub fn run_delayed(job: &PayloadView<'_>, is_periodic: Option<bool>) -> String {
     let args = job.args();
+    let is_tick = Args::all_periodic().iter().any(|periodic| periodic.as_str() == args);
+    let periodic = command("periodic run", &[&job.class]);
+    if is_tick && is_periodic == Some(true) {
+        return format!("to run that one now: {periodic}");
+    }
     let args = if args.len() > TYPED { "@FILE" } else { &args };
     let verb = with_value("delayed run --args", args);
     let verb = job.queue.as_deref().map_or_else(|| verb.clone(), |queue| with_value(&format!("{verb} --queue"), queue));
-    format!("to run that one now: {}", command(&verb, &[&job.class]))
+    let run = format!("to run that one now: {}", command(&verb, &[&job.class]));
+    if is_tick && is_periodic.is_none() {
+        format!("{run}; if it is the next run of a periodic task: {periodic}")
+    } else {
+        run
+    }
 }
 
 /// How a person sends a signal to the daemon of this process id. The host is a comment, so that it can be typed as it is.
@@ -58,5 +69,11 @@ mod tests {
         let long = format!(r#"{{"class":"t","queue":"q","args":["{}"]}}"#, "x".repeat(TYPED));
         let told = remedy(&Admission::NotDelayed { plugin: "D" }, &PayloadView::parse(long.as_bytes()).unwrap());
         assert!(told.ends_with("windlass delayed run --args @FILE --queue q t"), "{told}");
+        let tick = PayloadView::parse(br#"{"class":"poll","queue":"q","args":[{}]}"#).unwrap();
+        assert_eq!(run_delayed(&tick, Some(true)), "to run that one now: windlass periodic run poll");
+        let of_any = "to run that one now: windlass delayed run --args '[{}]' --queue q poll";
+        assert_eq!(run_delayed(&tick, Some(false)), of_any);
+        let both = format!("{of_any}; if it is the next run of a periodic task: windlass periodic run poll");
+        assert_eq!(run_delayed(&tick, None), both);
     }
 }

@@ -49,7 +49,7 @@ impl TimeArg {
                 let meant = [Some(found.moment), second].into_iter().flatten().find(|at| name.is(&clocks.name(*at)));
                 let moment = meant.ok_or_else(|| {
                     CliError::Usage(format!(
-                        "{:?}: clocks {} call that time {}; write it with its offset: {}",
+                        "{:?}: clocks {} call that time {}; name the zone that is meant with --zone, or write its offset in place of the letters, as in {}",
                         self.text,
                         clocks.place(),
                         clocks.name(found.moment),

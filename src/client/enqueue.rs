@@ -26,7 +26,7 @@ use crate::store::queueing::{Enqueue, EnqueueBatch, EnqueueTracked, Enqueued};
 use crate::store::role;
 use crate::store::runs::TrackedJob;
 use crate::store::workers::LockValues;
-use crate::task::definition::Registry;
+use crate::task::definition::{Registry, TaskDefinition};
 
 /// How many locks are asked about at a time.
 const ASKED: usize = 500;
@@ -120,6 +120,12 @@ fn certainty(error: &StoreError) -> &'static str {
 }
 
 impl Client {
+    /// The task of this name, if its file was read.
+    #[must_use]
+    pub fn task(&self, name: &str) -> Option<&Arc<TaskDefinition>> {
+        self.registry.get(name)
+    }
+
     /// Creates a client of this store. Its tasks may use the built-in plugins and programs as plugins.
     #[must_use]
     pub fn new(store: Store<role::Client>, registry: Arc<Registry>) -> Self {

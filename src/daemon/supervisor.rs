@@ -12,7 +12,7 @@
 //! stdin is a socket whose other end only the parent holds. At its end of file the parent is gone, and the daemon kills its
 //! children and exits. What the daemon writes there the parent passes on to the service manager. If both are killed at one instant, the next start kills what they left.
 //!
-//! Another daemon may take over from the one that works ([`keeper`]); then the parent has several until the older ones have let
+//! Another daemon may take over from the one that works (`keeper`); then the parent has several until the older ones have let
 //! their jobs end.
 //!
 //! The parent is the process that service managers, containers and people know. It also works as PID 1.

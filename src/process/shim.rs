@@ -5,8 +5,8 @@
 //! (`LD_PRELOAD`, `GLIBC_TUNABLES`, `GCONV_PATH`, ...) see none of them. They get their names when the rights are gone, and
 //! then the working directory is entered, which may be closed to the user.
 //!
-//! If it fails, it writes one line to stderr, with the token by which it is known (see [`shim_word`](super::shim_word)), and
-//! exits with [`FAILED`] or [`NOT_EXECUTED`].
+//! If it fails, it writes one line to stderr, with the token by which it is known (see `shim_word`), and
+//! exits with `FAILED` or `NOT_EXECUTED`.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;

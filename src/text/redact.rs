@@ -8,7 +8,7 @@
 //!
 //! A text is not parsed, because much of what is logged is no JSON: messages that quote arguments, lines of output, texts that
 //! were cut. Each place where a secret key may begin is tried instead. JSON inside of a string has its quotes escaped, so the
-//! text is read again with its escapes undone, once for each [`level`]. What a level finds is hidden in the text itself. A text
+//! text is read again with its escapes undone, once for each `level`. What a level finds is hidden in the text itself. A text
 //! that comes in parts is hidden by a [`Stream`].
 //!
 //! The texts are bounded when an event is made, and each level is read on its own, so that memory stays within a small multiple of

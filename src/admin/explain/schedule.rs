@@ -86,7 +86,7 @@ fn of_task(here: Here<'_>, fleet: &Fleet, view: &PeriodicView) -> Option<Finding
         "halted" => Finding::blocks(
             Cause::HaltedByFailure,
             format!(
-                "periodic task {task} is halted: its last run failed, and re_enqueue_after_failure is false",
+                "periodic task {task} is halted: its last run failed, and re_enqueue_periodic_task_if_exception is false",
                 task = named(&task)
             ),
         )

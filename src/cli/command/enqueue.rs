@@ -127,7 +127,9 @@ async fn tell_now(
             let text = format!("not enqueued: {} of {task} refused{why}", refusal.plugin);
             let output = EnqueueView::refused(refusal, lock);
             let is_delayed = output.refused_by.as_deref() == Some(DELAY_QUEUE_LOCK);
-            let delayed = PayloadView::parse(&job.payload).ok().filter(|_| is_delayed).map(|job| run_delayed(&job));
+            let is_periodic = client.task(task).map(|task| task.cadence.is_some());
+            let delayed = PayloadView::parse(&job.payload).ok().filter(|_| is_delayed);
+            let delayed = delayed.map(|job| run_delayed(&job, is_periodic));
             context.printer.report(&output, || {
                 let told = output.lock.iter().map(RefusingLock::text).chain(delayed.clone());
                 told.fold(Text::from(text.clone()), Text::and)

@@ -50,8 +50,9 @@ pub(super) async fn add(page: &mut Page, site: &Site, labels: &Labels) {
     instance(page, site, labels);
     store(page, site);
     requests(page, &site.requests);
-    // Before the pool works, nobody answers.
-    if site.standing.stage() != Stage::Starting
+    // Before the pool works, nobody answers, and a dashboard that stands alone has none.
+    if site.asked.is_none()
+        && site.standing.stage() != Stage::Starting
         && let Some(pool) = site.bus.figures().pool().ask(PATIENCE).await
     {
         self::pool(page, site, &pool, labels);
