@@ -1,6 +1,5 @@
 //! The server without a daemon, beside a fleet that knows nothing of Windlass.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -8,7 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::client::Place;
-use crate::daemon::eventually;
+use crate::daemon::{eventually, listening_at};
 use crate::support::redis::{Options, RedisServer};
 
 /// A running `windlass dashboard`, and where it writes.
@@ -44,9 +43,7 @@ impl Alone {
         let mut found = None;
         eventually("it listens", || {
             assert!(self.child.try_wait().unwrap().is_none(), "{}", self.text());
-            let text = self.text();
-            let address = text.split("listening on http://").nth(1).and_then(|rest| rest.split_whitespace().next());
-            found = address.and_then(|address| address.parse::<SocketAddr>().ok());
+            found = listening_at(&self.text());
             found.is_some()
         });
         Place::Tcp(found.unwrap())

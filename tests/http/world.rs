@@ -84,12 +84,5 @@ pub(crate) fn configure(folder: &Folder, http: &str) {
 
 /// Where the first TCP server of a daemon listens, as it says.
 pub(crate) fn listens(daemon: &Daemon) -> Place {
-    let mut found = None;
-    eventually("the server listens", || {
-        let log = daemon.log();
-        let address = log.split("listening on http://").nth(1).and_then(|rest| rest.split_whitespace().next());
-        found = address.and_then(|address| address.parse().ok());
-        found.is_some()
-    });
-    Place::Tcp(found.expect("just found"))
+    Place::Tcp(daemon.http_address())
 }

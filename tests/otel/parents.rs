@@ -21,15 +21,9 @@ fn kind(seen: &Seen) -> &'static str {
 
 /// Where the server of a daemon listens.
 fn listens(daemon: &Daemon) -> Place {
-    let mut found = None;
-    eventually("the server listens", || {
-        let log = daemon.log();
-        let address = log.split("listening on http://").nth(1).and_then(|rest| rest.split_whitespace().next());
-        found = address.and_then(|address| address.parse().ok());
-        found.is_some()
-    });
+    let address = daemon.http_address();
     daemon.wait_log("[ worker ] started");
-    Place::Tcp(found.unwrap())
+    Place::Tcp(address)
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A daemon in a folder of its own: the real binary, its configuration, its log.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -13,6 +14,11 @@ use tokio::time::Instant;
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_windlass");
 /// How long a test waits for something before it fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where a server listens by TCP, as the log of its program says first.
+pub(crate) fn listening_at(log: &str) -> Option<SocketAddr> {
+    log.split("listening on http://").skip(1).find_map(|rest| rest.split_whitespace().next()?.parse().ok())
+}
 
 /// Waits until something holds.
 #[track_caller]
@@ -169,6 +175,17 @@ impl Daemon {
     #[track_caller]
     pub(crate) fn wait_log(&self, needle: &str) {
         eventually(needle, || self.log().contains(needle));
+    }
+
+    /// Where its HTTP server listens by TCP.
+    #[track_caller]
+    pub(crate) fn http_address(&self) -> SocketAddr {
+        let mut found = None;
+        eventually("the server listens", || {
+            found = listening_at(&self.log());
+            found.is_some()
+        });
+        found.expect("just found")
     }
 
     pub(crate) fn wait(&mut self) -> ExitStatus {

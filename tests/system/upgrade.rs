@@ -147,14 +147,6 @@ fn visit(address: &str) -> std::io::Result<String> {
     Ok(answer)
 }
 
-/// Where a daemon listens.
-fn http_address(daemon: &Daemon) -> String {
-    daemon.wait_log("http: listening on http://");
-    let log = daemon.log();
-    let after = log.split("http: listening on http://").nth(1).expect("it was found");
-    after.split_whitespace().next().expect("an address must follow").to_owned()
-}
-
 #[test]
 fn a_daemon_that_is_started_by_hand_replaces_the_one_that_runs() {
     let folder = folder("");
@@ -162,7 +154,7 @@ fn a_daemon_that_is_started_by_hand_replaces_the_one_that_runs() {
     let mut old = folder.daemon();
     old.wait_log("[ worker ] started");
     begin_long(&folder);
-    let address = http_address(&old);
+    let address = old.http_address().to_string();
     eventually("it is ready", || visit(&address).is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")));
     let (visits, arrivals) = (Visits::begin(address.clone()), Arrivals::begin(&folder));
     eventually("jobs run", || lines(&folder, "ran").len() > 3);
@@ -170,7 +162,7 @@ fn a_daemon_that_is_started_by_hand_replaces_the_one_that_runs() {
     old.wait_log("has taken over: nothing more is claimed here");
     let before = lines(&folder, "ran").len();
     eventually("jobs run on", || lines(&folder, "ran").len() > before + 10);
-    assert_eq!(http_address(&new), address, "it has the very same socket");
+    assert_eq!(new.http_address().to_string(), address, "it has the very same socket");
     assert!(old.try_wait().is_none(), "it lets its job end");
     assert_long_ended(&folder);
     assert_eq!(old.wait().code(), Some(0), "{}", old.log());
@@ -319,7 +311,7 @@ fn a_new_program_takes_over_while_the_old_daemon_lets_its_job_end() {
     let mut daemon = start(&folder, &program);
     let old = propers(daemon.parent());
     begin_long(&folder);
-    let address = http_address(&daemon);
+    let address = daemon.http_address().to_string();
     eventually("it is ready", || visit(&address).is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")));
     let (visits, arrivals) = (Visits::begin(address), Arrivals::begin(&folder));
     let new = upgrade(&daemon, &program);
